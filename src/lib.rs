@@ -15,22 +15,22 @@ pub mod clock;
 pub mod stop;
 pub mod watch;
 
+pub mod plan;
 /// What a person wrote, and what it means.
 pub mod scenario;
-pub mod plan;
 
 /// The run's folder.
 pub mod archive;
 
 /// The stages, in the order of the pass.
 pub mod backends;
-pub mod readback;
-pub mod load;
-pub mod timeline;
-pub mod settle;
 pub mod checks;
+pub mod load;
+pub mod readback;
 pub mod report;
 pub mod run;
+pub mod settle;
+pub mod timeline;
 
 /// The command line.
 pub mod cli;

@@ -1,1 +1,5 @@
+//! The target service of `mxctl`: answers a request at once and writes to its database later, from a buffer that
+//! configuration chooses. It never uses `mxctl`.
 
+pub mod strategy;
+pub mod task;

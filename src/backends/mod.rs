@@ -1,0 +1,195 @@
+//! The target: brought up, controlled, taken down.
+//!
+//! In: a [`TargetPlan`](crate::plan::TargetPlan). Out: a [`Deployment`], ready and empty, or an [`UpError`]: the
+//! laboratory broke before the first request. What a backend can do to its target is asked for as a trait
+//! ([`ProcessControl`]); a backend that lacks it says so at `check`, not in the middle of a run.
+
+pub mod endpoints;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Offset;
+use crate::plan::{PausePoint, Slot};
+pub use endpoints::{Endpoint, Endpoints};
+
+/// One life of one process: the replacement in the same slot is another instance. Ids count from 0 in starting
+/// order and index the roster in the archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct InstanceId(pub u16);
+
+impl InstanceId {
+    /// In a ledger record: the operation was given to no instance.
+    pub const NONE: InstanceId = InstanceId(u16::MAX);
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Instance {
+    pub id: InstanceId,
+    /// `api-2.1`: slot, then its how-manieth life, from 1. The service signs rows and receipts with it.
+    pub name: String,
+    pub slot: Slot,
+    pub process: ProcessIdentity,
+    pub addr: SocketAddr,
+}
+
+/// A pid means nothing without the moment at which it was born (field 22 of /proc/PID/stat, clock ticks since boot).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessIdentity {
+    pub pid: i32,
+    pub start_ticks: u64,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    pub at: Offset,
+    pub code: Option<i32>,
+    pub signal: Option<i32>,
+}
+
+/// Where the oracle looks, without the service under test.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sources {
+    /// The SQLite file.
+    pub database: PathBuf,
+    pub queue: QueueSource,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum QueueSource {
+    /// Redis, and the list's key: every other key of the buffer begins with it.
+    Redis { url: String, key: String },
+    /// Buffers in the instances' memory: nobody but they can say what is in them.
+    Private,
+}
+
+#[async_trait]
+pub trait Deployment: Send + Sync {
+    fn endpoints(&self) -> &Endpoints;
+    fn sources(&self) -> &Sources;
+    /// Every instance that ever lived in this run, by id.
+    fn roster(&self) -> Vec<Instance>;
+    /// The instances that are alive now.
+    fn alive(&self) -> Vec<Instance>;
+    fn processes(&self) -> Option<&dyn ProcessControl>;
+    /// Ends everything that the run started. Idempotent.
+    async fn down(&self) -> Result<(), DownError>;
+}
+
+/// Processes that can be started, held, frozen and killed one by one.
+#[async_trait]
+pub trait ProcessControl: Send + Sync {
+    /// Who fills the slot now.
+    fn in_slot(&self, slot: &Slot) -> Option<Instance>;
+    /// Starts the slot's next life and waits until readiness says so.
+    async fn start(&self, slot: &Slot) -> Result<Instance, ControlError>;
+    /// Sends a signal, after comparing the process's birth.
+    fn signal(&self, id: InstanceId, signal: nix::sys::signal::Signal) -> Result<(), ControlError>;
+    /// Waits until the process has stopped (state `T`) after a SIGSTOP.
+    async fn frozen(&self, id: InstanceId, within: Duration) -> Result<(), ControlError>;
+    /// Waits for the end of the process and reaps it; `None` when it outlives `within`.
+    async fn exited(&self, id: InstanceId, within: Duration) -> Result<Option<Exit>, ControlError>;
+    /// Waits for the next readiness probe of this instance to begin and end; the answer is its result.
+    async fn probed(&self, id: InstanceId, within: Duration) -> Result<bool, ControlError>;
+    /// From now on the next task that comes to `point` is held there.
+    async fn hold(&self, id: InstanceId, point: PausePoint) -> Result<(), ControlError>;
+    /// Waits until a task is held at `point`: how many tasks, or `None` when none came within the time.
+    async fn held(&self, id: InstanceId, point: PausePoint, within: Duration) -> Result<Option<u64>, ControlError>;
+    /// Lets held tasks go, and holds no further ones.
+    async fn release(&self, id: InstanceId, point: PausePoint) -> Result<(), ControlError>;
+}
+
+/// A target at rest: load stopped, faults healed, nothing moving, or the deadline passed. Only
+/// `settle::until_quiet` makes one, and only from one of these is a final state read.
+pub struct Settled {
+    deployment: Box<dyn Deployment>,
+    outcome: SettleOutcome,
+}
+
+impl Settled {
+    pub(crate) fn new(deployment: Box<dyn Deployment>, outcome: SettleOutcome) -> Self {
+        Settled { deployment, outcome }
+    }
+
+    pub fn deployment(&self) -> &dyn Deployment {
+        &*self.deployment
+    }
+
+    pub fn outcome(&self) -> &SettleOutcome {
+        &self.outcome
+    }
+
+    pub async fn down(self) -> Result<(), DownError> {
+        self.deployment.down().await
+    }
+}
+
+/// How the wait for quiet ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SettleOutcome {
+    pub end: SettleEnd,
+    /// From the end of the load to the last movement seen.
+    pub drain: Duration,
+    /// From the end of the load to the end of the wait.
+    pub waited: Duration,
+    /// Whether the queue probe ever saw anything in this run: one that never did proves nothing by "empty".
+    pub probe_saw_something: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SettleEnd {
+    /// Nothing anywhere, and nothing moved for the quiet time.
+    Quiet,
+    /// Something is left, and nothing has moved until the deadline: progress has stopped.
+    Stuck,
+    /// Still draining at the hard cap.
+    Undrained,
+    /// A probe failed until the deadline: nobody knows.
+    Blind,
+    /// The second signal ended the wait.
+    Aborted,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum UpError {
+    #[error("{what}: {why}; {remedy}")]
+    Missing { what: String, why: String, remedy: String },
+    #[error("start {name}: {why} (log: {log})")]
+    Start { name: String, why: String, log: PathBuf },
+    #[error("use the database: {0}")]
+    NotEmpty(String),
+    #[error("prepare {path}: {source}")]
+    Files { path: PathBuf, source: std::io::Error },
+    #[error("write the journal: {0}")]
+    Journal(#[from] std::io::Error),
+    #[error("bring the target up: interrupted")]
+    Interrupted,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    #[error("find an instance in {0}: the slot is empty")]
+    EmptySlot(String),
+    #[error("signal {name}: its process is gone")]
+    Gone { name: String },
+    #[error("signal {name}: {source}")]
+    Signal { name: String, source: nix::Error },
+    #[error("{what}: not within {within:?}")]
+    TimedOut { what: String, within: Duration },
+    #[error("talk to {name} over its control socket: {why}")]
+    Socket { name: String, why: String },
+    #[error("start a replacement: {0}")]
+    Start(String),
+    #[error("write the journal: {0}")]
+    Journal(#[from] std::io::Error),
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("take the target down: {}", .0.join("; "))]
+pub struct DownError(pub Vec<String>);

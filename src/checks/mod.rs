@@ -1,0 +1,219 @@
+//! Judging: pure functions over [`Evidence`]. One claim a file; a check that crashes is INCONCLUSIVE.
+//!
+//! In: the plan and the evidence. Out: a [`Judgement`]: every finding, and the figures that they rest on.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Offset;
+use crate::load::{Lane, Ledger};
+use crate::plan::{Plan, RunPhase, StopMode};
+use crate::readback::FinalState;
+use crate::timeline::Incidents;
+
+/// All that a verdict may rest on.
+pub struct Evidence {
+    pub ledger: Ledger,
+    pub incidents: Incidents,
+    /// `None`: the run ended before its state was read.
+    pub state: Option<FinalState>,
+    /// The run was told to stop.
+    pub interrupted: bool,
+}
+
+/// FAIL (on sound evidence) outranks INCONCLUSIVE outranks PASS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Verdict {
+    Pass,
+    Inconclusive,
+    Fail,
+}
+
+impl Verdict {
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Pass => "PASS",
+            Verdict::Inconclusive => "INCONCLUSIVE",
+            Verdict::Fail => "FAIL",
+        }
+    }
+}
+
+/// What one check found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// `integrity`, `F2`, `conservation`, `p99.steady`.
+    pub check: String,
+    pub verdict: Verdict,
+    /// One sentence: what was found, with figures.
+    pub summary: String,
+    /// Further reasons, one sentence each.
+    pub details: Vec<String>,
+}
+
+/// All findings over one run, and the figures that they rest on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Judgement {
+    pub verdict: Verdict,
+    pub findings: Vec<Finding>,
+    pub conservation: Conservation,
+    pub classes: Vec<ClassCount>,
+    /// The first writes of each failing class, in the order of the ledger.
+    pub exhibits: Vec<Exhibit>,
+    /// From the witness; `None` where it is not observable.
+    pub order: Option<OrderCounts>,
+    pub stops: Vec<StopJudgement>,
+    pub latency: Vec<LaneLatency>,
+    pub series: Vec<SeriesPoint>,
+    /// What a person can run by hand, and what it must print.
+    pub count_by_hand: Option<CountByHand>,
+    /// What this run cannot show, in sentences.
+    pub not_assessed: Vec<String>,
+}
+
+/// What the plan's pacer says was due = acked + refused + unknown + not sent (all lanes).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conservation {
+    pub due: u64,
+    pub acked: u64,
+    pub refused: u64,
+    pub unknown: u64,
+    pub not_sent: u64,
+}
+
+/// The classes of DESIGN §4, in the order in which the first that matches counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    Unexpected,
+    Corrupt,
+    Phantom,
+    Dead,
+    Stranded,
+    Lost,
+    Stale,
+    Torn,
+    Applied,
+    Superseded,
+    Recovered,
+    Unresolved,
+    Refused,
+    NotSent,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClassCount {
+    pub class: Class,
+    /// Operations (for `unexpected`: rows).
+    pub count: u64,
+    /// Fail on sight, where the evidence is sound.
+    pub fails: bool,
+    /// The evidence it rests on, in words.
+    pub rests_on: String,
+    /// Why that evidence is unsound; the count then says nothing.
+    pub void: Option<String>,
+}
+
+/// One write of a failing class, as a person would look into it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Exhibit {
+    pub class: Class,
+    pub op: Option<u64>,
+    pub key: u64,
+    pub seq: u64,
+    /// Which of its presets.
+    pub presets: Vec<u8>,
+    /// Who acknowledged it.
+    pub instance: Option<String>,
+    pub acked: Option<Offset>,
+    /// `acknowledged by all-1.1, not in the database at the checkpoint of 2:rolling-update/all-1, never seen again`.
+    pub last_seen: String,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderCounts {
+    /// Writes seen more than once.
+    pub duplicates: u64,
+    /// An older seq attempted after a newer one, on one key and preset.
+    pub reordered: u64,
+    pub dropped_as_superseded: u64,
+}
+
+/// A planned stop, with the evidence that was found for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StopJudgement {
+    pub id: String,
+    pub mode: StopMode,
+    pub verdict: Verdict,
+    /// `None`: it never fired.
+    pub victim: Option<String>,
+    pub at: Option<Offset>,
+    /// In `exposure_unit`; `None`: not read.
+    pub exposure: Option<u64>,
+    /// `leased tasks`, `offers in flight`, `acked, unwritten operations`.
+    pub exposure_unit: String,
+    pub exit: String,
+    pub drain: Option<Duration>,
+    /// Requests that the victim acknowledged although they were sent after SIGTERM (graceful api stops).
+    pub acks_after_sigterm: Option<u64>,
+    pub acks_in_window: u64,
+    /// What it is not a proof of, and why; empty for a pass.
+    pub reasons: Vec<String>,
+    /// `what: seen`, each with whether it holds.
+    pub proof: Vec<(String, bool)>,
+}
+
+/// One lane in one phase (`None`: the whole run). Milliseconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LaneLatency {
+    pub lane: Lane,
+    pub phase: Option<RunPhase>,
+    pub response_ms: Percentiles,
+    pub service_ms: Percentiles,
+    /// Own lag: no connection was free.
+    pub waited_ms: Percentiles,
+    /// Own lag: we woke late.
+    pub woke_late_ms: Percentiles,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Percentiles {
+    pub count: u64,
+    pub p50: f64,
+    pub p90: f64,
+    pub p99: f64,
+    pub p999: f64,
+    pub max: f64,
+}
+
+/// One second of the run, by due time.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SeriesPoint {
+    pub second: u64,
+    pub due: u64,
+    pub acked: u64,
+    pub refused: u64,
+    pub unknown: u64,
+    pub not_sent: u64,
+    pub response_ms_p50: f64,
+    pub response_ms_p99: f64,
+    /// Tasks in the buffer, the last reading of that second.
+    pub depth: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountByHand {
+    pub query: String,
+    /// 3 × (applied + recovered) of the write-once keys.
+    pub expected: u64,
+    pub counted: u64,
+}
+
+/// Judges a run.
+pub fn judge(_plan: &Plan, _evidence: &Evidence) -> Judgement {
+    let _ = BTreeMap::<u8, u8>::new();
+    unimplemented!("comes with the checks")
+}

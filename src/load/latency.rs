@@ -1,0 +1,1 @@
+//! Latency: three histograms a lane.

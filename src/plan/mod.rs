@@ -1,0 +1,393 @@
+//! What a scenario means: every default filled in, every contradiction refused, nothing optional left.
+//!
+//! In: a [`Scenario`](crate::scenario::Scenario) and what the caller knows ([`Given`]: run number, seed).
+//! Out: a [`Plan`], the only thing that the later stages read. Two resolves of one scenario, seed and run number
+//! are equal byte by byte. `Plan::resolve` is in `resolve.rs`; `explain.rs` puts a plan into words.
+
+pub mod explain;
+mod resolve;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use resolve::Given;
+
+/// A resolved run. `plan.json` in a run's folder is this, as JSON.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    pub name: String,
+    pub run: RunKey,
+    pub target: TargetPlan,
+    pub load: LoadPlan,
+    /// In the order of the file. A step starts at the later of its time and the end of the one before.
+    pub timeline: Vec<StepPlan>,
+    pub settle: SettlePlan,
+    /// What the scenario claims, beyond the checks that every run makes.
+    pub claims: Vec<Claim>,
+    pub gates: Vec<Gate>,
+    /// What the scenario asked for and the plan left out, in sentences: `explain` prints them.
+    pub notes: Vec<String>,
+}
+
+impl Plan {
+    pub fn load_end(&self) -> Duration {
+        self.load.duration
+    }
+
+    /// Every stop of every step, in order: judging walks these, not what happened.
+    pub fn stops(&self) -> impl Iterator<Item = &StopPlan> {
+        self.timeline.iter().flat_map(|step| step.stops.iter())
+    }
+}
+
+/// What makes a run's keys and its operations its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunKey {
+    /// Keys are `number << 32 | index`; at most 2^31 − 1, so that a key fits a signed 64-bit column.
+    pub number: u32,
+    pub seed: u64,
+}
+
+impl RunKey {
+    pub fn key(self, index: u32) -> u64 {
+        (u64::from(self.number) << 32) | u64::from(index)
+    }
+
+    /// First and last key that can belong to this run, both inclusive.
+    pub fn key_range(self) -> (u64, u64) {
+        (self.key(0), self.key(u32::MAX))
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TargetPlan {
+    pub backend: Backend,
+    pub strategy: Strategy,
+    pub database: Database,
+    /// Every place that an instance fills, in starting order: `worker-1`, `api-1`, … or `all-1`, ….
+    pub slots: Vec<Slot>,
+    pub worker: WorkerPlan,
+    pub probe: ProbePlan,
+    pub redis: RedisPlan,
+    /// Database triggers log every attempted upsert.
+    pub witness: bool,
+    /// SIGTERM → SIGKILL where the run takes the target down, and the default of a step.
+    pub grace: Duration,
+    /// A deadline for every "up and ready" wait.
+    pub ready_within: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Backend {
+    Process,
+}
+
+/// What `buffer.strategy` becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    InMemory,
+    Redis,
+}
+
+impl Strategy {
+    pub const ALL: [Strategy; 2] = [Strategy::InMemory, Strategy::Redis];
+
+    /// The word in configuration files and flags.
+    pub fn word(self) -> &'static str {
+        match self {
+            Strategy::InMemory => "in-memory",
+            Strategy::Redis => "redis",
+        }
+    }
+
+    /// The name that the ADR gives to a service with this buffer.
+    pub fn generation(self) -> &'static str {
+        match self {
+            Strategy::InMemory => "V4",
+            Strategy::Redis => "V5",
+        }
+    }
+
+    /// Whether every instance sees one buffer.
+    pub fn shared(self) -> bool {
+        self != Strategy::InMemory
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Database {
+    /// A file in the run's folder.
+    Sqlite,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Answers requests.
+    Api,
+    /// Moves tasks from the buffer to the database.
+    Worker,
+    /// Both, in one process: the only role of a buffer in memory.
+    All,
+}
+
+impl Role {
+    pub fn word(self) -> &'static str {
+        match self {
+            Role::Api => "api",
+            Role::Worker => "worker",
+            Role::All => "all",
+        }
+    }
+
+    pub fn answers_requests(self) -> bool {
+        self != Role::Worker
+    }
+
+    pub fn writes_rows(self) -> bool {
+        self != Role::Api
+    }
+}
+
+/// A place that one instance fills at a time; the instance that replaces it fills the same slot.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Slot {
+    pub role: Role,
+    /// From 1.
+    pub number: u16,
+}
+
+impl std::fmt::Display for Slot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}", self.role.word(), self.number)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkerPlan {
+    pub batch: u32,
+    pub flush_interval: Duration,
+    pub lease: Duration,
+    pub redrive_scan: Duration,
+    /// Attempts before the dead-letter queue.
+    pub max_attempts: u32,
+    /// The longest nack back-off.
+    pub backoff_max: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProbePlan {
+    pub interval: Duration,
+    pub timeout: Duration,
+    /// How long the service keeps accepting after its readiness went off.
+    pub endpoint_lag: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RedisPlan {
+    /// `always` | `everysec` | `no`.
+    pub appendfsync: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LoadPlan {
+    /// Operations per second, all lanes together.
+    pub rps: f64,
+    pub duration: Duration,
+    pub mix: Mix,
+    /// How many keys the hot-key lane writes, in turn.
+    pub hot_keys: u32,
+    /// Connections to each instance.
+    pub connections: u32,
+    pub shards: u16,
+    pub request_timeout: Duration,
+    /// How long open requests may still end after the last one was due.
+    pub grace: Duration,
+    /// Own-lag limit: p99 of "we woke late", in any window of a second's length around a stop and over the run.
+    pub own_lag_limit: Duration,
+    /// The share of due operations that must be sent within `rate_tolerance` of their due time.
+    pub rate_floor: f64,
+    pub rate_tolerance: Duration,
+    /// acked ÷ due outside fault windows.
+    pub acked_floor: f64,
+}
+
+/// Weights in permille; they add up to 1000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mix {
+    pub write_once: u16,
+    pub hot_key: u16,
+    pub read: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepPlan {
+    /// Its place in the file, from 1, and its kind: `1:rolling-update`.
+    pub id: String,
+    pub kind: StepKind,
+    pub at: Duration,
+    pub stops: Vec<StopPlan>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepKind {
+    /// Each instance of the roles in turn: stopped, and replaced by a new one.
+    RollingUpdate,
+    /// SIGKILL of the named slots, without notice; the slot is filled again afterwards.
+    Kill,
+}
+
+/// One instance stopped and replaced.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StopPlan {
+    /// `1:rolling-update/api-2`.
+    pub id: String,
+    pub slot: Slot,
+    pub mode: StopMode,
+    /// Where a task is held, so that the victim is known to hold something when it is struck.
+    pub hold: PausePoint,
+    /// How long a task may take to arrive at the pause point before the stop goes on without exposure.
+    pub hold_within: Duration,
+    /// SIGTERM → SIGKILL.
+    pub grace: Duration,
+    /// The time around the stop that must have enough acks, the asked rate, and own lag within its limit.
+    pub window: Duration,
+    pub window_acks_min: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StopMode {
+    /// SIGTERM, the service's own shutdown, SIGKILL after the grace.
+    Graceful,
+    /// SIGSTOP, read what it holds, SIGKILL.
+    Hard,
+}
+
+impl StopMode {
+    pub fn word(self) -> &'static str {
+        match self {
+            StopMode::Graceful => "graceful",
+            StopMode::Hard => "hard",
+        }
+    }
+}
+
+/// A named place in the target where one task can be held while the process goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum PausePoint {
+    /// An offer is counted as in flight; the buffer has not been asked.
+    #[serde(rename = "offer.registered")]
+    OfferRegistered,
+    /// The buffer has taken the offer; the answer is not sent.
+    #[serde(rename = "offer.stored")]
+    OfferStored,
+    /// A batch is leased; no transaction is open.
+    #[serde(rename = "worker.leased")]
+    WorkerLeased,
+    /// The transaction is committed; the lease is not acknowledged.
+    #[serde(rename = "worker.committed")]
+    WorkerCommitted,
+}
+
+impl PausePoint {
+    pub const ALL: [PausePoint; 4] =
+        [PausePoint::OfferRegistered, PausePoint::OfferStored, PausePoint::WorkerLeased, PausePoint::WorkerCommitted];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            PausePoint::OfferRegistered => "offer.registered",
+            PausePoint::OfferStored => "offer.stored",
+            PausePoint::WorkerLeased => "worker.leased",
+            PausePoint::WorkerCommitted => "worker.committed",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SettlePlan {
+    /// How long nothing may move: flush + lease + scan + the longest back-off in use.
+    pub quiet: Duration,
+    pub poll: Duration,
+    /// From the last progress.
+    pub deadline: Duration,
+    /// From the end of the load, whatever progress there is.
+    pub hard_cap: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Claim {
+    /// A rolling update loses nothing.
+    F2,
+}
+
+/// A limit that the scenario or the command line sets.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Gate {
+    pub metric: GateMetric,
+    /// `None`: the whole run.
+    pub phase: Option<RunPhase>,
+    pub limit: f64,
+}
+
+impl Gate {
+    /// As in the scenario file: `p99.steady`.
+    pub fn name(&self) -> String {
+        match self.phase {
+            Some(phase) => format!("{}.{}", self.metric.word(), phase.word()),
+            None => self.metric.word().to_owned(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum GateMetric {
+    /// Response time (done − due) of acknowledged operations; an Unknown counts at the time-out. Limit in seconds.
+    P50,
+    P99,
+    P999,
+    /// (refused + unknown + not sent) ÷ due; limit as a share.
+    ErrorRate,
+    /// From the start of a stop until the errors are back in band; limit in seconds.
+    Recovery,
+}
+
+impl GateMetric {
+    pub fn word(self) -> &'static str {
+        match self {
+            GateMetric::P50 => "p50",
+            GateMetric::P99 => "p99",
+            GateMetric::P999 => "p99.9",
+            GateMetric::ErrorRate => "error_rate",
+            GateMetric::Recovery => "recovery",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunPhase {
+    /// Outside every fault and recovery.
+    Steady,
+    /// From the first act of a stop until its replacement is ready.
+    Fault,
+    /// The stop's window after that.
+    Recovery,
+}
+
+impl RunPhase {
+    pub const ALL: [RunPhase; 3] = [RunPhase::Steady, RunPhase::Fault, RunPhase::Recovery];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            RunPhase::Steady => "steady",
+            RunPhase::Fault => "fault",
+            RunPhase::Recovery => "recovery",
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The state, read from the database and the queues themselves, never through the service under test.
+//!
+//! In: a [`Settled`](crate::backends::Settled) deployment, or, at a checkpoint, one that is struck. Out: a
+//! [`FinalState`], which says per source what it could not read: a gap is evidence that is missing, not an error.
+
+use serde::{Deserialize, Serialize};
+
+use crate::backends::SettleOutcome;
+use crate::clock::Offset;
+
+/// What a source gave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Source<T> {
+    Read(T),
+    /// It exists and could not be read, or what was read proved unsound.
+    Gap {
+        why: String,
+    },
+    /// This target has no such source: what rests on it is "not observable".
+    Absent {
+        why: String,
+    },
+}
+
+impl<T> Source<T> {
+    pub fn read(&self) -> Option<&T> {
+        match self {
+            Source::Read(t) => Some(t),
+            _ => None,
+        }
+    }
+
+    /// Why there is nothing to read.
+    pub fn why_not(&self) -> Option<&str> {
+        match self {
+            Source::Read(_) => None,
+            Source::Gap { why } | Source::Absent { why } => Some(why),
+        }
+    }
+}
+
+/// One row of `equipment_expectation_summary`. Money in hundredths.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    pub key: u64,
+    pub preset: u8,
+    pub seq: u64,
+    /// black cube, red cube, additional cube, starforce, total, in the order of
+    /// [`content::COLUMNS`](crate::load::content::COLUMNS).
+    pub costs: [i64; 5],
+    pub written_by: String,
+}
+
+/// The rows of the run's key range, ascending by key, then preset.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RowSet {
+    pub rows: Vec<Row>,
+    /// What `count(*)` said in the same transaction.
+    pub counted: u64,
+    /// The marker that mxctl committed on the primary after settling was visible to the reader.
+    pub marker_seen: bool,
+    /// The query that a person can run by hand: how many rows the write-once keys have.
+    pub count_query: String,
+}
+
+/// What a trigger, or the service in the same transaction, logged of one upsert.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sighting {
+    /// Rises with each attempted upsert.
+    pub order: u64,
+    pub key: u64,
+    pub preset: u8,
+    /// The row's seq before, where there was a row.
+    pub old_seq: Option<u64>,
+    pub new_seq: u64,
+    pub written_by: String,
+    pub kind: SightingKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SightingKind {
+    /// An upsert was attempted (it may have lost the version test).
+    Attempted,
+    /// A worker dropped it in a batch, for a newer one of the same key and preset.
+    Dropped,
+}
+
+/// What is in the broker, or in private buffers.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct QueueState {
+    pub items: Vec<QueuedItem>,
+    /// Tasks that the push script counted as taken, since the broker was empty.
+    pub accepted: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueuedItem {
+    /// What could be read of its payload: (key, seq, preset).
+    pub task: Option<(u64, u64, u8)>,
+    pub place: Place,
+    /// Whose lease it is under: an instance's name.
+    pub holder: Option<String>,
+    /// Why it was dead-lettered.
+    pub cause: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    Ready,
+    Leased,
+    Delayed,
+    Dead,
+}
+
+impl Place {
+    pub fn word(self) -> &'static str {
+        match self {
+            Place::Ready => "ready",
+            Place::Leased => "leased",
+            Place::Delayed => "delayed",
+            Place::Dead => "dead-letter queue",
+        }
+    }
+}
+
+/// What an instance said of itself at the end (`/metrics`); only private buffers are judged by it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Counters {
+    pub instance: String,
+    /// Ready tasks in its own memory; 0 for a shared buffer.
+    pub private_buffer: u64,
+    pub processed_tasks: u64,
+    pub failed_attempts: u64,
+}
+
+/// Everything that is known of the end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FinalState {
+    pub settle: SettleOutcome,
+    pub rows: Source<RowSet>,
+    pub witness: Source<Vec<Sighting>>,
+    pub queue: Source<QueueState>,
+    pub counters: Source<Vec<Counters>>,
+}
+
+/// A read-back while a fault lasts: which write of which key the database had, and what the victim held.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// The stop it belongs to.
+    pub stop: String,
+    pub at: Offset,
+    /// (key, seq) of every key whose three rows are there, ascending by key.
+    pub applied: Source<Vec<(u64, u64)>>,
+}

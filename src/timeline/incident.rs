@@ -1,0 +1,131 @@
+//! The record of what the timeline did. Judging walks the plan and looks here for each stop's evidence; a stop
+//! without a record, or a record without proof, is missing evidence.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::backends::endpoints::Ejection;
+use crate::backends::{Exit, Instance, InstanceId};
+use crate::clock::Offset;
+use crate::plan::{PausePoint, StopMode};
+use crate::readback::Checkpoint;
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Incidents {
+    pub steps: Vec<StepRecord>,
+    /// Every instance that ever lived, by id.
+    pub roster: Vec<Instance>,
+    /// Every instance that left the rotation, in order.
+    pub ejections: Vec<Ejection>,
+    /// What the broker held over the run: (time, tasks in any place but the dead-letter queue).
+    pub depths: Vec<(Offset, u64)>,
+    /// The run was told to stop before the timeline was over.
+    pub interrupted: bool,
+}
+
+impl Incidents {
+    pub fn stop(&self, id: &str) -> Option<&StopRecord> {
+        self.steps.iter().flat_map(|s| &s.stops).find(|s| s.id == id)
+    }
+
+    pub fn instance(&self, id: InstanceId) -> Option<&Instance> {
+        self.roster.get(usize::from(id.0))
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// The plan's `StepPlan::id`.
+    pub id: String,
+    pub began: Offset,
+    pub ended: Offset,
+    pub stops: Vec<StopRecord>,
+    /// Why the step ended early.
+    pub error: Option<String>,
+}
+
+/// One instance stopped and replaced.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StopRecord {
+    /// The plan's `StopPlan::id`.
+    pub id: String,
+    pub mode: StopMode,
+    pub victim: Instance,
+    /// Before the first act.
+    pub began: Offset,
+    pub held: Option<Held>,
+    /// SIGSTOP took effect (hard stops).
+    pub frozen: Option<Offset>,
+    /// What the victim held just before the signal.
+    pub exposure: Exposure,
+    /// SIGTERM (graceful) or SIGKILL (hard) sent.
+    pub signalled: Option<Offset>,
+    /// SIGKILL after the grace (graceful stops).
+    pub killed_after_grace: bool,
+    pub exit: Option<Exit>,
+    pub replacement: Option<Instance>,
+    /// The replacement was ready.
+    pub healed: Option<Offset>,
+    /// How we know that it took effect. All must hold.
+    pub proof: Vec<Proof>,
+    /// Why the stop ended early.
+    pub error: Option<String>,
+}
+
+impl StopRecord {
+    /// From the signal to the end of the process.
+    pub fn drain(&self) -> Option<Duration> {
+        Some(self.exit?.at.since(self.signalled?))
+    }
+
+    pub fn proven(&self) -> bool {
+        self.error.is_none() && !self.proof.is_empty() && self.proof.iter().all(|p| p.holds)
+    }
+}
+
+/// A task held at a pause point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    pub point: PausePoint,
+    pub tasks: u64,
+    pub at: Offset,
+    pub released: Option<Offset>,
+}
+
+/// What the victim held when it was struck.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Exposure {
+    /// Leases under its receipts, read from the broker.
+    Leases {
+        tasks: u64,
+    },
+    /// Offers in flight, held at a pause point.
+    OffersInFlight {
+        operations: u64,
+    },
+    /// Acked by the victim and not in the database at this checkpoint: joined with the ledger when judging.
+    Unwritten(Box<Checkpoint>),
+    NotRead {
+        why: String,
+    },
+}
+
+/// One observation that shows that an act took effect (or that it did not).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// `mechanism` or `symptom`.
+    pub of: ProofOf,
+    /// `process ended by SIGKILL`, `a new pid with a later birth serves the slot`.
+    pub what: String,
+    /// What was seen: `pid 4711 → 4801`.
+    pub seen: String,
+    pub holds: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProofOf {
+    Mechanism,
+    Symptom,
+}

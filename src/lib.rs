@@ -12,6 +12,7 @@
 
 /// What everything shares: the run's clock, its two-step stop, and the eyes that follow it.
 pub mod clock;
+pub mod process;
 pub mod stop;
 pub mod watch;
 
@@ -19,8 +20,10 @@ pub mod plan;
 /// What a person wrote, and what it means.
 pub mod scenario;
 
-/// The run's folder.
+/// The run's folder, and in it the journal of what was done to the world.
 pub mod archive;
+pub mod heal;
+pub mod journal;
 
 /// The stages, in the order of the pass.
 pub mod backends;

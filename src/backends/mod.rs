@@ -5,6 +5,7 @@
 //! ([`ProcessControl`]); a backend that lacks it says so at `check`, not in the middle of a run.
 
 pub mod endpoints;
+pub mod process;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Offset;
 use crate::plan::{PausePoint, Slot};
+pub use crate::process::ProcessIdentity;
 pub use endpoints::{Endpoint, Endpoints};
 
 /// One life of one process: the replacement in the same slot is another instance. Ids count from 0 in starting
@@ -36,13 +38,6 @@ pub struct Instance {
     pub slot: Slot,
     pub process: ProcessIdentity,
     pub addr: SocketAddr,
-}
-
-/// A pid means nothing without the moment at which it was born (field 22 of /proc/PID/stat, clock ticks since boot).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProcessIdentity {
-    pub pid: i32,
-    pub start_ticks: u64,
 }
 
 /// How a process ended.
@@ -78,8 +73,8 @@ pub trait Deployment: Send + Sync {
     /// The instances that are alive now.
     fn alive(&self) -> Vec<Instance>;
     fn processes(&self) -> Option<&dyn ProcessControl>;
-    /// Ends everything that the run started. Idempotent.
-    async fn down(&self) -> Result<(), DownError>;
+    /// Ends everything that the run started: SIGTERM, and SIGKILL after the grace. Idempotent.
+    async fn down(&self, grace: Duration) -> Result<(), DownError>;
 }
 
 /// Processes that can be started, held, frozen and killed one by one.
@@ -125,8 +120,8 @@ impl Settled {
         &self.outcome
     }
 
-    pub async fn down(self) -> Result<(), DownError> {
-        self.deployment.down().await
+    pub async fn down(self, grace: Duration) -> Result<(), DownError> {
+        self.deployment.down(grace).await
     }
 }
 

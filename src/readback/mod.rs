@@ -3,6 +3,8 @@
 //! In: a [`Settled`](crate::backends::Settled) deployment, or, at a checkpoint, one that is struck. Out: a
 //! [`FinalState`], which says per source what it could not read: a gap is evidence that is missing, not an error.
 
+pub mod rows;
+
 use serde::{Deserialize, Serialize};
 
 use crate::backends::SettleOutcome;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde::Serialize;
 
-use crate::archive::Archive;
+use crate::archive::{Archive, ArchiveError};
 use crate::journal::{Entry, Found, Journal};
 use crate::process::ProcessIdentity;
 
@@ -32,46 +32,36 @@ pub enum Healing {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("heal {run}: {source}")]
-pub struct HealError {
-    pub run: PathBuf,
-    pub source: io::Error,
+pub enum HealError {
+    #[error("read the journal of {run}: {source}")]
+    Journal { run: PathBuf, source: io::Error },
+    #[error("find a journal in {run}: there is none; is it a run's folder?")]
+    NoJournal { run: PathBuf },
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
 }
 
 /// Every run under `reports` on this target whose mxctl died and left its journal open.
-pub fn unhealed(reports: &Path, target: &str) -> io::Result<Vec<PathBuf>> {
+pub fn unhealed(reports: &Path, target: &str) -> Result<Vec<PathBuf>, HealError> {
     let mut found = Vec::new();
-    for folder in runs(reports)? {
-        let Some(journal) = Found::read(&folder)? else { continue };
-        if journal.target() == Some(target) && !journal.at_rest() && !Archive::is_held(&folder) {
-            found.push(folder);
+    for run in Archive::runs(reports)? {
+        let journal = Found::read(&run).map_err(|source| HealError::Journal { run: run.clone(), source })?;
+        let open = journal.is_some_and(|journal| journal.target() == Some(target) && !journal.at_rest());
+        if open && !Archive::is_held(&run)? {
+            found.push(run);
         }
     }
     Ok(found)
 }
 
-/// The run folders under `reports`, oldest first.
-pub fn runs(reports: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries = match std::fs::read_dir(reports) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
-    };
-    let mut folders: Vec<PathBuf> = entries.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>()?;
-    folders.retain(|folder| folder.join(crate::journal::FILE).is_file());
-    folders.sort();
-    Ok(folders)
-}
-
 /// Reverts what one run left.
 pub fn heal(run: &Path, patience: Duration) -> Result<Healing, HealError> {
-    let fault = |source| HealError { run: run.to_owned(), source };
-    let Some(found) = Found::read(run).map_err(fault)? else {
-        return Err(fault(io::Error::new(io::ErrorKind::NotFound, "no journal in it: is it a run's folder?")));
-    };
+    let fault = |source| HealError::Journal { run: run.to_owned(), source };
+    let found = Found::read(run).map_err(fault)?.ok_or_else(|| HealError::NoJournal { run: run.to_owned() })?;
     if found.at_rest() {
         return Ok(Healing::AtRest);
     }
-    if Archive::is_held(run) {
+    if Archive::is_held(run)? {
         return Ok(Healing::Running);
     }
     let (reverted, left) = end_all(&found.leftovers(), patience);

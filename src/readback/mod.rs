@@ -8,6 +8,7 @@ pub mod database;
 pub mod depth;
 pub mod exposition;
 pub mod queue;
+pub mod rows;
 
 use serde::{Deserialize, Serialize};
 

@@ -54,7 +54,7 @@ impl Lifecycle {
             state.offers += usize::from(accepted);
             false
         });
-        accepted.then_some(OfferInFlight { lifecycle: self })
+        accepted.then(|| OfferInFlight { lifecycle: self })
     }
 
     pub fn offers_in_flight(&self) -> usize {

@@ -80,11 +80,14 @@ async fn an_offer_that_comes_too_late_is_refused_and_not_stored() {
     let mut service = lab.serve("server: { endpoint_lag: 50ms }").await;
     let mut late = TcpStream::connect(service.addr).await.unwrap();
     let body = body(1);
-    let head =
-        format!("POST /api/v5/characters/1/expectation HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len());
+    let head = format!(
+        "POST /api/v5/characters/1/expectation HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
     late.write_all(head.as_bytes()).await.unwrap();
-    // An answer on another connection proves that the service has had time to read the head.
-    service.get("/health/live").await;
+    // The service asks for the body: it is in the middle of this request.
+    let mut go_on = [0; "HTTP/1.1 100 Continue\r\n\r\n".len()];
+    within_deadline("an invitation", late.read_exact(&mut go_on)).await.unwrap();
     service.shutdown.cancel();
     eventually("no new connection", || async { TcpStream::connect(service.addr).await.is_err() }).await;
     late.write_all(body.as_bytes()).await.unwrap();

@@ -67,7 +67,7 @@ impl fmt::Debug for RedisConfig {
 }
 
 /// `redis://user:secret@host` as `redis://***@host`. A password may hold an `@`: the last one ends it.
-fn masked(url: &str) -> String {
+pub(super) fn masked(url: &str) -> String {
     match (url.split_once("://"), url.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, host))) => format!("{scheme}://***@{host}"),
         _ => url.to_owned(),

@@ -5,10 +5,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::config::BufferConfig;
-use super::{WriteBackBufferStrategy, in_memory};
+use super::{WriteBackBufferStrategy, in_memory, redis};
 
 /// Every strategy there is, in the order in which they are named to people.
-pub const STRATEGIES: &[Strategy] = &[in_memory::STRATEGY];
+pub const STRATEGIES: &[Strategy] = &[in_memory::STRATEGY, redis::STRATEGY];
 
 pub struct Strategy {
     /// As in `buffer.strategy`, and as the metrics label the buffer.
@@ -36,6 +36,8 @@ pub enum StrategyError {
     Config { key: &'static str, value: String, why: String },
     #[error("reach Redis at {address}: {why}; start it, or correct buffer.redis.url")]
     Unreachable { address: String, why: String },
+    #[error("use Redis {version} at {address}: its scripts lack flags; install Redis 7.0 or newer")]
+    TooOld { address: String, version: String },
     /// Redis as it is configured may lose accepted tasks.
     #[error(
         "trust Redis at {address} with tasks: {}; or say buffer.redis.accept_data_loss: true", hazards.join("; ")

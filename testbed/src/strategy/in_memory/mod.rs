@@ -49,11 +49,6 @@ impl InMemoryBufferStrategy {
         }
     }
 
-    /// The tasks that were given up, oldest first.
-    pub fn dead_letters(&self) -> Vec<DeadLetter> {
-        self.store().dead().to_vec()
-    }
-
     fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().expect("no method of the store panics")
     }
@@ -131,6 +126,10 @@ impl WriteBackBufferStrategy for InMemoryBufferStrategy {
 
     async fn size(&self) -> Result<Size, BufferError> {
         Ok(self.store().size(Instant::now()))
+    }
+
+    async fn dead_letters(&self, max: usize) -> Result<Vec<DeadLetter>, BufferError> {
+        Ok(self.store().dead().iter().take(max).cloned().collect())
     }
 
     async fn ping(&self) -> Result<(), BufferError> {

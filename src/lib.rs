@@ -15,9 +15,11 @@ pub mod clock;
 pub mod stop;
 pub mod watch;
 
-pub mod plan;
-/// What a person wrote, and what it means.
+/// What a person wrote.
 pub mod scenario;
+
+/// What it means.
+pub mod plan;
 
 /// The run's folder.
 pub mod archive;

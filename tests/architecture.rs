@@ -146,7 +146,11 @@ fn every_file_says_what_it_is_and_no_lint_is_silenced() {
             let text = fs::read_to_string(&file).unwrap();
             assert!(text.starts_with("//!"), "{} opens without //!", file.display());
             let silenced = ["#[", "#!["].map(|open| format!("{open}allow("));
-            assert!(!silenced.iter().any(|s| text.contains(s.as_str())), "{}: say expect, with a reason", file.display());
+            assert!(
+                !silenced.iter().any(|s| text.contains(s.as_str())),
+                "{}: say expect, with a reason",
+                file.display()
+            );
         }
     }
 }

@@ -11,3 +11,6 @@ pub mod pacer;
 
 pub use lanes::{Lane, Operation, Operations};
 pub use ledger::{Attempt, Ledger, Outcome};
+
+#[cfg(test)]
+mod test_plan;

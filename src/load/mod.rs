@@ -8,6 +8,8 @@ pub mod lanes;
 pub mod latency;
 pub mod ledger;
 pub mod pacer;
+mod request;
+mod response;
 
 pub use lanes::{Lane, Operation, Operations};
 pub use ledger::{Attempt, Ledger, Outcome};

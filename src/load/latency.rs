@@ -32,12 +32,10 @@ pub struct Percentiles {
     pub max: f64,
 }
 
-/// The response time of an attempt (done − due), which only an answer or the lack of one has: Acked as measured;
-/// Unknown at the request time-out at least, for a broken request is not a fast one. Refused and NotSent have none:
-/// they count as errors.
-pub fn response(attempt: &Attempt, request_timeout: Duration) -> Option<Duration> {
-    let measured = attempt.done.map_or(Duration::ZERO, |done| done.since(attempt.due));
-    match attempt.outcome {
+/// What a measured time (done − due) counts as response time. Acked: as it is. Unknown: the request time-out at least,
+/// for a broken request is not a fast one. Refused and NotSent have none: they count as errors.
+pub fn response(outcome: Outcome, measured: Duration, request_timeout: Duration) -> Option<Duration> {
+    match outcome {
         Outcome::Acked => Some(measured),
         Outcome::Unknown => Some(measured.max(request_timeout)),
         Outcome::Refused | Outcome::NotSent => None,
@@ -104,7 +102,8 @@ pub struct LaneHistograms {
 
 impl LaneHistograms {
     pub fn record(&mut self, attempt: &Attempt, request_timeout: Duration) {
-        if let Some(response) = response(attempt, request_timeout) {
+        let measured = attempt.done.map_or(Duration::ZERO, |done| done.since(attempt.due));
+        if let Some(response) = response(attempt.outcome, measured, request_timeout) {
             self.response.record(response);
         }
         if let (Some(sent), Some(done)) = (attempt.sent, attempt.done) {

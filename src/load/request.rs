@@ -19,11 +19,12 @@ const SEQ_DIGITS: usize = 10;
 const WHOLE_DIGITS: usize = 14;
 const CENT_DIGITS: usize = 2;
 
-/// The two requests that a connection sends, each in its own buffer.
+/// The two requests that a connection sends, each in its own buffer, and which of them was rendered last.
 #[derive(Debug, Clone)]
 pub struct Requests {
     post: Template,
     get: Template,
+    is_post: bool,
 }
 
 /// A request, and where its slots begin.
@@ -39,14 +40,18 @@ struct Template {
 impl Requests {
     /// `api_version` is `v4` or `v5`.
     pub fn new(api_version: &str, host: SocketAddr) -> Self {
-        Requests { post: Template::post(api_version, host), get: Template::get(api_version, host) }
+        Requests { post: Template::post(api_version, host), get: Template::get(api_version, host), is_post: false }
     }
 
-    /// The request of an operation: valid until the next one is rendered.
-    pub fn render(&mut self, op: &Operation) -> &[u8] {
-        let template = if op.lane.writes() { &mut self.post } else { &mut self.get };
+    pub fn render(&mut self, op: &Operation) {
+        self.is_post = op.lane.writes();
+        let template = if self.is_post { &mut self.post } else { &mut self.get };
         template.patch(op);
-        &template.bytes
+    }
+
+    /// The request of the operation that was rendered last.
+    pub fn rendered(&self) -> &[u8] {
+        if self.is_post { &self.post.bytes } else { &self.get.bytes }
     }
 }
 
@@ -185,7 +190,8 @@ mod tests {
             let mut requests = requests();
             // The slots still hold the operation before: nothing of it may stay.
             requests.render(&Operation { index, lane: Lane::HotKey, key: i64::MAX as u64, seq: u32::MAX });
-            let sent = parse(requests.render(&Operation { index, lane: Lane::WriteOnce, key, seq }));
+            requests.render(&Operation { index, lane: Lane::WriteOnce, key, seq });
+            let sent = parse(requests.rendered());
             prop_assert_eq!(sent.method, "POST");
             prop_assert_eq!(sent.path, format!("/api/v5/characters/{key:019}/expectation"));
             let length = sent.headers.iter().find(|(name, _)| name == "content-length").unwrap();
@@ -204,7 +210,8 @@ mod tests {
     #[test]
     fn a_read_asks_for_its_key() {
         let mut requests = requests();
-        let asked = parse(requests.render(&Operation { index: 0, lane: Lane::Read, key: 42, seq: 0 }));
+        requests.render(&Operation { index: 0, lane: Lane::Read, key: 42, seq: 0 });
+        let asked = parse(requests.rendered());
         assert_eq!((asked.method.as_str(), asked.body.len()), ("GET", 0));
         assert_eq!(asked.path, "/api/v5/characters/0000000000000000042/expectation");
         assert_eq!(asked.headers, [("host".to_owned(), "127.0.0.1:8080".to_owned())]);

@@ -102,8 +102,10 @@ fn span(text: &str, location: Location) -> Range<usize> {
     match (span.byte_offset(), span.byte_len()) {
         (Some(at), Some(len)) => clip(at)..clip(at.saturating_add(len)),
         _ => {
-            let line: usize = text.split_inclusive('\n').take(location.line().saturating_sub(1) as usize).map(str::len).sum();
-            let column: usize = text[line..].chars().take(location.column().saturating_sub(1) as usize).map(char::len_utf8).sum();
+            let line: usize =
+                text.split_inclusive('\n').take(location.line().saturating_sub(1) as usize).map(str::len).sum();
+            let column: usize =
+                text[line..].chars().take(location.column().saturating_sub(1) as usize).map(char::len_utf8).sum();
             line + column..line + column
         }
     }

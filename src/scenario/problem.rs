@@ -30,10 +30,7 @@ impl Place {
         let Place::File { source, span } = self else { return None };
         let before = &source.text[..span.start];
         let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-        Some(Position {
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-        })
+        Some(Position { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 })
     }
 
     /// Whether a flag or a variable set it, rather than a file.
@@ -134,8 +131,8 @@ mod tests {
 
     #[test]
     fn a_place_in_a_file_names_line_and_column_in_characters() {
-        let place = at("a: 1\nπ: ß: x\n", 10..11);
-        assert_eq!(place.to_string(), "a.yml:2:5");
+        let place = at("a: 1\nπ: ß: x\n", 9..11);
+        assert_eq!(place.to_string(), "a.yml:2:4");
         assert_eq!(Problem::new(&place, "wrong", "right").excerpt(), Some("π: ß: x"));
     }
 

@@ -92,8 +92,7 @@ fn mix(fields: &mut Fields<'_>) -> Entry<Mix> {
     let example = "{ write-once: 80%, hot-key: 15%, read: 5% }";
     let Some(entries) = reader.entries(&key, node, example) else { return Entry::Unreadable };
     let mut lanes = Fields::new(reader, "mix", entries);
-    let value =
-        Mix { write_once: lanes.one("write-once"), hot_key: lanes.one("hot-key"), read: lanes.one("read") };
+    let value = Mix { write_once: lanes.one("write-once"), hot_key: lanes.one("hot-key"), read: lanes.one("read") };
     lanes.finish();
     Entry::Given(Located { value, place })
 }

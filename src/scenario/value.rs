@@ -139,7 +139,9 @@ fn duration(text: &str) -> Result<Duration, Wrong> {
         Err(humantime::DurationError::UnknownUnit { unit, .. }) => {
             wrong(format!("`{unit}` is no unit of time"), "use `ms`, `s`, `m` or `h`: `250ms`, `60s`, `1m30s`")
         }
-        Err(_) => wrong(format!("`{text}` is no length of time"), "write a number and its unit: `250ms`, `60s`, `1m30s`"),
+        Err(_) => {
+            wrong(format!("`{text}` is no length of time"), "write a number and its unit: `250ms`, `60s`, `1m30s`")
+        }
     }
 }
 

@@ -30,7 +30,11 @@ pub fn resolve(scenario: &Scenario, timeline: &Timeline, remarks: &mut Remarks) 
 
 fn claim(line: &GateLine, scenario: &Scenario, timeline: &Timeline, remarks: &mut Remarks) {
     if line.limit.value.0 != "pass" {
-        remarks.problem(&line.limit.place, format!("`{}` is no outcome to ask for", line.limit.value.0), "write `F2: pass`");
+        remarks.problem(
+            &line.limit.place,
+            format!("`{}` is no outcome to ask for", line.limit.value.0),
+            "write `F2: pass`",
+        );
     }
     if timeline.whole && timeline.steps.is_empty() {
         let why = if scenario.timeline.is_empty() { "" } else { ", and with strategy in-memory none is left" };
@@ -80,7 +84,9 @@ fn remedy(text: &str) -> String {
     }
     match nearest(text, &known.iter().map(String::as_str).collect::<Vec<_>>()) {
         Some(name) => format!("did you mean `{name}`?"),
-        None => "these exist: F2, p50, p99, p99.9, error_rate (each also with .steady, .fault, .recovery), recovery".into(),
+        None => {
+            "these exist: F2, p50, p99, p99.9, error_rate (each also with .steady, .fault, .recovery), recovery".into()
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The load's part of a plan.
 
 use crate::plan::{LoadPlan, Mix};
-use crate::scenario::{Entry, Load, Located, Percent, Place};
+use crate::scenario::{Entry, Load, Located, Percent};
 
 use super::defaults::LOAD_GRACE_TIMEOUTS;
 use super::target::period;
@@ -39,7 +39,8 @@ fn check(load: &Load, plan: &LoadPlan, remarks: &mut Remarks) {
     let operations = plan.rps * plan.duration.as_secs_f64();
     let place = load.duration.place().or(load.rps.place());
     if let (Some(place), true) = (place, operations < 1.0 || operations > f64::from(u32::MAX - plan.hot_keys)) {
-        let message = format!("this load has {operations:.0} operations; a run holds 1 to {}", u32::MAX - plan.hot_keys);
+        let message =
+            format!("this load has {operations:.0} operations; a run holds 1 to {}", u32::MAX - plan.hot_keys);
         remarks.problem(place, message, "change `rps` or `duration`");
     }
 }
@@ -52,15 +53,35 @@ pub fn percent(permille: u16) -> String {
 fn mix(entry: &Entry<crate::scenario::Mix>, default: Mix, remarks: &mut Remarks) -> Mix {
     let Some(Located { value, place }) = entry.given() else { return default };
     let lanes = [&value.write_once, &value.hot_key, &value.read];
-    let [write_once, hot_key, read] = lanes.map(|lane| permille(lane, remarks));
+    let [Some(write_once), Some(hot_key), Some(read)] = lanes.map(|lane| permille(lane, remarks)) else {
+        return default;
+    };
     let sum = write_once + hot_key + read;
-    if sum != 1000 && lanes.iter().all(|lane| lane.is_readable()) {
+    if sum != 1000 {
         remarks.problem(place, format!("the mix adds up to {}", percent(sum)), adjust(lanes, sum));
         return default;
     }
     Mix { write_once, hot_key, read }
 }
 
+/// Weights are whole permilles, so that a short period of operations holds each lane in its exact share. `None`:
+/// there is a problem.
+fn permille(entry: &Entry<Percent>, remarks: &mut Remarks) -> Option<u16> {
+    let given = match entry {
+        Entry::Absent => return Some(0),
+        Entry::Unreadable => return None,
+        Entry::Given(given) => given,
+    };
+    let (percent, permille) = (given.value.0, given.value.0 * 10.0);
+    if (permille - permille.round()).abs() > 1e-6 {
+        let help = format!("write one decimal at most, such as `{percent:.1}%`");
+        remarks.problem(&given.place, format!("`{percent}%` is finer than a mix can be"), help);
+        return None;
+    }
+    Some(permille.round() as u16)
+}
+
+/// The largest lane takes up what is too much or too little.
 fn adjust(lanes: [&Entry<Percent>; 3], sum: u16) -> String {
     let given = ["write-once", "hot-key", "read"].into_iter().zip(lanes).filter_map(|(w, l)| Some((w, l.given()?)));
     let Some((word, largest)) = given.max_by(|a, b| a.1.value.0.total_cmp(&b.1.value.0)) else {
@@ -71,19 +92,4 @@ fn adjust(lanes: [&Entry<Percent>; 3], sum: u16) -> String {
         true => format!("make it 100%: for instance `{word}: {}%`", whole.round() / 10.0),
         false => "make it 100%".to_owned(),
     }
-}
-
-/// Weights are whole permilles, so that a short period of operations holds each lane in its exact share.
-fn permille(entry: &Entry<Percent>, remarks: &mut Remarks) -> u16 {
-    let Some(given) = entry.given() else { return 0 };
-    let permille = given.value.0 * 10.0;
-    if (permille - permille.round()).abs() > 1e-6 {
-        fine(&given.place, given.value.0, remarks);
-    }
-    permille.round() as u16
-}
-
-fn fine(place: &Place, percent: f64, remarks: &mut Remarks) {
-    let help = format!("write one decimal at most, such as `{:.1}%`", percent);
-    remarks.problem(place, format!("`{percent}%` is finer than a mix can be"), help);
 }

@@ -30,10 +30,8 @@ fn check_order(scenario: &Scenario, plan: &SettlePlan, remarks: &mut Remarks) {
     if plan.deadline <= plan.quiet {
         let place = settle.deadline.place().or(scenario.target.lease.place()).unwrap_or(&nowhere);
         let message = format!("the deadline ({}) is over before anything can count as quiet", words(plan.deadline));
-        let help = format!(
-            "write more than {}: flush interval + lease + redrive scan + longest back-off",
-            words(plan.quiet)
-        );
+        let help =
+            format!("write more than {}: flush interval + lease + redrive scan + longest back-off", words(plan.quiet));
         remarks.problem(place, message, help);
     }
     if plan.hard_cap < plan.deadline {

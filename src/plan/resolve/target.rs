@@ -96,7 +96,11 @@ pub fn grace(entry: &Entry<Period>, default: Duration, endpoint_lag: Duration, r
     if grace <= endpoint_lag {
         let lag = Period(endpoint_lag);
         let message = format!("a grace of {} is over before the endpoint lag of {lag}", Period(grace));
-        remarks.problem(&given.place, message, "write a grace of at least `1s`; to kill without notice, write `mode: hard`");
+        remarks.problem(
+            &given.place,
+            message,
+            "write a grace of at least `1s`; to kill without notice, write `mode: hard`",
+        );
     }
     grace
 }

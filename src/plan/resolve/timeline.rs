@@ -106,12 +106,7 @@ fn window(fields: &StepFields, around: &Around<'_>, remarks: &mut Remarks) -> (D
 }
 
 /// Where a task is held, for each victim: by its role, or as the step says.
-fn holds(
-    victims: &[crate::plan::Slot],
-    mode: StopMode,
-    fields: &StepFields,
-    remarks: &mut Remarks,
-) -> Vec<PausePoint> {
+fn holds(victims: &[crate::plan::Slot], mode: StopMode, fields: &StepFields, remarks: &mut Remarks) -> Vec<PausePoint> {
     let default = |slot: &crate::plan::Slot| match (slot.role.writes_rows(), mode) {
         (true, _) => PausePoint::WorkerLeased,
         (false, StopMode::Graceful) => PausePoint::OfferRegistered,

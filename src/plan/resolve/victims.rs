@@ -24,7 +24,9 @@ struct Named {
 impl<'a> Victims<'a> {
     pub fn new(written: &Target, plan: &'a TargetPlan) -> Self {
         let numbers = written.instances.is_readable() && written.workers.is_readable();
-        Victims { plan, slots_known: numbers && written.strategy.is_readable() }
+        // A strategy that does not exist was replaced by the default.
+        let strategy = written.strategy.given().is_none_or(|word| word.value.0 == plan.strategy.word());
+        Victims { plan, slots_known: numbers && strategy && written.strategy.is_readable() }
     }
 
     /// In the order of the words; slots of one role ascending.
@@ -35,7 +37,11 @@ impl<'a> Victims<'a> {
             (Entry::Absent, StepKind::RollingUpdate) => return self.everybody(step, remarks),
             (Entry::Given(_) | Entry::Absent, _) => {
                 let place = fields.of.place().unwrap_or(&fields.place);
-                remarks.problem(place, "nothing says what this step strikes", "write `of: [api, worker]` or `of: api-2`");
+                remarks.problem(
+                    place,
+                    "nothing says what this step strikes",
+                    "write `of: [api, worker]` or `of: api-2`",
+                );
                 return Vec::new();
             }
         };
@@ -96,7 +102,7 @@ impl<'a> Victims<'a> {
         // A wrong number is no slip of the pen: the nearest slot would be a guess.
         match nearest(text, &known).filter(|_| parse(text).is_none()) {
             Some(word) => format!("did you mean `{word}`?"),
-            None => format!("this plan has {} and {}", roles.join(", "), slots.join(", ")),
+            None => format!("it has {}; by role: {}", slots.join(", "), roles.join(", ")),
         }
     }
 }

@@ -28,28 +28,17 @@ pub const BACKENDS: Vocabulary<Backend> = Vocabulary {
 pub const STRATEGIES: Vocabulary<Strategy> = Vocabulary {
     what: "a strategy",
     known: &[("in-memory", Strategy::InMemory), ("redis", Strategy::Redis)],
-    not_here: &[
-        ("kafka", "does not exist yet"),
-        ("sqs", "does not exist yet"),
-        ("rabbitmq", "does not exist yet"),
-    ],
+    not_here: &[("kafka", "does not exist yet"), ("sqs", "does not exist yet"), ("rabbitmq", "does not exist yet")],
 };
 
 pub const DATABASES: Vocabulary<Database> = Vocabulary {
     what: "a database",
     known: &[("sqlite", Database::Sqlite)],
-    not_here: &[
-        ("postgres", "does not exist yet"),
-        ("mariadb", "does not exist yet"),
-        ("mysql", "does not exist yet"),
-    ],
+    not_here: &[("postgres", "does not exist yet"), ("mariadb", "does not exist yet"), ("mysql", "does not exist yet")],
 };
 
-pub const MODES: Vocabulary<StopMode> = Vocabulary {
-    what: "a mode",
-    known: &[("graceful", StopMode::Graceful), ("hard", StopMode::Hard)],
-    not_here: &[],
-};
+pub const MODES: Vocabulary<StopMode> =
+    Vocabulary { what: "a mode", known: &[("graceful", StopMode::Graceful), ("hard", StopMode::Hard)], not_here: &[] };
 
 pub const FSYNC: Vocabulary<&'static str> = Vocabulary {
     what: "a setting of appendfsync",
@@ -79,20 +68,15 @@ impl<T: Copy> Vocabulary<T> {
         if let Some((_, meaning)) = self.known.iter().find(|(known, _)| *known == text) {
             return Some(*meaning);
         }
-        let message = match self.not_here.iter().find(|(known, _)| *known == text) {
-            Some((_, why)) => format!("`{text}` {why}"),
-            None if text.contains("://") => "a server of your own cannot be used yet".to_owned(),
-            None => format!("`{text}` is not {}", self.what),
-        };
-        remarks.problem(&word.place, message, self.remedy(text));
-        None
-    }
-
-    fn remedy(&self, text: &str) -> String {
         let words: Vec<_> = self.known.iter().map(|(word, _)| *word).collect();
-        match nearest(text, &words) {
-            Some(word) => format!("did you mean `{word}`?"),
-            None => format!("write {}", words.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(" or ")),
-        }
+        let choice = format!("write {}", words.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(" or "));
+        let guess = nearest(text, &words).map(|word| format!("did you mean `{word}`?"));
+        let (message, help) = match self.not_here.iter().find(|(known, _)| *known == text) {
+            Some((_, why)) => (format!("`{text}` {why}"), choice),
+            None if text.contains("://") => ("a server of your own cannot be used yet".to_owned(), choice),
+            None => (format!("`{text}` is not {}", self.what), guess.unwrap_or(choice)),
+        };
+        remarks.problem(&word.place, message, help);
+        None
     }
 }

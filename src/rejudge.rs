@@ -5,12 +5,13 @@
 use std::path::{Path, PathBuf};
 
 use crate::archive::{Archive, ArchiveError, Environment, Piece, Stored};
-use crate::checks::{self, Evidence};
+use crate::checks::Evidence;
 use crate::load::Ledger;
 use crate::load::ledger::LedgerError;
 use crate::plan::Plan;
 use crate::readback::FinalState;
 use crate::report::RunReport;
+use crate::run;
 use crate::timeline::Incidents;
 
 #[derive(Debug, thiserror::Error)]
@@ -28,14 +29,14 @@ pub enum RejudgeError {
 /// What a folder still holds.
 pub struct Recovered {
     pub plan: Plan,
-    pub environment: Environment,
+    /// `None`: the folder does not have it.
+    pub environment: Option<Environment>,
     pub evidence: Evidence,
 }
 
 pub fn judge(run: &Path) -> Result<RunReport, RejudgeError> {
     let Recovered { plan, environment, evidence } = recover(run)?;
-    let judgement = checks::judge(&plan, &evidence);
-    Ok(RunReport::new(&plan, &environment, &evidence, judgement))
+    Ok(run::judged(&plan, &evidence, environment, None))
 }
 
 pub fn recover(run: &Path) -> Result<Recovered, RejudgeError> {
@@ -44,8 +45,8 @@ pub fn recover(run: &Path) -> Result<Recovered, RejudgeError> {
         return Err(RejudgeError::Alive(run.to_owned()));
     }
     let plan: Plan = needed(&archive, Piece::Plan)?;
-    let environment = needed(&archive, Piece::Environment)?;
-    let ledger = Ledger::open_or_recover(&archive.ledger_dir())
+    let environment = archive.get_json(Piece::Environment)?.whole();
+    let ledger = Ledger::open(&archive.ledger_dir())
         .map_err(|source| RejudgeError::Ledger { run: run.to_owned(), source })?;
     let incidents: Stored<Incidents> = archive.get_json(Piece::Incidents)?;
     let incidents = incidents.whole().unwrap_or_default();

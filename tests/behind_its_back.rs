@@ -56,9 +56,9 @@ async fn judged_after(sql: &'static str) -> Judgement {
     let environment = Environment::gather(Timestamp::now(), std::iter::empty());
     let place = Place { executable: lab::MXCTL.into(), reports: lab.reports(), environment };
     let intruder = Intruder { reports: lab.reports(), sql };
-    let report = run::run(plan(&lab), &place, &intruder, &Stop::new()).await.expect("the run ends");
+    let ran = run::run(plan(&lab), &place, &intruder, &Stop::new()).await.expect("the run ends");
     assert_nothing_left(lab.folder());
-    report.judgement
+    ran.report.judgement
 }
 
 fn assert_nothing_left(folder: &Path) {

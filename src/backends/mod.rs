@@ -15,8 +15,9 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Offset;
-use crate::plan::{PausePoint, Slot};
+use crate::plan::{Backend, PausePoint, Plan, Slot};
 pub use crate::process::ProcessIdentity;
+use crate::stop::Stop;
 pub use endpoints::{Endpoint, Endpoints};
 
 /// One life of one process: the replacement in the same slot is another instance. Ids count from 0 in starting
@@ -62,6 +63,14 @@ pub enum QueueSource {
     Redis { url: String, key: String },
     /// Buffers in the instances' memory: nobody but they can say what is in them.
     Private,
+}
+
+/// Brings a plan's target up, ready and empty, or leaves nothing behind.
+pub async fn up(plan: &Plan, site: process::Site, stop: &Stop) -> Result<Box<dyn Deployment>, UpError> {
+    let coming = match plan.target.backend {
+        Backend::Process => process::Processes::up(plan, site, stop),
+    };
+    coming.await
 }
 
 #[async_trait]
@@ -157,8 +166,14 @@ pub enum UpError {
     Missing { what: String, why: String, remedy: String },
     #[error("start {name}: {why} (log: {log})")]
     Start { name: String, why: String, log: PathBuf },
-    #[error("use the database: {0}")]
-    NotEmpty(String),
+    #[error(
+        "start in an empty key range: {} has {rows} rows of run number {run_number} already; \
+         choose another `--run-number`, or another database",
+        database.display()
+    )]
+    NotEmpty { database: PathBuf, rows: u64, run_number: u32 },
+    #[error("look into the database: {0}")]
+    Database(String),
     #[error("prepare {path}: {source}")]
     Files { path: PathBuf, source: std::io::Error },
     #[error("write the journal: {0}")]

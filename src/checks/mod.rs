@@ -1,14 +1,46 @@
 //! Judging: pure functions over [`Evidence`]. One claim a file; a check that crashes is INCONCLUSIVE.
 //!
 //! In: the plan and the evidence. Out: a [`Judgement`]: every finding, and the figures that they rest on.
+//!
+//! `judge` first works out the figures that several checks share ([`figures`]), then runs the [`CHECKS`] in their
+//! order. Adding a check is one file and its line in that list.
 
-use std::collections::BTreeMap;
+mod answers;
+mod assessed;
+mod backlog;
+mod classes;
+mod conservation;
+mod exhibits;
+mod f2;
+mod figures;
+mod gates;
+mod generator;
+mod integrity;
+mod interrupted;
+mod latency;
+mod metrics;
+mod operations;
+mod order;
+mod phases;
+mod recovery;
+mod rows;
+mod settled;
+mod soundness;
+mod stops;
+mod witness;
+
+#[cfg(test)]
+mod canned;
+#[cfg(test)]
+mod tests;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use figures::Figures;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Offset;
-pub use crate::load::latency::Percentiles;
 use crate::load::{Lane, Ledger};
 use crate::plan::{Plan, RunPhase, StopMode};
 use crate::readback::FinalState;
@@ -180,6 +212,16 @@ pub struct LaneLatency {
     pub woke_late_ms: Percentiles,
 }
 
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Percentiles {
+    pub count: u64,
+    pub p50: f64,
+    pub p90: f64,
+    pub p99: f64,
+    pub p999: f64,
+    pub max: f64,
+}
+
 /// One second of the run, by due time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SeriesPoint {
@@ -203,8 +245,153 @@ pub struct CountByHand {
     pub counted: u64,
 }
 
+impl Evidence {
+    /// Somebody cut the run short: what was not issued then was not due.
+    fn told_to_stop(&self) -> bool {
+        self.interrupted || self.incidents.interrupted
+    }
+}
+
+impl Finding {
+    fn new(check: &str, verdict: Verdict, summary: String) -> Self {
+        Finding { check: check.to_owned(), verdict, summary, details: Vec::new() }
+    }
+
+    fn pass(check: &str, summary: String) -> Self {
+        Self::new(check, Verdict::Pass, summary)
+    }
+
+    fn fail(check: &str, summary: String) -> Self {
+        Self::new(check, Verdict::Fail, summary)
+    }
+
+    fn inconclusive(check: &str, summary: String) -> Self {
+        Self::new(check, Verdict::Inconclusive, summary)
+    }
+
+    fn because(mut self, reasons: Vec<String>) -> Self {
+        self.details.extend(reasons);
+        self
+    }
+}
+
+impl Class {
+    pub const ALL: [Class; 14] = [
+        Class::Unexpected,
+        Class::Corrupt,
+        Class::Phantom,
+        Class::Dead,
+        Class::Stranded,
+        Class::Lost,
+        Class::Stale,
+        Class::Torn,
+        Class::Applied,
+        Class::Superseded,
+        Class::Recovered,
+        Class::Unresolved,
+        Class::Refused,
+        Class::NotSent,
+    ];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Class::Unexpected => "unexpected",
+            Class::Corrupt => "corrupt",
+            Class::Phantom => "phantom",
+            Class::Dead => "dead",
+            Class::Stranded => "stranded",
+            Class::Lost => "lost",
+            Class::Stale => "stale",
+            Class::Torn => "torn",
+            Class::Applied => "applied",
+            Class::Superseded => "superseded",
+            Class::Recovered => "recovered",
+            Class::Unresolved => "unresolved",
+            Class::Refused => "refused",
+            Class::NotSent => "not sent",
+        }
+    }
+
+    /// Whether one member on sound evidence fails the run.
+    pub fn fails(self) -> bool {
+        use Class::{Corrupt, Lost, Phantom, Stale, Stranded, Torn, Unexpected};
+        matches!(self, Unexpected | Corrupt | Phantom | Stranded | Lost | Stale | Torn)
+    }
+
+    /// The evidence that a class names for itself.
+    pub fn rests_on(self) -> &'static str {
+        match self {
+            Class::Unexpected => "untorn ledger, empty start",
+            Class::Phantom => "untorn ledger",
+            Class::Corrupt => "complete reader",
+            Class::Dead => "queue probe",
+            Class::Stranded => "queue probe, target at rest",
+            Class::Lost | Class::Stale | Class::Torn => "complete reader, queue probe, target at rest",
+            Class::Applied | Class::Superseded | Class::Recovered | Class::Unresolved => "rows",
+            Class::Refused | Class::NotSent => "ledger",
+        }
+    }
+}
+
+/// What every check sees.
+struct Case<'a> {
+    plan: &'a Plan,
+    evidence: &'a Evidence,
+    figures: &'a Figures,
+    stops: &'a [StopJudgement],
+}
+
+type Check = fn(&Case) -> Vec<Finding>;
+
+/// Every check, in the order of the report: first whether the evidence carries a verdict, then what it says.
+const CHECKS: [(&str, Check); 12] = [
+    ("interrupted", interrupted::check),
+    ("settled", settled::check),
+    ("evidence", soundness::check),
+    ("conservation", conservation::check),
+    ("generator", generator::check),
+    ("answers", answers::check),
+    ("integrity", integrity::check),
+    ("order", order::check),
+    ("F2", f2::check),
+    ("gates", gates::check),
+    ("backlog", backlog::check),
+    ("metrics", metrics::check),
+];
+
 /// Judges a run.
-pub fn judge(_plan: &Plan, _evidence: &Evidence) -> Judgement {
-    let _ = BTreeMap::<u8, u8>::new();
-    unimplemented!("comes with the checks")
+pub fn judge(plan: &Plan, evidence: &Evidence) -> Judgement {
+    let mut findings = Vec::new();
+    let figures = Figures::of(plan, evidence, &mut findings);
+    let stops = guarded("stops", &mut findings, Vec::new, || figures.stop_judgements(plan, evidence));
+    let case = Case { plan, evidence, figures: &figures, stops: &stops };
+    for (name, check) in CHECKS {
+        let found = guarded(name, &mut findings, Vec::new, || check(&case));
+        findings.extend(found);
+    }
+    let count_by_hand = guarded("count by hand", &mut findings, || None, || integrity::by_hand(&case));
+    let not_assessed = guarded("not assessed", &mut findings, Vec::new, || assessed::not_assessed(&case));
+    Judgement {
+        verdict: findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Inconclusive),
+        findings,
+        conservation: figures.conserved.counts,
+        classes: figures.classes.counted(&figures.soundness),
+        exhibits: figures.classes.exhibits.clone(),
+        order: figures.order,
+        latency: figures.timing.lanes(),
+        series: figures.timing.series.clone(),
+        count_by_hand,
+        not_assessed,
+        stops,
+    }
+}
+
+/// Runs a part of judging. One that crashes gives `otherwise`, and a finding that nobody can take for a pass.
+fn guarded<T>(name: &str, findings: &mut Vec<Finding>, otherwise: fn() -> T, part: impl FnOnce() -> T) -> T {
+    catch_unwind(AssertUnwindSafe(part)).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        let summary = format!("the check crashed: {}", said.unwrap_or("without a message"));
+        findings.push(Finding::inconclusive(name, summary));
+        otherwise()
+    })
 }

@@ -7,10 +7,10 @@ pub mod exit;
 mod heal;
 mod launch;
 mod loadtest;
-mod problems;
+pub mod problems;
 mod progress;
 mod report;
-mod scenario;
+pub mod scenario;
 mod serve;
 pub mod target_flags;
 
@@ -64,7 +64,8 @@ enum Command {
     Loadtest(loadtest::Command),
     /// Inject failures under load, and judge from the database
     Chaos(chaos::Command),
-    /// Check or explain a scenario file
+    /// Look at scenarios; nothing is started
+    #[command(subcommand)]
     Scenario(scenario::Command),
     /// Judge or export a run again, from its folder alone
     Report(report::Command),
@@ -93,7 +94,7 @@ async fn dispatch(cli: Cli) -> Exit {
     match cli.command {
         Command::Loadtest(command) => loadtest::run(command, &cli.global).await,
         Command::Chaos(command) => chaos::run(command, &cli.global).await,
-        Command::Scenario(command) => scenario::run(command, &cli.global),
+        Command::Scenario(command) => scenario::run(&command, &cli.global),
         Command::Report(command) => report::run(command, &cli.global),
         Command::Heal(command) => heal::run(command, &cli.global),
         Command::Serve(command) => serve::run(command).await,

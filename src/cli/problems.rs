@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 
+use super::exit::Exit;
 use crate::scenario::{Place, Problem, Problems};
 
 /// Everything wrong with one input, ready to print; ends with how many problems there are.
@@ -17,6 +18,12 @@ pub fn render(problems: &Problems, colour: bool) -> String {
     }
     let count = problems.iter().len();
     text + &format!("{count} problem{}; nothing was started\n", if count == 1 { "" } else { "s" })
+}
+
+/// Prints them to stderr; the exit code is that of bad input.
+pub fn refuse(problems: &Problems) -> Exit {
+    eprint!("{}", render(problems, colour_on_stderr()));
+    Exit::BadInput
 }
 
 /// Whether stderr should have colours: a terminal, and no `NO_COLOR`.

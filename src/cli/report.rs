@@ -1,6 +1,6 @@
 //! `mxctl report judge|export`: from a run's folder alone, on any machine.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
@@ -56,19 +56,18 @@ pub fn run(command: Command, global: &Global) -> Exit {
 }
 
 fn judge(run: &Path, global: &Global) -> Result<Exit, RejudgeError> {
-    let report = rejudge::judge(&find(run, &global.reports)?)?;
-    print_report(&report, global);
-    Ok(Exit::of_verdict(report.judgement.verdict))
+    let folder = find(run, &global.reports)?;
+    let report = rejudge::judge(&folder)?;
+    print_report(&report, &folder, global);
+    Ok(Exit::of_verdict(report.verdict))
 }
 
 fn export_ledger(run: &Path, global: &Global) -> Result<Exit, RejudgeError> {
     let Recovered { evidence, .. } = rejudge::recover(&find(run, &global.reports)?)?;
     let out = io::BufWriter::new(io::stdout().lock());
-    match export::ledger_csv(&evidence.ledger, &evidence.incidents.roster, out).and_then(|mut out| out.flush()) {
-        // Whoever reads has seen enough: `… | head`.
-        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Pass),
-        Err(e) => Ok(fail(&format!("write the ledger: {e}"), Exit::BadInput)),
-        Ok(()) => Ok(Exit::Pass),
+    match export::ledger(out, evidence.ledger.attempts(), &evidence.incidents.roster, |_| None) {
+        Err(e) if !e.is_broken_pipe() => Ok(fail(&e, Exit::BadInput)),
+        _ => Ok(Exit::Pass),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! In: a scenario by name or path, and the flags that a run would take. Out: text for stdout, or the problems.
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 
 use crate::load::pacer::Constant;
 use crate::load::{Lane, Operations};
@@ -10,7 +10,10 @@ use crate::plan::explain::{LaneCounts, explain};
 use crate::plan::{Given, Plan};
 use crate::scenario::{Problems, Scenario, Source};
 
+use super::exit::Exit;
+use super::problems::refuse;
 use super::target_flags::PlanFlags;
+use super::{Global, OutputFormat};
 
 /// Look at scenarios; nothing is started
 #[derive(Debug, Clone, Subcommand)]
@@ -44,32 +47,37 @@ pub struct CheckArgs {
 pub struct ExplainArgs {
     /// A scenario that ships, or the path of a file
     pub scenario: String,
-    /// Words, or the resolved plan as JSON
-    #[arg(long, value_enum, default_value_t = Output::Human)]
-    pub output: Output,
     #[command(flatten)]
     pub flags: PlanFlags,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    Human,
-    Json,
 }
 
 /// A real run draws its number and seed when it starts; where no flag gives them, these stand for them.
 const UNDRAWN: Given = Given { run_number: 1, seed: 1 };
 
+pub fn run(command: &Command, global: &Global) -> Exit {
+    match answer(command, global.output) {
+        Ok(text) => {
+            print!("{text}");
+            Exit::Pass
+        }
+        Err(problems) => refuse(&problems),
+    }
+}
+
 /// The text for stdout.
-pub fn run(command: &Command) -> Result<String, Problems> {
+pub fn answer(command: &Command, output: OutputFormat) -> Result<String, Problems> {
     match command {
         Command::Check(args) => check(args),
-        Command::Explain(args) => {
-            let plan = plan(&args.scenario, &args.flags, UNDRAWN)?;
-            Ok(match args.output {
-                Output::Human => in_words(&plan),
-                Output::Json => in_json(&plan),
-            })
+        Command::Explain(args) => Ok(shown(&plan(&args.scenario, &args.flags, UNDRAWN)?, output)),
+    }
+}
+
+/// A plan as a person or a program wants it.
+pub fn shown(plan: &Plan, output: OutputFormat) -> String {
+    match output {
+        OutputFormat::Human => explain(plan, count(plan)),
+        OutputFormat::Json => {
+            serde_json::to_string_pretty(plan).expect("a plan has only string keys and finite numbers") + "\n"
         }
     }
 }
@@ -87,15 +95,6 @@ fn check(args: &CheckArgs) -> Result<String, Problems> {
 pub fn plan(scenario: &str, flags: &PlanFlags, given: Given) -> Result<Plan, Problems> {
     let source = Source::load(scenario)?;
     Plan::resolve(Scenario::read(&source), flags.overrides(), given)
-}
-
-/// The explanation of a plan, with its operations counted by the load's own pacer and lanes.
-pub fn in_words(plan: &Plan) -> String {
-    explain(plan, count(plan))
-}
-
-fn in_json(plan: &Plan) -> String {
-    serde_json::to_string_pretty(plan).expect("a plan has only string keys and finite numbers") + "\n"
 }
 
 fn count(plan: &Plan) -> LaneCounts {

@@ -173,7 +173,7 @@ mod tests {
     use crate::load::content;
 
     fn row(n: u64) -> Row {
-        let (key, preset) = (17 << 32 | n / 3, (n % 3 + 1) as u8);
+        let (key, preset) = ((17 << 32) + n / 3, (n % 3 + 1) as u8);
         Row { key, preset, seq: 1, costs: content::costs(key, 1, preset), written_by: "worker-1.1".into() }
     }
 

@@ -1,5 +1,7 @@
 //! What a victim holds when it is struck: made sure of by a pause point, then read where it can be read.
 
+use std::time::Duration;
+
 use super::Scene;
 use super::incident::{Exposure, Held};
 use crate::backends::{ControlError, Instance, QueueSource};
@@ -15,6 +17,16 @@ pub(super) async fn hold(scene: &Scene<'_>, victim: &Instance, plan: &StopPlan) 
         scene.processes.release(victim.id, plan.hold).await?;
     }
     Ok(held.map(|tasks| Held { point: plan.hold, tasks, at: scene.clock.now(), released: None }))
+}
+
+/// What was read counts only if the task is held still: one that gave up (its client is gone, or its time is over)
+/// was no longer at stake when the victim was struck.
+pub(super) async fn confirm(scene: &Scene<'_>, victim: &Instance, held: Option<Held>, read: Exposure) -> Exposure {
+    let Some(Held { point, .. }) = held else { return read };
+    match scene.processes.held(victim.id, point, Duration::ZERO).await {
+        Ok(Some(_)) => read,
+        _ => Exposure::NotRead { why: format!("the task held at {} gave up before the signal", point.word()) },
+    }
 }
 
 /// Reads what the victim holds: leases from the broker, offers from the pause point, and for a private buffer what

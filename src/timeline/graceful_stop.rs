@@ -53,6 +53,7 @@ impl GracefulStop {
         record.signalled = Some(scene.clock.now());
         scene.processes.signal(victim.id, Signal::SIGTERM)?;
         self.readiness_off = readiness_off(scene, victim, patience).await;
+        record.exposure = exposure::confirm(scene, victim, record.held, record.exposure.clone()).await;
         if let Some(held) = &mut record.held {
             scene.processes.release(victim.id, held.point).await?;
             held.released = Some(scene.clock.now());

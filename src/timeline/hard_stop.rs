@@ -42,7 +42,8 @@ impl Fault for HardStop {
         scene.processes.signal(victim.id, Signal::SIGSTOP)?;
         scene.processes.frozen(victim.id, FREEZE_PATIENCE).await?;
         record.frozen = Some(scene.clock.now());
-        record.exposure = exposure::read(scene, &victim, &self.plan, record.held).await;
+        let read = exposure::read(scene, &victim, &self.plan, record.held).await;
+        record.exposure = exposure::confirm(scene, &victim, record.held, read).await;
         record.signalled = Some(scene.clock.now());
         scene.processes.signal(victim.id, Signal::SIGKILL)?;
         record.exit = scene.processes.exited(victim.id, KILL_PATIENCE).await?;

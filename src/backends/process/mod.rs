@@ -24,7 +24,9 @@ use super::{
 };
 use crate::clock::RunClock;
 use crate::journal::{Entry, Journal};
-use crate::plan::{PausePoint, Slot, TargetPlan};
+use crate::plan::{PausePoint, Plan, Slot, TargetPlan};
+use crate::stop::Stop;
+pub use child::CONTROL_FD;
 use child::Child;
 use control::Control;
 use prober::{Probe, Prober};
@@ -33,6 +35,9 @@ use slots::Slots;
 
 /// The key of the Redis list, and the beginning of every other key of the buffer.
 pub const LIST_KEY: &str = "{expectation:write:buffer}";
+
+/// The SQLite file, in the folder of the target.
+pub const DATABASE: &str = "expectation.db";
 
 /// What the backend needs besides the plan.
 #[derive(Clone)]
@@ -70,20 +75,20 @@ struct Handle {
 
 impl Processes {
     /// Brings every slot up, ready and in rotation. On failure nothing is left running.
-    pub async fn up(plan: &TargetPlan, site: Site) -> Result<Box<dyn Deployment>, UpError> {
-        let redis = match plan.strategy.shared() {
-            true => Some(RedisServer::start(&plan.redis, &site).await?),
+    pub async fn up(plan: &Plan, site: Site, stop: &Stop) -> Result<Box<dyn Deployment>, UpError> {
+        let redis = match plan.target.strategy.shared() {
+            true => Some(RedisServer::start(&plan.target.redis, &site).await?),
             false => None,
         };
         let target = Processes {
             sources: Sources {
-                database: site.folder.join("expectation.db"),
+                database: site.folder.join(DATABASE),
                 queue: redis.as_ref().map_or(QueueSource::Private, |redis| QueueSource::Redis {
                     url: redis.url(),
                     key: LIST_KEY.to_owned(),
                 }),
             },
-            plan: plan.clone(),
+            plan: plan.target.clone(),
             site,
             redis,
             endpoints: Endpoints::default(),
@@ -91,7 +96,8 @@ impl Processes {
             tasks: Mutex::default(),
             over: CancellationToken::new(),
         };
-        match target.fill_every_slot().await {
+        let filled = stop.interrupt.run_until_cancelled(target.fill_every_slot()).await;
+        match filled.unwrap_or(Err(UpError::Interrupted)) {
             Ok(()) => Ok(Box::new(target)),
             Err(e) => {
                 // What could not be ended is in the journal; the first error is the one that explains.

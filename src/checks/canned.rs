@@ -1,0 +1,294 @@
+//! Canned evidence: a whole run without a flaw, to be spoilt by tests one thing at a time.
+//!
+//! `healthy` is V5 under a rolling update, graceful at 10 s and hard at 35 s, of one api instance and one worker;
+//! `in_memory` is V4 under a graceful one; `load_test` is V5 without a stop or a witness. Each passes: a test that
+//! changes one thing shows by the verdict what that thing is worth.
+
+mod plans;
+mod states;
+
+use std::time::Duration;
+
+use super::{Class, ClassCount, Evidence, Finding, Judgement};
+use crate::clock::Offset;
+use crate::load::ledger::{Reason, Soundness};
+use crate::load::pacer::{Constant, Pacer};
+use crate::load::{Attempt, Lane, Ledger, Operations, Outcome};
+use crate::plan::Plan;
+use crate::readback::{FinalState, Place, QueueState, QueuedItem, Row, RowSet, Sighting, Source};
+use crate::timeline::{Incidents, StopRecord};
+
+pub(super) const SECONDS: u64 = 60;
+pub(super) const OPERATIONS: u64 = 6000;
+pub(super) const HARD_API: &str = "2:rolling-update/api-1";
+pub(super) const GRACEFUL_API: &str = "1:rolling-update/api-1";
+pub(super) const LAST_STOP: &str = "2:rolling-update/worker-1";
+
+pub(super) struct Canned {
+    pub plan: Plan,
+    pub evidence: Evidence,
+}
+
+pub(super) fn healthy() -> Canned {
+    let plan = plans::rolling_update();
+    let incidents = plans::rolled(&plan);
+    Canned::run(plan, incidents)
+}
+
+pub(super) fn in_memory() -> Canned {
+    let plan = plans::in_memory();
+    let incidents = plans::rolled(&plan);
+    let mut canned = Canned::run(plan, incidents);
+    states::become_private(&mut canned);
+    canned
+}
+
+pub(super) fn load_test() -> Canned {
+    let plan = plans::load_test();
+    let incidents = plans::rolled(&plan);
+    Canned::run(plan, incidents)
+}
+
+pub(super) fn seconds(seconds: f64) -> Offset {
+    Offset((seconds * 1e9) as u64)
+}
+
+pub(super) fn refuse(attempt: &mut Attempt) {
+    (attempt.outcome, attempt.reason, attempt.status) = (Outcome::Refused, Reason::NotStored, 503);
+}
+
+pub(super) fn forget(attempt: &mut Attempt) {
+    (attempt.outcome, attempt.reason, attempt.status) = (Outcome::Unknown, Reason::TimedOut, 0);
+    attempt.done = Some(attempt.due.plus(Duration::from_secs(2)));
+}
+
+pub(super) fn not_sent(attempt: &mut Attempt) {
+    (attempt.outcome, attempt.reason, attempt.status) = (Outcome::NotSent, Reason::NoInstance, 0);
+    (attempt.sent, attempt.instance) = (None, crate::backends::InstanceId::NONE);
+}
+
+impl Canned {
+    fn run(plan: Plan, incidents: Incidents) -> Canned {
+        let ledger = ledger(&plan, &incidents);
+        let state = Some(states::applied(&plan, &ledger, &incidents));
+        Canned { plan, evidence: Evidence { ledger, incidents, state, interrupted: false } }
+    }
+
+    pub fn judge(&self) -> Judgement {
+        super::judge(&self.plan, &self.evidence)
+    }
+
+    // What the ledger says.
+
+    pub fn attempts(&mut self, change: impl FnOnce(&mut Vec<Attempt>)) {
+        let mut attempts: Vec<Attempt> = self.evidence.ledger.attempts().collect();
+        change(&mut attempts);
+        let ledger = &self.evidence.ledger;
+        self.evidence.ledger = Ledger::canned(attempts, ledger.soundness().clone(), ledger.issued_until());
+    }
+
+    pub fn attempt(&mut self, op: u64, change: impl FnOnce(&mut Attempt)) {
+        self.attempts(|attempts| {
+            change(attempts.iter_mut().find(|a| a.op == op).expect("canned operations are whole"))
+        });
+    }
+
+    pub fn of(&self, op: u64) -> Attempt {
+        self.evidence.ledger.attempts().find(|a| a.op == op).expect("canned operations are whole")
+    }
+
+    pub fn outcome(&mut self, op: u64, outcome: Outcome) {
+        self.attempt(op, |attempt| match outcome {
+            Outcome::Acked => attempt.outcome = Outcome::Acked,
+            Outcome::Refused => refuse(attempt),
+            Outcome::Unknown => forget(attempt),
+            Outcome::NotSent => not_sent(attempt),
+        });
+    }
+
+    fn nth(&self, lane: Lane, n: usize) -> u64 {
+        let acked = self.evidence.ledger.attempts().filter(|a| a.lane == lane && a.outcome == Outcome::Acked);
+        acked.map(|a| a.op).nth(n).expect("canned lanes are long")
+    }
+
+    /// The n-th acknowledged operation of the write-once lane, from 0.
+    pub fn once(&self, n: usize) -> u64 {
+        self.nth(Lane::WriteOnce, n)
+    }
+
+    /// The n-th acknowledged operation of the hot-key lane, from 0.
+    pub fn hot(&self, n: usize) -> u64 {
+        self.nth(Lane::HotKey, n)
+    }
+
+    /// The last acknowledged operation of a hot key: the one whose seq its rows have.
+    pub fn newest_hot(&self) -> u64 {
+        let hot = self.evidence.ledger.attempts().filter(|a| a.lane == Lane::HotKey && a.outcome == Outcome::Acked);
+        hot.last().expect("canned lanes are long").op
+    }
+
+    pub fn once_operations(&self) -> u64 {
+        self.evidence.ledger.attempts().filter(|a| a.lane == Lane::WriteOnce).count() as u64
+    }
+
+    pub fn tear(&mut self) {
+        let attempts = self.evidence.ledger.attempts().collect();
+        let why = "the last window has no seal".to_owned();
+        self.evidence.ledger = Ledger::canned(attempts, Soundness::Torn { why }, self.evidence.ledger.issued_until());
+    }
+
+    pub fn interrupt_at(&mut self, op: u64) {
+        let until = Constant::new(self.plan.load.rps).due(op);
+        let ledger = &self.evidence.ledger;
+        self.evidence.ledger = Ledger::canned(ledger.attempts().collect(), ledger.soundness().clone(), until);
+    }
+
+    /// The load issued nothing from then on.
+    pub fn cut_load(&mut self, after: Duration) {
+        let end = Offset::from_duration(after);
+        let attempts = self.evidence.ledger.attempts().filter(|a| a.due < end).collect();
+        self.evidence.ledger = Ledger::canned(attempts, self.evidence.ledger.soundness().clone(), end);
+        self.evidence.state = Some(states::applied(&self.plan, &self.evidence.ledger, &self.evidence.incidents));
+    }
+
+    // What was read back.
+
+    pub fn state(&mut self) -> &mut FinalState {
+        self.evidence.state.as_mut().expect("canned runs have a state")
+    }
+
+    pub fn row_set(&mut self, change: impl FnOnce(&mut RowSet)) {
+        let Source::Read(set) = &mut self.state().rows else { panic!("canned rows are read") };
+        change(set);
+    }
+
+    /// Changes the rows, and `count(*)` with them: what was done behind the run's back is not seen by counting.
+    pub fn rows(&mut self, change: impl FnOnce(&mut Vec<Row>)) {
+        self.row_set(|set| {
+            change(&mut set.rows);
+            set.rows.sort_by_key(|row| (row.key, row.preset));
+            set.counted = set.rows.len() as u64;
+        });
+    }
+
+    pub fn remove_rows_of(&mut self, op: u64) {
+        let key = self.of(op).key;
+        self.rows(|rows| rows.retain(|row| row.key != key));
+    }
+
+    pub fn remove_row(&mut self, op: u64, preset: u8) {
+        let key = self.of(op).key;
+        self.rows(|rows| rows.retain(|row| (row.key, row.preset) != (key, preset)));
+    }
+
+    pub fn row(&mut self, op: u64, preset: u8, change: impl FnOnce(&mut Row)) {
+        let key = self.of(op).key;
+        self.rows(|rows| {
+            let row = rows.iter_mut().find(|row| (row.key, row.preset) == (key, preset));
+            change(row.expect("canned rows are whole"));
+        });
+    }
+
+    /// Sets a row's seq, with the content that belongs to it.
+    pub fn rewrite(&mut self, op: u64, preset: u8, seq: u64) {
+        self.row(op, preset, |row| {
+            row.seq = seq;
+            row.costs = crate::load::content::costs(row.key, seq, row.preset);
+        });
+    }
+
+    pub fn sightings(&mut self, change: impl FnOnce(&mut Vec<Sighting>)) {
+        let Source::Read(sightings) = &mut self.state().witness else { panic!("canned witnesses are read") };
+        change(sightings);
+    }
+
+    pub fn queue(&mut self, change: impl FnOnce(&mut QueueState)) {
+        let Source::Read(queue) = &mut self.state().queue else { panic!("canned queues are read") };
+        change(queue);
+    }
+
+    pub fn enqueue(&mut self, op: u64, preset: u8, place: Place) {
+        let Attempt { key, seq, .. } = self.of(op);
+        let holder = (place == Place::Leased).then(|| "worker-2.1".to_owned());
+        let cause = (place == Place::Dead).then(|| "too many attempts".to_owned());
+        self.queue(|queue| {
+            queue.items.push(QueuedItem { task: Some((key, seq.into(), preset)), place, holder, cause })
+        });
+    }
+
+    pub fn blind_the_probe(&mut self) {
+        self.state().settle.probe_saw_something = false;
+        self.queue(|queue| *queue = QueueState::default());
+    }
+
+    // What the timeline did.
+
+    pub fn stop(&mut self, id: &str, change: impl FnOnce(&mut StopRecord)) {
+        let mut stops = self.evidence.incidents.steps.iter_mut().flat_map(|step| &mut step.stops);
+        change(stops.find(|stop| stop.id == id).expect("canned stops are whole"));
+    }
+
+    pub fn record(&self, id: &str) -> &StopRecord {
+        self.evidence.incidents.stop(id).expect("canned stops are whole")
+    }
+
+    pub fn struck(&self, id: &str) -> Offset {
+        super::stops::struck(self.record(id))
+    }
+}
+
+impl Judgement {
+    pub(super) fn finding(&self, check: &str) -> &Finding {
+        self.findings.iter().find(|finding| finding.check == check).unwrap_or_else(|| panic!("no finding {check}"))
+    }
+
+    pub(super) fn class(&self, class: Class) -> &ClassCount {
+        self.classes.iter().find(|counted| counted.class == class).expect("every class is counted")
+    }
+
+    pub(super) fn count(&self, class: Class) -> u64 {
+        self.class(class).count
+    }
+
+    /// Everything that keeps a run from a pass, for a test's message.
+    pub(super) fn complaints(&self) -> String {
+        let bad = self.findings.iter().filter(|finding| finding.verdict != super::Verdict::Pass);
+        bad.map(|f| format!("{} {}: {} {:?}\n", f.check, f.verdict.word(), f.summary, f.details)).collect()
+    }
+}
+
+/// Every operation of the plan, sent in time and answered in 2 ms by whoever was in rotation; requests to an instance
+/// that is frozen or gone are Unknown.
+fn ledger(plan: &Plan, incidents: &Incidents) -> Ledger {
+    let end = Offset::from_duration(plan.load_end());
+    let pacer = Constant::new(plan.load.rps);
+    let operations = Operations::new(plan.run, &plan.load).take(pacer.due_before(end) as usize);
+    let attempts = operations.map(|operation| {
+        let due = pacer.due(operation.index);
+        let (woke, sent) = (due.plus(Duration::from_micros(300)), due.plus(Duration::from_micros(400)));
+        let (instance, answers) = plans::routed(incidents, operation.index, sent);
+        let mut attempt = Attempt {
+            op: operation.index,
+            lane: operation.lane,
+            key: operation.key,
+            seq: operation.seq,
+            attempt: 1,
+            due,
+            woke,
+            free: woke,
+            sent: Some(sent),
+            done: Some(sent.plus(Duration::from_millis(2))),
+            outcome: Outcome::Acked,
+            reason: Reason::Answer,
+            status: 202,
+            instance,
+            epoch: 0,
+        };
+        if !answers {
+            (attempt.outcome, attempt.reason, attempt.status) = (Outcome::Unknown, Reason::Reset, 0);
+            attempt.done = Some(sent.plus(Duration::from_millis(60)));
+        }
+        attempt
+    });
+    Ledger::canned(attempts.collect(), Soundness::Sealed, end)
+}

@@ -1,0 +1,214 @@
+//! Canned plans, and timelines that played them.
+
+use std::time::Duration;
+
+use crate::backends::endpoints::Ejection;
+use crate::backends::{Exit, Instance, InstanceId, ProcessIdentity};
+use crate::clock::Offset;
+use crate::plan::{
+    Backend, Claim, Database, Gate, GateMetric, LoadPlan, Mix, PausePoint, Plan, ProbePlan, RedisPlan, Role, RunKey,
+    RunPhase, SettlePlan, Slot, StepKind, StepPlan, StopMode, StopPlan, Strategy, TargetPlan, WorkerPlan,
+};
+use crate::readback::{Checkpoint, Source};
+use crate::timeline::incident::ProofOf;
+use crate::timeline::{Exposure, Held, Incidents, Proof, StepRecord, StopRecord};
+
+const MS: fn(u64) -> Duration = Duration::from_millis;
+const S: fn(u64) -> Duration = Duration::from_secs;
+
+pub(super) fn rolling_update() -> Plan {
+    let victims = [slot(Role::Api, 1), slot(Role::Worker, 1)];
+    let slots = vec![slot(Role::Worker, 1), slot(Role::Worker, 2), slot(Role::Api, 1), slot(Role::Api, 2)];
+    let timeline = vec![step(1, S(10), StopMode::Graceful, &victims), step(2, S(35), StopMode::Hard, &victims)];
+    plan(Strategy::Redis, slots, timeline, true)
+}
+
+pub(super) fn in_memory() -> Plan {
+    let slots = vec![slot(Role::All, 1), slot(Role::All, 2)];
+    let timeline = vec![step(1, S(20), StopMode::Graceful, &slots)];
+    plan(Strategy::InMemory, slots, timeline, true)
+}
+
+pub(super) fn load_test() -> Plan {
+    let slots = vec![slot(Role::Worker, 1), slot(Role::Api, 1), slot(Role::Api, 2)];
+    plan(Strategy::Redis, slots, Vec::new(), false)
+}
+
+fn slot(role: Role, number: u16) -> Slot {
+    Slot { role, number }
+}
+
+fn plan(strategy: Strategy, slots: Vec<Slot>, timeline: Vec<StepPlan>, witness: bool) -> Plan {
+    Plan {
+        name: "canned".into(),
+        run: RunKey { number: 17, seed: 4 },
+        target: target(strategy, slots, witness),
+        load: load(),
+        claims: if timeline.is_empty() { Vec::new() } else { vec![Claim::F2] },
+        timeline,
+        settle: SettlePlan { quiet: S(9), poll: MS(100), deadline: S(30), hard_cap: S(120) },
+        gates: vec![
+            Gate { metric: GateMetric::P99, phase: Some(RunPhase::Steady), limit: 0.1 },
+            Gate { metric: GateMetric::ErrorRate, phase: Some(RunPhase::Steady), limit: 0.001 },
+        ],
+        notes: Vec::new(),
+    }
+}
+
+fn target(strategy: Strategy, slots: Vec<Slot>, witness: bool) -> TargetPlan {
+    TargetPlan {
+        backend: Backend::Process,
+        strategy,
+        database: Database::Sqlite,
+        slots,
+        worker: WorkerPlan {
+            batch: 256,
+            flush_interval: MS(200),
+            lease: S(5),
+            redrive_scan: S(1),
+            max_attempts: 5,
+            backoff_max: S(2),
+        },
+        probe: ProbePlan { interval: MS(100), timeout: MS(200), endpoint_lag: MS(400) },
+        redis: RedisPlan { appendfsync: "always".into() },
+        witness,
+        grace: S(10),
+        ready_within: S(20),
+    }
+}
+
+fn load() -> LoadPlan {
+    LoadPlan {
+        rps: 100.0,
+        duration: S(super::SECONDS),
+        mix: Mix { write_once: 800, hot_key: 150, read: 50 },
+        hot_keys: 4,
+        connections: 50,
+        shards: 1,
+        request_timeout: S(2),
+        grace: S(4),
+        own_lag_limit: MS(20),
+        rate_floor: 0.99,
+        rate_tolerance: MS(20),
+        acked_floor: 0.9,
+    }
+}
+
+fn step(number: usize, at: Duration, mode: StopMode, victims: &[Slot]) -> StepPlan {
+    let id = format!("{number}:rolling-update");
+    let stop = |victim: &Slot| StopPlan {
+        id: format!("{id}/{victim}"),
+        slot: victim.clone(),
+        mode,
+        hold: if victim.role == Role::Worker { PausePoint::WorkerLeased } else { PausePoint::OfferRegistered },
+        hold_within: S(2),
+        grace: S(10),
+        window: S(5),
+        window_acks_min: 200,
+    };
+    StepPlan { stops: victims.iter().map(stop).collect(), id, kind: StepKind::RollingUpdate, at }
+}
+
+/// Everything went as planned: each stop took its second, with its proof.
+pub(super) fn rolled(plan: &Plan) -> Incidents {
+    let mut incidents = Incidents { depths: depths(), ..Incidents::default() };
+    for slot in &plan.target.slots {
+        born(&mut incidents, slot);
+    }
+    for step in &plan.timeline {
+        let mut now = Offset::from_duration(step.at);
+        let mut record = StepRecord { id: step.id.clone(), began: now, ended: now, stops: Vec::new(), error: None };
+        for stop in &step.stops {
+            let stopped = stopped(&mut incidents, stop, now);
+            now = stopped.healed.expect("a canned stop heals").plus(MS(200));
+            record.stops.push(stopped);
+        }
+        record.ended = now;
+        incidents.steps.push(record);
+    }
+    incidents
+}
+
+/// Ten readings a second of a buffer that every flush empties.
+fn depths() -> Vec<(Offset, u64)> {
+    (0..super::SECONDS * 10).map(|i| (Offset(i * 100_000_000), (i % 2) * 60)).collect()
+}
+
+fn born(incidents: &mut Incidents, slot: &Slot) -> Instance {
+    let lives = incidents.roster.iter().filter(|instance| instance.slot == *slot).count() + 1;
+    let id = InstanceId(incidents.roster.len() as u16);
+    let pid = 1000 + i32::from(id.0);
+    let instance = Instance {
+        id,
+        name: format!("{slot}.{lives}"),
+        slot: slot.clone(),
+        process: ProcessIdentity { pid, start_ticks: 5000 + u64::from(id.0) },
+        addr: ([127, 0, 0, 1], 40000 + id.0).into(),
+    };
+    incidents.roster.push(instance.clone());
+    instance
+}
+
+fn stopped(incidents: &mut Incidents, stop: &StopPlan, began: Offset) -> StopRecord {
+    let victim = incidents.roster.iter().rfind(|instance| instance.slot == stop.slot).expect("a full slot").clone();
+    let replacement = born(incidents, &stop.slot);
+    let hard = stop.mode == StopMode::Hard;
+    let frozen = hard.then(|| began.plus(MS(100)));
+    let signalled = began.plus(MS(150));
+    let ended = began.plus(if hard { MS(160) } else { MS(600) });
+    // A graceful victim goes on serving for its endpoint lag, until a probe has seen its readiness go off.
+    let ejected = began.plus(if hard { MS(170) } else { MS(320) });
+    incidents.ejections.push(Ejection { id: victim.id, at: ejected, why: if hard { "reset" } else { "probe" }.into() });
+    StopRecord {
+        id: stop.id.clone(),
+        mode: stop.mode,
+        held: Some(Held { point: stop.hold, tasks: 3, at: began.plus(MS(50)), released: (!hard).then_some(signalled) }),
+        frozen,
+        exposure: exposure(stop, began.plus(MS(120))),
+        signalled: Some(signalled),
+        killed_after_grace: false,
+        exit: Some(Exit { at: ended, code: (!hard).then_some(0), signal: hard.then_some(9) }),
+        healed: Some(began.plus(MS(1000))),
+        proof: proof(&victim, &replacement),
+        victim,
+        began,
+        replacement: Some(replacement),
+        error: None,
+    }
+}
+
+fn exposure(stop: &StopPlan, at: Offset) -> Exposure {
+    match stop.slot.role {
+        Role::Worker => Exposure::Leases { tasks: 37 },
+        Role::Api => Exposure::OffersInFlight { operations: 1 },
+        Role::All => {
+            let applied = Source::Read(Vec::new());
+            Exposure::Unwritten(Box::new(Checkpoint { stop: stop.id.clone(), at, applied }))
+        }
+    }
+}
+
+fn proof(victim: &Instance, replacement: &Instance) -> Vec<Proof> {
+    let (old, new) = (victim.process.pid, replacement.process.pid);
+    let proof = |of, what: &str, seen| Proof { of, what: what.into(), seen, holds: true };
+    vec![
+        proof(ProofOf::Mechanism, "its process ended", format!("pid {old} reaped")),
+        proof(ProofOf::Symptom, "a new process serves the slot", format!("pid {old} → {new}")),
+    ]
+}
+
+/// Who gets an operation that is sent at this moment, and whether it answers.
+pub(super) fn routed(incidents: &Incidents, index: u64, sent: Offset) -> (InstanceId, bool) {
+    let in_rotation = |instance: &&Instance| {
+        let stops = || incidents.steps.iter().flat_map(|step| &step.stops);
+        let born = stops().find(|stop| stop.replacement.as_ref().is_some_and(|new| new.id == instance.id));
+        let ready = born.is_none_or(|stop| stop.healed.is_some_and(|healed| healed <= sent));
+        let gone = incidents.ejections.iter().any(|ejection| ejection.id == instance.id && ejection.at <= sent);
+        instance.slot.role.answers_requests() && ready && !gone
+    };
+    let rotation: Vec<&Instance> = incidents.roster.iter().filter(in_rotation).collect();
+    let chosen = rotation[index as usize % rotation.len()];
+    let struck = incidents.steps.iter().flat_map(|step| &step.stops).find(|stop| stop.victim.id == chosen.id);
+    let silent = struck.and_then(|stop| stop.frozen).is_some_and(|frozen| sent >= frozen.minus(MS(3)));
+    (chosen.id, !silent)
+}

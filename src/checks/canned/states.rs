@@ -1,0 +1,96 @@
+//! Canned states: everything that was attempted is in the database.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Canned;
+use crate::backends::{SettleEnd, SettleOutcome};
+use crate::load::content::{self, PRESETS};
+use crate::load::{Attempt, Ledger, Outcome};
+use crate::plan::Plan;
+use crate::readback::{Counters, FinalState, QueueState, Row, RowSet, Sighting, SightingKind, Source};
+use crate::timeline::{Exposure, Incidents};
+
+const WRITER: &str = "worker-2.1";
+
+pub(super) fn applied(plan: &Plan, ledger: &Ledger, incidents: &Incidents) -> FinalState {
+    let stored = |attempt: &Attempt| matches!(attempt.outcome, Outcome::Acked | Outcome::Unknown);
+    let writes: Vec<Attempt> = ledger.attempts().filter(|a| a.lane.writes() && stored(a)).collect();
+    let rows = rows(plan, &writes);
+    let sightings = sightings(&writes);
+    FinalState {
+        settle: SettleOutcome {
+            end: SettleEnd::Quiet,
+            drain: Duration::from_millis(400),
+            waited: Duration::from_secs(10),
+            probe_saw_something: true,
+        },
+        counters: Source::Read(counters(incidents, sightings.len() as u64)),
+        rows: Source::Read(rows),
+        witness: match plan.target.witness {
+            true => Source::Read(sightings),
+            false => Source::Absent { why: "the run has no witness".into() },
+        },
+        queue: Source::Read(QueueState { items: Vec::new(), accepted: 3 * writes.len() as u64 }),
+    }
+}
+
+fn rows(plan: &Plan, writes: &[Attempt]) -> RowSet {
+    let mut newest = BTreeMap::new();
+    for write in writes {
+        newest.insert(write.key, u64::from(write.seq));
+    }
+    let row = |(key, seq): (u64, u64), preset| {
+        let costs = content::costs(key, seq, preset);
+        Row { key, preset, seq, costs, written_by: WRITER.into() }
+    };
+    let rows: Vec<Row> =
+        newest.into_iter().flat_map(|written| PRESETS.map(move |preset| row(written, preset))).collect();
+    let first_once = plan.run.key(plan.load.hot_keys);
+    let counted = rows.len() as u64;
+    RowSet { rows, counted, marker_seen: true, count_query: format!("select count(*) … where key >= {first_once}") }
+}
+
+fn sightings(writes: &[Attempt]) -> Vec<Sighting> {
+    let mut old = BTreeMap::new();
+    let mut sightings = Vec::new();
+    for write in writes {
+        for preset in PRESETS {
+            let new_seq = u64::from(write.seq);
+            let old_seq = old.insert((write.key, preset), new_seq);
+            let (order, written_by) = (sightings.len() as u64 + 1, WRITER.to_owned());
+            let kind = SightingKind::Attempted;
+            sightings.push(Sighting { order, key: write.key, preset, old_seq, new_seq, written_by, kind });
+        }
+    }
+    sightings
+}
+
+/// Those who live at the end; one of them has written everything.
+fn counters(incidents: &Incidents, tasks: u64) -> Vec<Counters> {
+    let dead = |name: &str| incidents.steps.iter().flat_map(|step| &step.stops).any(|stop| stop.victim.name == name);
+    let alive = incidents.roster.iter().filter(|instance| !dead(&instance.name));
+    let own = |(place, name): (usize, &String)| Counters {
+        instance: name.clone(),
+        private_buffer: 0,
+        processed_tasks: if place == 0 { tasks } else { 0 },
+        failed_attempts: 0,
+    };
+    alive.map(|instance| &instance.name).enumerate().map(own).collect()
+}
+
+/// Buffers in the instances' memories: no queue to look into, and what a victim holds is what the database lacks.
+pub(super) fn become_private(canned: &mut Canned) {
+    canned.state().queue = Source::Absent { why: "the buffers are in the instances' memories".into() };
+    let ledger = &canned.evidence.ledger;
+    for stop in canned.evidence.incidents.steps.iter_mut().flat_map(|step| &mut step.stops) {
+        let Exposure::Unwritten(checkpoint) = &mut stop.exposure else { continue };
+        let written_until = checkpoint.at.minus(Duration::from_millis(200));
+        let flushed = |a: &Attempt| a.instance != stop.victim.id || a.done.is_some_and(|done| done <= written_until);
+        let mut applied = BTreeMap::new();
+        for a in ledger.attempts().filter(|a| a.lane.writes() && a.done <= Some(checkpoint.at)).filter(flushed) {
+            applied.insert(a.key, u64::from(a.seq));
+        }
+        checkpoint.applied = Source::Read(applied.into_iter().collect());
+    }
+}

@@ -1,0 +1,298 @@
+//! The classes of DESIGN §4: every write operation in exactly one, every row that nobody asked for beside them.
+//!
+//! In: the ledger, the rows, the queue, the witness. Out: how many of each class, and the first of each that a
+//! person would look into. The order of the rules is the order of [`Class`]; the first that matches counts, so the
+//! counts add up to the write operations.
+//!
+//! # Why presence is asked three ways
+//! A write is *there* where its row has its seq, *superseded* where its row has a newer one that was attempted, and
+//! *absent* otherwise. On a hot key a newer row hides whether an older write ever arrived: only the witness can tell,
+//! so without one an Unknown behind a newer row stays unresolved, and is never called torn: whatever is missing
+//! beside it is missing from the newer operation as well, which is then judged for itself.
+
+use std::collections::BTreeMap;
+
+use super::exhibits::Exhibits;
+use super::rows::{Attempted, Lookup, Rows};
+use super::soundness::Soundness;
+use super::witness::Witness;
+use super::{Class, ClassCount, Evidence, Exhibit, operations};
+use crate::backends::InstanceId;
+use crate::load::content::{self, PRESETS};
+use crate::load::{Attempt, Outcome};
+use crate::plan::Plan;
+use crate::readback::{Counters, QueuedItem, Row, Source};
+
+/// What classification found.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Classes {
+    counts: BTreeMap<Class, u64>,
+    /// Acknowledged write operations.
+    pub acked: u64,
+    /// Per class: whose acknowledgements they were.
+    pub by_acker: BTreeMap<(Class, InstanceId), u64>,
+    /// Applied and recovered write-once operations.
+    pub once_present: u64,
+    /// Rows that the write-once keys have; `None`: no rows were read.
+    pub once_rows: Option<u64>,
+    /// Items of the queue whose task could not be read.
+    pub undecodable: u64,
+    pub exhibits: Vec<Exhibit>,
+}
+
+impl Classes {
+    pub fn of(plan: &Plan, evidence: &Evidence, soundness: &Soundness) -> Self {
+        let attempted = Attempted::of(plan, operations::writes(&evidence.ledger));
+        let state = State::of(plan, evidence, soundness, &attempted);
+        let mut classes = Classes { undecodable: state.undecodable, ..Classes::default() };
+        let mut exhibits = Exhibits::of(evidence);
+        classes.rows(plan, evidence, &attempted, &mut exhibits);
+        classes.operations(plan, evidence, state, &mut exhibits);
+        classes.exhibits = exhibits.into_first_of_each();
+        classes
+    }
+
+    /// Rows in the run's key range that no operation attempted.
+    fn rows(&mut self, plan: &Plan, evidence: &Evidence, attempted: &Attempted, exhibits: &mut Exhibits) {
+        let mut lookup = attempted.lookup();
+        let (first, last) = plan.run.key_range();
+        for row in rows_of(evidence).iter().filter(|row| (first..=last).contains(&row.key)) {
+            if !PRESETS.contains(&row.preset) || !lookup.contains(row.key, row.seq) {
+                *self.counts.entry(Class::Unexpected).or_default() += 1;
+                exhibits.unexpected(row);
+            }
+        }
+    }
+
+    fn operations(&mut self, plan: &Plan, evidence: &Evidence, mut state: State, exhibits: &mut Exhibits) {
+        let first_once = plan.run.key(plan.load.hot_keys);
+        for operation in operations::writes(&evidence.ledger) {
+            let seen = state.of_operation(&operation);
+            let class = seen.class();
+            *self.counts.entry(class).or_default() += 1;
+            if operation.outcome == Outcome::Acked {
+                self.acked += 1;
+                *self.by_acker.entry((class, operation.instance)).or_default() += 1;
+            }
+            let present = matches!(class, Class::Applied | Class::Recovered);
+            self.once_present += u64::from(present && operation.key >= first_once);
+            exhibits.operation(class, &seen);
+        }
+        self.once_rows = state.rows.map(|rows| rows.written_once());
+    }
+
+    pub fn count(&self, class: Class) -> u64 {
+        self.counts.get(&class).copied().unwrap_or(0)
+    }
+
+    /// For the report: every class, with what it rests on.
+    pub fn counted(&self, soundness: &Soundness) -> Vec<ClassCount> {
+        let counted = |class: Class| ClassCount {
+            class,
+            count: self.count(class),
+            fails: class.fails(),
+            rests_on: class.rests_on().to_owned(),
+            void: soundness.void(class),
+        };
+        Class::ALL.into_iter().map(counted).collect()
+    }
+}
+
+fn rows_of(evidence: &Evidence) -> &[Row] {
+    evidence.state.as_ref().and_then(|state| state.rows.read()).map_or(&[], |set| &set.rows)
+}
+
+/// The sources, ready to be asked in the ledger's order.
+struct State<'a> {
+    /// `None`: not read.
+    rows: Option<Rows<'a>>,
+    /// Tasks in the queue by (key, seq, preset).
+    queued: Vec<((u64, u64, u8), &'a QueuedItem)>,
+    undecodable: u64,
+    /// Instances that still hold tasks in their own memory.
+    holding: Vec<InstanceId>,
+    witness: Option<Witness<'a>>,
+    attempted: Lookup<'a>,
+    /// A seq that the ledger does not know was never attempted; a torn ledger cannot say that.
+    ledger_sound: bool,
+}
+
+impl<'a> State<'a> {
+    fn of(plan: &Plan, evidence: &'a Evidence, soundness: &Soundness, attempted: &'a Attempted) -> Self {
+        let state = evidence.state.as_ref();
+        let items = state.and_then(|state| state.queue.read()).map_or(&[][..], |queue| &queue.items);
+        let mut queued: Vec<_> = items.iter().filter_map(|item| Some((item.task?, item))).collect();
+        queued.sort_unstable_by_key(|(task, _)| *task);
+        let sightings = state.and_then(|state| state.witness.read()).filter(|_| soundness.witness.is_none());
+        State {
+            rows: state.and_then(|state| state.rows.read()).map(|set| Rows::of(plan, &set.rows)),
+            undecodable: (items.len() - queued.len()) as u64,
+            queued,
+            holding: holding(evidence),
+            witness: sightings.map(|seen| Witness::of(seen)).filter(|_| plan.target.witness),
+            attempted: attempted.lookup(),
+            ledger_sound: soundness.ledger.is_none(),
+        }
+    }
+
+    fn of_operation(&mut self, operation: &Attempt) -> Seen<'a> {
+        let rows = self.rows.as_mut().map(|rows| rows.of_key(operation.key));
+        let writes = std::array::from_fn(|i| self.write(operation, *PRESETS.start() + i as u8, rows.unwrap_or(&[])));
+        let held_privately = self.holding.contains(&operation.instance);
+        Seen { operation: *operation, writes, held_privately, rows_read: rows.is_some() }
+    }
+
+    fn write(&mut self, operation: &Attempt, preset: u8, rows: &'a [Row]) -> Write<'a> {
+        let (key, seq) = (operation.key, u64::from(operation.seq));
+        let row = rows.iter().find(|row| row.preset == preset);
+        let position = self.queued.binary_search_by_key(&(key, seq, preset), |(task, _)| *task).ok();
+        let presence = row.map_or(Presence::Missing, |row| self.presence(row, seq));
+        let witness = self.witness.as_ref();
+        Write {
+            preset,
+            presence,
+            row,
+            queued: position.map(|at| self.queued[at].1),
+            seen: witness.map(|witness| witness.saw(key, preset, seq)),
+            regressed: witness.is_some_and(|witness| witness.saw_applied(key, preset, seq)),
+        }
+    }
+
+    fn presence(&mut self, row: &Row, seq: u64) -> Presence {
+        match row.seq.cmp(&seq) {
+            std::cmp::Ordering::Less => Presence::Older,
+            std::cmp::Ordering::Equal if row.costs == content::costs(row.key, seq, row.preset) => Presence::There,
+            std::cmp::Ordering::Equal => Presence::Corrupt,
+            std::cmp::Ordering::Greater if self.ledger_sound && !self.attempted.contains(row.key, row.seq) => {
+                Presence::Overwritten
+            }
+            std::cmp::Ordering::Greater => Presence::Superseded,
+        }
+    }
+}
+
+/// Whose own memory still holds tasks at the end.
+fn holding(evidence: &Evidence) -> Vec<InstanceId> {
+    let counters: &[Counters] = match &evidence.state {
+        Some(state) if matches!(state.queue, Source::Absent { .. }) => state.counters.read().map_or(&[], |c| c),
+        _ => &[],
+    };
+    let holds = |name: &str| counters.iter().any(|own| own.instance == name && own.private_buffer > 0);
+    evidence.incidents.roster.iter().filter(|instance| holds(&instance.name)).map(|instance| instance.id).collect()
+}
+
+/// What the rows say of one write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// Its row has its seq and its content.
+    There,
+    /// Its row has its seq and other content.
+    Corrupt,
+    /// Its row has a newer seq that was attempted.
+    Superseded,
+    /// Its row has a newer seq that nobody attempted.
+    Overwritten,
+    /// Its row has an older seq.
+    Older,
+    Missing,
+}
+
+/// What is known of one write of an operation.
+pub(super) struct Write<'a> {
+    pub preset: u8,
+    pub presence: Presence,
+    pub row: Option<&'a Row>,
+    pub queued: Option<&'a QueuedItem>,
+    /// Whether the witness saw it, attempted or dropped by name; `None`: there is no witness.
+    pub seen: Option<bool>,
+    /// The witness saw it applied.
+    pub regressed: bool,
+}
+
+impl Write<'_> {
+    /// Its seq is in its row, or was seen on the way there.
+    fn there(&self) -> bool {
+        self.presence == Presence::There || (self.hidden() && self.seen == Some(true))
+    }
+
+    /// A newer row stands where its own would: whether it ever arrived, the row does not say.
+    fn hidden(&self) -> bool {
+        matches!(self.presence, Presence::Superseded | Presence::Overwritten)
+    }
+
+    pub fn absent(&self) -> bool {
+        matches!(self.presence, Presence::Missing | Presence::Older) && self.queued.is_none()
+    }
+
+    /// In no row, and in no row's past.
+    pub fn lost(&self) -> bool {
+        match self.presence {
+            Presence::Missing | Presence::Overwritten => true,
+            Presence::Superseded => self.seen == Some(false),
+            Presence::There | Presence::Corrupt | Presence::Older => false,
+        }
+    }
+}
+
+/// What is known of one operation.
+pub(super) struct Seen<'a> {
+    pub operation: Attempt,
+    pub writes: [Write<'a>; 3],
+    /// Its instance still has tasks in its own memory.
+    pub held_privately: bool,
+    rows_read: bool,
+}
+
+impl<'a> Seen<'a> {
+    fn any(&self, holds: impl Fn(&Write<'a>) -> bool) -> bool {
+        self.writes.iter().any(holds)
+    }
+
+    fn all(&self, holds: impl Fn(&Write<'a>) -> bool) -> bool {
+        self.writes.iter().all(holds)
+    }
+
+    /// The first class of DESIGN §4 that matches.
+    fn class(&self) -> Class {
+        if self.operation.outcome != Outcome::NotSent && self.any(|w| w.presence == Presence::Corrupt) {
+            return Class::Corrupt;
+        }
+        match self.operation.outcome {
+            Outcome::NotSent => Class::NotSent,
+            Outcome::Refused if self.any(|w| w.there() || w.seen == Some(true) || w.queued.is_some()) => Class::Phantom,
+            Outcome::Refused => Class::Refused,
+            Outcome::Acked => self.class_of_acked(),
+            Outcome::Unknown => self.class_of_unknown(),
+        }
+    }
+
+    fn class_of_acked(&self) -> Class {
+        let incomplete = self.any(|w| w.lost() || w.presence == Presence::Older);
+        if self.any(|w| w.queued.is_some()) || (incomplete && self.rows_read && self.held_privately) {
+            Class::Stranded
+        } else if !self.rows_read {
+            Class::Unresolved
+        } else if self.any(Write::lost) {
+            Class::Lost
+        } else if incomplete {
+            Class::Stale
+        } else if self.all(|w| w.presence == Presence::There) {
+            Class::Applied
+        } else {
+            Class::Superseded
+        }
+    }
+
+    fn class_of_unknown(&self) -> Class {
+        if self.any(Write::there) && self.any(Write::absent) {
+            Class::Torn
+        } else if self.any(Write::there) && self.all(|w| w.there() || w.hidden()) {
+            Class::Recovered
+        } else {
+            Class::Unresolved
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

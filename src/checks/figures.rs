@@ -1,0 +1,48 @@
+//! The figures that several checks share, each worked out once.
+//!
+//! In: the plan and the evidence. Out: [`Figures`]. A figure whose computation crashes is replaced by one that
+//! supports neither a pass nor a failure, and the crash is a finding.
+
+use super::classes::Classes;
+use super::conservation::Conserved;
+use super::generator::Pace;
+use super::latency::Timing;
+use super::phases::Phases;
+use super::soundness::Soundness;
+use super::stops::{self, StopFigures, Stops};
+use super::{Evidence, Finding, OrderCounts, StopJudgement, guarded, order};
+use crate::plan::Plan;
+
+pub(super) struct Figures {
+    pub phases: Phases,
+    pub conserved: Conserved,
+    pub soundness: Soundness,
+    pub classes: Classes,
+    pub order: Option<OrderCounts>,
+    pub timing: Timing,
+    pub pace: Pace,
+    pub stops: Vec<StopFigures>,
+}
+
+impl Figures {
+    pub fn of(plan: &Plan, evidence: &Evidence, crashes: &mut Vec<Finding>) -> Self {
+        let phases = guarded("phases", crashes, Phases::default, || Phases::of(plan, &evidence.incidents));
+        let conserved = guarded("conservation", crashes, Conserved::default, || Conserved::of(plan, evidence));
+        let soundness = guarded("evidence", crashes, Soundness::unknown, || Soundness::of(plan, evidence, &conserved));
+        Figures {
+            classes: guarded("classes", crashes, Classes::default, || Classes::of(plan, evidence, &soundness)),
+            order: guarded("order", crashes, || None, || order::counts(plan, evidence, &soundness)),
+            timing: guarded("latency", crashes, Timing::default, || Timing::of(plan, evidence, &phases)),
+            pace: guarded("generator", crashes, Pace::default, || Pace::of(plan, evidence)),
+            stops: guarded("stops", crashes, Vec::new, || stops::figures(plan, evidence)),
+            phases,
+            conserved,
+            soundness,
+        }
+    }
+
+    pub fn stop_judgements(&self, plan: &Plan, evidence: &Evidence) -> Vec<StopJudgement> {
+        let stops = Stops { plan, evidence, figures: &self.stops, classes: &self.classes, soundness: &self.soundness };
+        stops.judge()
+    }
+}

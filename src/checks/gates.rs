@@ -1,0 +1,202 @@
+//! Gates: limits that the scenario or the command line sets on latency, errors and recovery, for the whole run or
+//! for a phase.
+//!
+//! In: response times and outcomes per phase. Out: a finding a gate, under the gate's own name: PASS within its limit,
+//! FAIL beyond it, INCONCLUSIVE without data, and INCONCLUSIVE wherever a floor that it rests on was missed: a
+//! figure that was measured under another load than the one asked for is no figure of the target's.
+
+use super::latency::percentiles;
+use super::recovery;
+use super::{Case, Finding, Percentiles, answers};
+use crate::plan::{Gate, GateMetric};
+
+/// What a gate's figure came to.
+pub(super) enum Measured {
+    /// In the unit of the gate's limit.
+    Value(f64),
+    /// It is at least this much, and nobody saw the end of it.
+    AtLeast(f64),
+    Nothing(String),
+}
+
+pub(super) fn check(case: &Case) -> Vec<Finding> {
+    let missed = missed_floors(case);
+    case.plan.gates.iter().map(|gate| judged(case, gate, &missed)).collect()
+}
+
+fn judged(case: &Case, gate: &Gate, missed: &[&str]) -> Finding {
+    let name = gate.name();
+    let measured = measured(case, gate);
+    if !missed.is_empty() {
+        let figure = match &measured {
+            Measured::Value(value) | Measured::AtLeast(value) => show(gate, *value),
+            Measured::Nothing(why) => why.clone(),
+        };
+        return Finding::inconclusive(&name, format!("{figure}; void, as {}", missed.join(" and ")));
+    }
+    let limit = show(gate, gate.limit);
+    match measured {
+        Measured::Nothing(why) => Finding::inconclusive(&name, why),
+        Measured::Value(value) if value <= gate.limit => {
+            Finding::pass(&name, format!("{}, within {limit}", show(gate, value)))
+        }
+        Measured::Value(value) => Finding::fail(&name, format!("{}, limit {limit}", show(gate, value))),
+        Measured::AtLeast(value) if value > gate.limit => {
+            Finding::fail(&name, format!("more than {}, limit {limit}", show(gate, value)))
+        }
+        Measured::AtLeast(value) => {
+            let seen = show(gate, value);
+            Finding::inconclusive(&name, format!("not over when the load ended, {seen} on; limit {limit}"))
+        }
+    }
+}
+
+/// The floors whose miss voids every figure of the target's.
+fn missed_floors(case: &Case) -> Vec<&'static str> {
+    let floors = [
+        (answers::holds(case), "too few operations were acknowledged"),
+        (case.figures.conserved.holds() && case.figures.soundness.ledger.is_none(), "the ledger is not whole"),
+        (case.figures.pace.carries_gates(&case.plan.load), "the generator did not ask what the plan asks for"),
+    ];
+    floors.into_iter().filter(|(holds, _)| !holds).map(|(_, why)| why).collect()
+}
+
+fn measured(case: &Case, gate: &Gate) -> Measured {
+    match gate.metric {
+        GateMetric::P50 => percentile(case, gate, 2, |p| p.p50),
+        GateMetric::P99 => percentile(case, gate, 100, |p| p.p99),
+        GateMetric::P999 => percentile(case, gate, 1000, |p| p.p999),
+        GateMetric::ErrorRate => error_rate(case, gate),
+        GateMetric::Recovery => recovery::measured(case),
+    }
+}
+
+/// A percentile of fewer values than its own denominator is only their maximum: no data.
+fn percentile(case: &Case, gate: &Gate, needed: u64, pick: fn(&Percentiles) -> f64) -> Measured {
+    let responses = percentiles(&case.figures.timing.responses(gate.phase));
+    match responses.count {
+        count if count < needed => {
+            Measured::Nothing(format!("{count} response times {}, fewer than the {needed} that it takes", when(gate)))
+        }
+        _ => Measured::Value(pick(&responses) / 1e3),
+    }
+}
+
+fn error_rate(case: &Case, gate: &Gate) -> Measured {
+    let counts = case.figures.timing.outcomes(gate.phase);
+    match counts.due {
+        0 => Measured::Nothing(format!("nothing was due {}", when(gate))),
+        due => Measured::Value((counts.refused + counts.unknown + counts.not_sent) as f64 / due as f64),
+    }
+}
+
+fn when(gate: &Gate) -> String {
+    gate.phase.map_or_else(|| "in the run".to_owned(), |phase| format!("in phase {}", phase.word()))
+}
+
+fn show(gate: &Gate, value: f64) -> String {
+    match gate.metric {
+        GateMetric::P50 | GateMetric::P99 | GateMetric::P999 => format!("{:.1} ms", value * 1e3),
+        GateMetric::ErrorRate => format!("{:.3} %", value * 100.0),
+        GateMetric::Recovery => format!("{value:.1} s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::checks::Verdict;
+    use crate::checks::canned::{self, Canned};
+    use crate::load::Outcome;
+    use crate::plan::RunPhase;
+
+    fn verdict_of(gate: Gate, change: impl FnOnce(&mut Canned)) -> Verdict {
+        let mut canned = canned::healthy();
+        canned.plan.gates = vec![gate.clone()];
+        change(&mut canned);
+        canned.judge().finding(&gate.name()).verdict
+    }
+
+    fn gate(metric: GateMetric, phase: Option<RunPhase>, limit: f64) -> Gate {
+        Gate { metric, phase, limit }
+    }
+
+    fn slow_in_faults(canned: &mut Canned) {
+        let phases = super::super::phases::Phases::of(&canned.plan, &canned.evidence.incidents);
+        canned.attempts(|attempts| {
+            for a in attempts.iter_mut().filter(|a| phases.at(a.due) == RunPhase::Fault) {
+                a.done = Some(a.due.plus(Duration::from_millis(300)));
+            }
+        });
+    }
+
+    #[test]
+    fn a_figure_within_its_limit_passes_and_one_beyond_it_fails() {
+        for metric in [GateMetric::P50, GateMetric::P99, GateMetric::P999] {
+            assert_eq!(verdict_of(gate(metric, None, 0.1), |_| ()), Verdict::Pass);
+            assert_eq!(verdict_of(gate(metric, None, 0.0001), |_| ()), Verdict::Fail);
+        }
+    }
+
+    #[test]
+    fn a_gate_is_judged_in_its_own_phase() {
+        assert_eq!(verdict_of(gate(GateMetric::P99, Some(RunPhase::Steady), 0.1), slow_in_faults), Verdict::Pass);
+        assert_eq!(verdict_of(gate(GateMetric::P99, Some(RunPhase::Fault), 0.1), slow_in_faults), Verdict::Fail);
+    }
+
+    #[test]
+    fn a_gate_without_data_is_inconclusive() {
+        let no_faults = |canned: &mut Canned| canned.evidence.incidents.steps.clear();
+        for metric in [GateMetric::P99, GateMetric::ErrorRate, GateMetric::Recovery] {
+            assert_eq!(verdict_of(gate(metric, Some(RunPhase::Fault), 9.0), no_faults), Verdict::Inconclusive);
+        }
+    }
+
+    #[test]
+    fn an_unknown_counts_in_the_latency_gate_at_the_time_out() {
+        let unknowns = |canned: &mut Canned| {
+            canned.attempts(|attempts| attempts.iter_mut().filter(|a| a.op % 40 == 0).for_each(canned::forget));
+        };
+        assert_eq!(verdict_of(gate(GateMetric::P99, None, 1.9), unknowns), Verdict::Fail);
+    }
+
+    #[test]
+    fn refused_unknown_and_not_sent_all_count_as_errors() {
+        let limit = gate(GateMetric::ErrorRate, None, 0.001);
+        assert_eq!(verdict_of(limit.clone(), |_| ()), Verdict::Pass);
+        for change in [canned::refuse, canned::forget, canned::not_sent] {
+            let spoilt = |canned: &mut Canned| {
+                canned.attempts(|attempts| attempts.iter_mut().filter(|a| a.op % 200 == 0).for_each(change));
+            };
+            assert_eq!(verdict_of(limit.clone(), spoilt), Verdict::Fail);
+        }
+    }
+
+    #[test]
+    fn a_missed_floor_voids_a_gate_whatever_its_figure() {
+        let errors = |canned: &mut Canned| {
+            canned.attempts(|attempts| attempts.iter_mut().for_each(|a| a.outcome = Outcome::Unknown));
+        };
+        assert_eq!(verdict_of(gate(GateMetric::ErrorRate, None, 0.001), errors), Verdict::Inconclusive);
+        let late = |canned: &mut Canned| {
+            canned.attempts(|attempts| {
+                for a in attempts.iter_mut().filter(|a| a.op % 20 == 0) {
+                    a.woke = a.due.plus(Duration::from_millis(500));
+                    (a.free, a.sent, a.done) = (a.woke, Some(a.woke), Some(a.woke.plus(Duration::from_millis(1))));
+                }
+            });
+        };
+        assert_eq!(verdict_of(gate(GateMetric::P99, None, 0.1), late), Verdict::Inconclusive);
+        assert_eq!(verdict_of(gate(GateMetric::P99, None, 0.1), Canned::tear), Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn a_target_without_any_instance_in_rotation_fails_its_error_gate() {
+        let away = |canned: &mut Canned| {
+            canned.attempts(|attempts| attempts.iter_mut().filter(|a| a.op % 20 == 0).for_each(canned::not_sent));
+        };
+        assert_eq!(verdict_of(gate(GateMetric::ErrorRate, None, 0.001), away), Verdict::Fail);
+    }
+}

@@ -1,0 +1,235 @@
+//! Generator health: was the load that was asked for really asked?
+//!
+//! In: the ledger's own times. Out: INCONCLUSIVE where the generator woke late, or too few operations were sent within
+//! the tolerance of their due time. In every tool the generator's own lateness looks like the target's.
+//!
+//! # Why an empty rotation is told apart
+//! An operation that found no instance in rotation was not sent, so it misses the asked rate, and a run that misses
+//! it cannot pass. But the generator did its part: such a miss does not void the gates, or a target that is wholly
+//! away could never fail its error gate.
+
+use std::time::Duration;
+
+use super::latency::{self, Micros};
+use super::{Case, Evidence, Finding, operations};
+use crate::load::ledger::Reason;
+use crate::load::{Attempt, Outcome};
+use crate::plan::{LoadPlan, Plan};
+
+/// How punctual the generator was.
+#[derive(Debug, Clone)]
+pub(super) struct Pace {
+    pub due: u64,
+    pub on_time: u64,
+    /// Of the others: no instance was in rotation.
+    pub no_instance: u64,
+    /// Of the others: we woke too late.
+    pub woke_late: u64,
+    /// Of the others: no connection was free in time.
+    pub no_connection: u64,
+    lag: Micros,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Pace { due: 0, on_time: 0, no_instance: 0, woke_late: 0, no_connection: 0, lag: latency::histogram() }
+    }
+}
+
+impl Pace {
+    pub fn of(plan: &Plan, evidence: &Evidence) -> Self {
+        let mut pace = Pace::default();
+        for operation in operations::operations(&evidence.ledger) {
+            pace.record(&operation, plan.load.rate_tolerance);
+        }
+        pace
+    }
+
+    pub fn record(&mut self, operation: &Attempt, tolerance: Duration) {
+        self.due += 1;
+        self.lag.saturating_record(latency::micros(lag(operation)));
+        if on_time(operation, tolerance) {
+            self.on_time += 1;
+        } else if operation.reason == Reason::NoInstance {
+            self.no_instance += 1;
+        } else if lag(operation) > tolerance {
+            self.woke_late += 1;
+        } else {
+            self.no_connection += 1;
+        }
+    }
+
+    pub fn lag_p99(&self) -> Duration {
+        Duration::from_micros(self.lag.value_at_quantile(0.99))
+    }
+
+    /// The share of what was due that was sent in time.
+    pub fn share(&self) -> f64 {
+        self.on_time as f64 / self.due.max(1) as f64
+    }
+
+    pub fn keeps_rate(&self, load: &LoadPlan) -> bool {
+        self.due > 0 && self.share() >= load.rate_floor
+    }
+
+    pub fn wakes_in_time(&self, load: &LoadPlan) -> bool {
+        self.due > 0 && self.lag_p99() <= load.own_lag_limit
+    }
+
+    /// Whether figures of the target may rest on this load.
+    pub fn carries_gates(&self, load: &LoadPlan) -> bool {
+        let asked = (self.on_time + self.no_instance) as f64 / self.due.max(1) as f64;
+        self.wakes_in_time(load) && asked >= load.rate_floor
+    }
+
+    /// What keeps this load from being the one that was asked for, one sentence each.
+    pub fn problems(&self, load: &LoadPlan) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.due == 0 {
+            problems.push("nothing was due".to_owned());
+            return problems;
+        }
+        if !self.wakes_in_time(load) {
+            problems.push(format!(
+                "own lag p99 is {:.1?}, above its limit of {:?}",
+                self.lag_p99(),
+                load.own_lag_limit
+            ));
+        }
+        if !self.keeps_rate(load) {
+            problems.push(format!(
+                "{:.2} % of what was due was sent within {:?} of its time, below the floor of {} % (too late: {} as we \
+                 woke late, {} for want of a free connection; {} found no instance in rotation)",
+                self.share() * 100.0,
+                load.rate_tolerance,
+                load.rate_floor * 100.0,
+                self.woke_late,
+                self.no_connection,
+                self.no_instance
+            ));
+        }
+        problems
+    }
+}
+
+/// How late we woke for it.
+pub(super) fn lag(operation: &Attempt) -> Duration {
+    operation.woke.since(operation.due)
+}
+
+/// A refused connect was asked for in time though no byte was sent.
+pub(super) fn on_time(operation: &Attempt, tolerance: Duration) -> bool {
+    let asked = operation.sent.unwrap_or(operation.free);
+    operation.outcome != Outcome::NotSent && asked.since(operation.due) <= tolerance
+}
+
+pub(super) fn check(case: &Case) -> Vec<Finding> {
+    let (pace, load) = (&case.figures.pace, &case.plan.load);
+    let mut problems = pace.problems(load);
+    let late = case.figures.stops.iter().filter(|stop| !stop.late_seconds.is_empty());
+    problems.extend(late.map(|stop| {
+        let (second, lag) = stop.late_seconds[0];
+        let more = stop.late_seconds.len();
+        format!("own lag p99 was above its limit in {more} s of the window of {} ({lag:.1?} at {second})", stop.id)
+    }));
+    let figures = format!(
+        "{:.2} % sent within {:?}, own lag p99 {:.1?}",
+        pace.share() * 100.0,
+        load.rate_tolerance,
+        pace.lag_p99()
+    );
+    match problems.is_empty() {
+        true => vec![Finding::pass("generator", figures)],
+        false => {
+            let summary = format!("the generator did not ask what the plan asks for: {figures}");
+            vec![Finding::inconclusive("generator", summary).because(problems)]
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::Verdict;
+    use crate::checks::canned::{self, Canned};
+
+    fn verdict(change: impl FnOnce(&mut Canned)) -> Verdict {
+        let mut canned = canned::healthy();
+        change(&mut canned);
+        let judgement = canned.judge();
+        assert_ne!(judgement.verdict, Verdict::Fail, "lateness of our own accuses nobody");
+        judgement.finding("generator").verdict
+    }
+
+    /// Wakes late for this share of operations, and sends at once then.
+    fn late(canned: &mut Canned, one_in: u64, by: Duration) {
+        canned.attempts(|attempts| {
+            for a in attempts.iter_mut().filter(|a| a.op % one_in == 0) {
+                (a.woke, a.free) = (a.due.plus(by), a.due.plus(by));
+                (a.sent, a.done) = (Some(a.free), Some(a.free.plus(Duration::from_millis(2))));
+            }
+        });
+    }
+
+    #[test]
+    fn a_punctual_generator_passes() {
+        assert_eq!(verdict(|_| ()), Verdict::Pass);
+    }
+
+    #[test]
+    fn own_lag_beyond_its_limit_is_inconclusive() {
+        assert_eq!(verdict(|c| late(c, 50, Duration::from_millis(30))), Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn waiting_for_a_connection_misses_the_asked_rate_and_is_no_lag_of_our_own() {
+        let mut canned = canned::healthy();
+        canned.attempts(|attempts| {
+            for a in attempts.iter_mut().filter(|a| a.op % 50 == 0) {
+                (a.free, a.sent) = (a.due.plus(Duration::from_millis(40)), Some(a.due.plus(Duration::from_millis(40))));
+                a.done = Some(a.due.plus(Duration::from_millis(42)));
+            }
+        });
+        let pace = Pace::of(&canned.plan, &canned.evidence);
+        assert!(pace.wakes_in_time(&canned.plan.load) && !pace.keeps_rate(&canned.plan.load));
+        assert_eq!(pace.woke_late, 0);
+        assert_eq!(canned.judge().finding("generator").verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn an_empty_rotation_misses_the_rate_and_does_not_void_the_gates() {
+        let mut canned = canned::healthy();
+        canned.attempts(|attempts| {
+            for a in attempts.iter_mut().filter(|a| a.op % 20 == 0) {
+                canned::not_sent(a);
+            }
+        });
+        let pace = Pace::of(&canned.plan, &canned.evidence);
+        assert!(!pace.keeps_rate(&canned.plan.load) && pace.carries_gates(&canned.plan.load));
+    }
+
+    #[test]
+    fn a_stall_of_half_a_second_exactly_at_a_stop_is_inconclusive() {
+        let mut canned = canned::healthy();
+        let struck = canned.struck(canned::LAST_STOP);
+        canned.attempts(|attempts| {
+            let until = struck.plus(Duration::from_millis(500));
+            for a in attempts.iter_mut().filter(|a| (struck..until).contains(&a.due)) {
+                (a.woke, a.free) = (until, until);
+                (a.sent, a.done) = (Some(until), Some(until.plus(Duration::from_millis(2))));
+            }
+        });
+        let judgement = canned.judge();
+        assert_eq!(judgement.finding("generator").verdict, Verdict::Inconclusive);
+        assert_eq!(judgement.finding("F2").verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn a_refused_connect_was_asked_for_in_time() {
+        let mut canned = canned::healthy();
+        let op = canned.once(4);
+        canned.attempt(op, |a| (a.outcome, a.reason, a.sent) = (Outcome::Refused, Reason::ConnectRefused, None));
+        let attempt = canned.evidence.ledger.attempts().nth(op as usize).unwrap();
+        assert!(on_time(&attempt, canned.plan.load.rate_tolerance));
+    }
+}

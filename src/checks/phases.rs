@@ -1,0 +1,104 @@
+//! The phases of a run: steady, fault, recovery.
+//!
+//! In: the plan's windows and what the timeline did. Out: for any moment its phase. A stop is a fault from its first
+//! act until its replacement is ready (for good, where none ever was), then a recovery for the stop's window; where
+//! several overlap, fault outranks recovery outranks steady.
+
+use crate::clock::Offset;
+use crate::plan::{Plan, RunPhase};
+use crate::timeline::Incidents;
+
+/// From the first moment (inclusive) to the second (exclusive).
+pub(super) type Span = (Offset, Offset);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Phases {
+    faults: Vec<Span>,
+    recoveries: Vec<Span>,
+    load_end: Offset,
+}
+
+impl Phases {
+    pub fn of(plan: &Plan, incidents: &Incidents) -> Self {
+        let mut phases = Phases { load_end: Offset::from_duration(plan.load_end()), ..Phases::default() };
+        for stop in incidents.steps.iter().flat_map(|step| &step.stops) {
+            let healed = stop.healed.unwrap_or(Offset(u64::MAX));
+            let planned = plan.stops().find(|planned| planned.id == stop.id);
+            let window = planned.map(|planned| planned.window).unwrap_or_default();
+            phases.faults.push((stop.began, healed));
+            phases.recoveries.push((healed, healed.plus(window)));
+        }
+        phases
+    }
+
+    pub fn at(&self, moment: Offset) -> RunPhase {
+        let within = |spans: &[Span]| spans.iter().any(|(from, to)| (*from..*to).contains(&moment));
+        if within(&self.faults) {
+            RunPhase::Fault
+        } else if within(&self.recoveries) {
+            RunPhase::Recovery
+        } else {
+            RunPhase::Steady
+        }
+    }
+
+    /// The longest stretch of the load without a fault or a recovery.
+    pub fn longest_steady(&self) -> Span {
+        let mut disturbed: Vec<Span> = self.faults.iter().chain(&self.recoveries).copied().collect();
+        disturbed.push((self.load_end, self.load_end));
+        disturbed.sort();
+        let (mut longest, mut from) = ((Offset::ZERO, Offset::ZERO), Offset::ZERO);
+        for (began, ended) in disturbed {
+            let until = began.min(self.load_end);
+            if until.since(from) > longest.1.since(longest.0) {
+                longest = (from, until);
+            }
+            from = from.max(ended);
+        }
+        longest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::checks::canned;
+
+    fn seconds(n: u64) -> Offset {
+        Offset::from_duration(Duration::from_secs(n))
+    }
+
+    fn with_faults(faults: &[(u64, u64)]) -> Phases {
+        let span = |&(from, to): &(u64, u64)| (seconds(from), seconds(to));
+        let recoveries = faults.iter().map(|&(_, to)| (seconds(to), seconds(to + 5)));
+        Phases { faults: faults.iter().map(span).collect(), recoveries: recoveries.collect(), load_end: seconds(60) }
+    }
+
+    #[test]
+    fn a_fault_lasts_until_the_replacement_is_ready_and_its_window_is_recovery() {
+        let phases = with_faults(&[(10, 12), (14, 20)]);
+        assert_eq!(phases.at(seconds(9)), RunPhase::Steady);
+        assert_eq!(phases.at(seconds(10)), RunPhase::Fault);
+        assert_eq!(phases.at(seconds(13)), RunPhase::Recovery);
+        assert_eq!(phases.at(seconds(15)), RunPhase::Fault, "it outranks the recovery of the stop before");
+        assert_eq!(phases.at(seconds(24)), RunPhase::Recovery);
+        assert_eq!(phases.at(seconds(25)), RunPhase::Steady);
+    }
+
+    #[test]
+    fn a_stop_that_never_healed_is_a_fault_for_good() {
+        let mut canned = canned::healthy();
+        canned.stop(canned::LAST_STOP, |stop| stop.healed = None);
+        let phases = Phases::of(&canned.plan, &canned.evidence.incidents);
+        assert_eq!(phases.at(Offset(u64::MAX - 1)), RunPhase::Fault);
+    }
+
+    #[test]
+    fn the_longest_steady_stretch_lies_between_the_disturbances() {
+        assert_eq!(with_faults(&[]).longest_steady(), (seconds(0), seconds(60)));
+        assert_eq!(with_faults(&[(10, 12), (30, 31)]).longest_steady(), (seconds(36), seconds(60)));
+        assert_eq!(with_faults(&[(5, 12), (40, 80)]).longest_steady(), (seconds(17), seconds(40)));
+    }
+}

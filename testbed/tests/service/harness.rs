@@ -113,6 +113,12 @@ impl Running {
         Answer::of(self.http.get(self.url(path)).send()).await
     }
 
+    /// The status, or `None` where nobody listens any more.
+    pub async fn try_get(&self, path: &str) -> Option<u16> {
+        let response = within_deadline("an answer", self.http.get(self.url(path)).send()).await;
+        response.ok().map(|response| response.status().as_u16())
+    }
+
     /// A figure of `/metrics`, by its name and labels up to the blank.
     pub async fn metric(&self, name: &str) -> Option<f64> {
         let text = self.get("/metrics").await.text;

@@ -232,7 +232,11 @@ impl Worker {
         let receipts = self.leases.all();
         match self.buffer.extend(&receipts, self.config.lease).await {
             Ok(valid) if valid < receipts.len() as u64 => {
-                warn!("{} of {} leases had expired", receipts.len() as u64 - valid, receipts.len());
+                warn!(
+                    "{} of {} leases were over before they were prolonged",
+                    receipts.len() as u64 - valid,
+                    receipts.len()
+                );
             }
             Ok(_) => {}
             Err(error) => warn!("failed to {error}"),

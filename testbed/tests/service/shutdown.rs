@@ -10,7 +10,7 @@ use crate::harness::{Lab, body, connect, eventually, rows, within_deadline};
 #[tokio::test]
 async fn readiness_goes_first_and_offers_are_still_taken_with_connection_close() {
     let lab = Lab::new();
-    let mut service = lab.serve("server: { endpoint_lag: 5s }").await;
+    let mut service = lab.serve("server: { endpoint_lag: 2s }").await;
     assert_eq!(service.get("/health/ready").await.status, 200);
     assert_eq!(service.write(1, 1).await.header("connection"), None);
     service.shutdown.cancel();

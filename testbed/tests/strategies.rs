@@ -1,6 +1,13 @@
-//! One suite over every strategy of the list: what a buffer must do, whatever is behind it.
+//! One suite over every strategy of the list: what a buffer must do, whatever is behind it. What only Redis can do or
+//! suffer stands in `strategies/`.
 
 mod lab;
+#[path = "strategies/redis_faults.rs"]
+mod redis_faults;
+#[path = "strategies/redis_keys.rs"]
+mod redis_keys;
+#[path = "strategies/redis_trust.rs"]
+mod redis_trust;
 
 use std::time::Duration;
 

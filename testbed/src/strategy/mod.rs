@@ -5,7 +5,8 @@
 //! count.
 //!
 //! # Adding a strategy
-//! One new file that implements [`WriteBackBufferStrategy`], and its line in [`STRATEGIES`]. The suite in
+//! One new file (or folder) that implements [`WriteBackBufferStrategy`], and its line in [`STRATEGIES`]; beside it only
+//! declarations: the module, a [`BufferType`], a section of [`config`] where it has settings. The suite in
 //! `tests/strategies.rs` runs over that list.
 
 pub mod config;

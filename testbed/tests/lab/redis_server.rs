@@ -40,6 +40,11 @@ impl RedisServer {
 
     /// The next life, on the same port and the same files.
     pub async fn restart(&mut self) {
+        self.restart_with(&[]).await;
+    }
+
+    pub async fn restart_with(&mut self, args: &[&str]) {
+        self.args.extend(args.iter().map(|a| (*a).to_owned()));
         self.child = spawn(self.port, &self.dir, &self.args);
         assert!(self.is_ready().await, "redis-server ended at its second start");
     }
@@ -49,8 +54,15 @@ impl RedisServer {
         self.child.wait().expect("reap redis-server");
     }
 
+    /// Returns once it has stopped: a signal takes effect a moment after it was sent.
     pub fn freeze(&self) {
         self.signal(Signal::SIGSTOP);
+        let deadline = Instant::now() + START_DEADLINE;
+        let stat = format!("/proc/{}/stat", self.child.id());
+        while !std::fs::read_to_string(&stat).expect("the state of redis-server").contains(") T ") {
+            assert!(Instant::now() < deadline, "redis-server not frozen within {START_DEADLINE:?}");
+            std::thread::yield_now();
+        }
     }
 
     pub fn thaw(&self) {

@@ -106,7 +106,7 @@ async fn push(pusher: &mut Pusher, batch: Vec<Request>) -> Option<String> {
     let tasks: Vec<&[String]> = batch.iter().map(|request| &request.tasks[..]).collect();
     let pushed = pusher.push(&tasks).await;
     let away = match &pushed {
-        Ok(_) | Err(Failure::Refused(_)) => None,
+        Ok(_) | Err(Failure::Refused { .. }) => None,
         Err(Failure::NotSent(why) | Failure::Lost(why)) => Some(why.clone()),
     };
     match pushed {
@@ -142,8 +142,8 @@ fn offered(failure: &Failure) -> Offered {
     let why = failure.to_string();
     match failure {
         Failure::NotSent(_) => Offered::Unavailable { why },
-        Failure::Refused(e) if e.code().is_some_and(|code| NOTHING_RAN.contains(&code)) => Offered::Unavailable { why },
-        Failure::Refused(_) | Failure::Lost(_) => Offered::Indeterminate { why },
+        Failure::Refused { code, .. } if NOTHING_RAN.contains(&&code[..]) => Offered::Unavailable { why },
+        Failure::Refused { .. } | Failure::Lost(_) => Offered::Indeterminate { why },
     }
 }
 
@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     fn refusal(code: &str) -> Failure {
-        Failure::Refused(redis::make_extension_error(code.into(), Some("…".into())))
+        Failure::Refused { code: code.into(), detail: "…".into() }
     }
 
     #[test]

@@ -23,9 +23,9 @@ pub(super) enum Failure {
     /// There was no connection to send it on.
     #[error("{0}")]
     NotSent(String),
-    /// Redis answered with an error.
-    #[error("{0}")]
-    Refused(RedisError),
+    /// Redis answered with an error, whose first word is its code.
+    #[error("{code} {detail}")]
+    Refused { code: String, detail: String },
     /// Time-out, or the connection broke: Redis may have done it, or may yet do it.
     #[error("{0}")]
     Lost(String),
@@ -113,13 +113,19 @@ impl Connection {
     async fn bounded<T>(&self, answer: impl Future<Output = RedisResult<T>>) -> Result<T, Failure> {
         let failure = match timeout(self.timeout, answer).await {
             Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(e)) if e.code().is_some() => return Err(Failure::Refused(e)),
-            Ok(Err(e)) => Failure::Lost(e.to_string()),
+            Ok(Err(e)) => match e.code() {
+                Some(code) => return Err(refused(code, &e)),
+                None => Failure::Lost(e.to_string()),
+            },
             Err(_) => Failure::Lost(format!("no answer within {}", humantime::format_duration(self.timeout))),
         };
         self.broken.store(true, Ordering::Release);
         Err(failure)
     }
+}
+
+fn refused(code: &str, error: &RedisError) -> Failure {
+    Failure::Refused { code: code.to_owned(), detail: error.detail().unwrap_or_default().to_owned() }
 }
 
 /// A connection that is made again after it broke, by the next who needs it.

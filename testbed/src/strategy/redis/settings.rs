@@ -30,7 +30,7 @@ impl Settings {
         command.arg("GET").arg(&["appendonly", "appendfsync", "no-appendfsync-on-rewrite", "maxmemory-policy"]);
         match connection.command::<HashMap<String, String>>(&command).await {
             Ok(values) => Ok(Settings::Read(Persistence::from(values))),
-            Err(Failure::Refused(e)) if matches!(e.code(), Some("NOPERM" | "ERR")) => Ok(Settings::Forbidden),
+            Err(Failure::Refused { code, .. }) if matches!(&code[..], "NOPERM" | "ERR") => Ok(Settings::Forbidden),
             Err(failure) => Err(failure),
         }
     }
@@ -76,7 +76,7 @@ impl From<HashMap<String, String>> for Persistence {
 pub(super) async fn too_old(connection: &Connection) -> Result<Option<String>, Failure> {
     match connection.command::<String>(redis::cmd("INFO").arg("server")).await {
         Ok(info) => Ok(version(&info).filter(|v| major(v).is_some_and(|m| m < OLDEST_MAJOR)).map(str::to_owned)),
-        Err(Failure::Refused(_)) => Ok(None),
+        Err(Failure::Refused { .. }) => Ok(None),
         Err(failure) => Err(failure),
     }
 }

@@ -31,11 +31,11 @@ use leases::Leases;
 use outcome::{Outcome, write};
 
 pub struct Worker {
-    pub buffer: Arc<dyn WriteBackBufferStrategy>,
-    pub store: Store,
-    pub pause: PausePoints,
-    pub metrics: Arc<Metrics>,
-    pub config: WorkerConfig,
+    buffer: Arc<dyn WriteBackBufferStrategy>,
+    store: Store,
+    pause: PausePoints,
+    metrics: Arc<Metrics>,
+    config: WorkerConfig,
     leases: Leases,
 }
 

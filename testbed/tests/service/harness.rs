@@ -225,6 +225,12 @@ impl Control {
         serde_json::from_str(&line.expect("an open control socket")).unwrap()
     }
 
+    /// The next event, if it comes soon.
+    pub async fn poll_event(&mut self) -> Option<Value> {
+        let line = tokio::time::timeout(Duration::from_millis(50), self.lines.next_line()).await.ok()?.unwrap();
+        Some(serde_json::from_str(&line.expect("an open control socket")).unwrap())
+    }
+
     async fn say(&mut self, command: &str, point: &str) {
         let line = format!("{{\"command\":\"{command}\",\"point\":\"{point}\"}}\n");
         self.commands.write_all(line.as_bytes()).await.unwrap();

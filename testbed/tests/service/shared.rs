@@ -82,6 +82,32 @@ async fn a_worker_told_to_stop_finishes_its_batch_and_leaves_the_rest_to_others(
     api.stop().await;
 }
 
+/// As a killed process would: no shutdown, its leases stay until they expire.
+#[tokio::test]
+async fn what_a_dead_worker_held_is_redriven_by_another() {
+    let (lab, redis) = (Lab::new(), RedisServer::start(&[]).await);
+    let short = "worker: { lease: 400ms, redrive_scan: 50ms }";
+    let mut first = lab.serve(&instance(&redis, "worker-1.1", "worker", short)).await;
+    let second = lab.serve(&instance(&redis, "worker-2.1", "worker", short)).await;
+    let api = api(&lab, &redis).await;
+    first.control.hold("worker.leased").await;
+    let mut key = 0;
+    let mut offer_until_held = async || {
+        while first.control.poll_event().await.is_none() {
+            key += 1;
+            assert_eq!(api.write(key, 1).await.status, 202);
+        }
+    };
+    within_deadline("the first worker leases something", offer_until_held()).await;
+    first.ended.abort();
+    api.has_rows(key as usize * 3).await;
+    assert!(api.rows().await.iter().all(|row| row.written_by == "worker-2.1"));
+    eventually("nothing is leased", || async { api.metric("buffer_leased{").await == Some(0.0) }).await;
+    assert_eq!(api.metric("buffer_dead{").await, Some(0.0));
+    api.stop().await;
+    second.stop().await;
+}
+
 #[tokio::test]
 async fn a_redis_that_is_gone_is_not_stored_and_a_silent_one_is_unknown() {
     let (lab, mut redis) = (Lab::new(), RedisServer::start(&[]).await);

@@ -73,6 +73,23 @@ async fn a_batch_held_at_the_order_to_stop_is_finished() {
     }
 }
 
+/// The buffer has it, so the caller must hear of it, however long it was held.
+#[tokio::test]
+async fn an_offer_held_longer_than_its_time_is_still_answered() {
+    let lab = Lab::new();
+    let mut service = lab.serve("server: { endpoint_lag: 10ms, request_timeout: 100ms }").await;
+    service.control.hold("offer.stored").await;
+    let held = service.write_aside(1, 1);
+    service.control.held("offer.stored").await;
+    service.shutdown.cancel();
+    eventually("no new connection", || async { TcpStream::connect(service.addr).await.is_err() }).await;
+    // Time has to pass here: more than a request may take.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    service.control.release("offer.stored").await;
+    assert_eq!(held.await.unwrap().status, 202);
+    within_deadline("the end", service.ended).await.unwrap().unwrap();
+}
+
 /// The head of a request is in, its body comes when offers are refused: a plain "not stored".
 #[tokio::test]
 async fn an_offer_that_comes_too_late_is_refused_and_not_stored() {

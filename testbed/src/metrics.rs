@@ -11,11 +11,10 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use std::sync::atomic::AtomicU64;
 
-use crate::strategy::Size;
+use crate::strategy::{BufferType, Durability, Size};
 
 /// What a gauge of the buffer says of itself. `scope` keeps readers from adding up one queue N times.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -26,12 +25,20 @@ pub struct BufferLabels {
     pub scope: &'static str,
 }
 
-/// The effective strategy.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct StrategyLabels {
-    pub strategy: String,
-    pub r#type: String,
-    pub durability: String,
+struct StrategyLabels {
+    strategy: String,
+    r#type: String,
+    durability: String,
+}
+
+/// The buffer at the moment of a scrape.
+#[derive(Debug, Clone, Copy)]
+pub struct BufferReading {
+    pub buffer_type: BufferType,
+    pub durability: Durability,
+    /// `None`: it could not be asked.
+    pub size: Option<Size>,
 }
 
 type Tasks = Family<BufferLabels, Gauge>;
@@ -41,6 +48,8 @@ type Seconds = Family<BufferLabels, Gauge<f64, AtomicU64>>;
 pub struct Metrics {
     registry: Registry,
     buffer: BufferLabels,
+    /// 1, with what is effective in its labels.
+    strategy: Family<StrategyLabels, Gauge>,
     ready: Tasks,
     leased: Tasks,
     delayed: Tasks,
@@ -53,10 +62,11 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    pub fn new(buffer: BufferLabels, strategy: StrategyLabels) -> Self {
+    pub fn new(buffer: BufferLabels) -> Self {
         let mut metrics = Metrics {
             registry: Registry::default(),
             buffer,
+            strategy: Family::default(),
             ready: Tasks::default(),
             leased: Tasks::default(),
             delayed: Tasks::default(),
@@ -67,12 +77,12 @@ impl Metrics {
             offers: Histogram::new(buckets()),
             flushes: Histogram::new(buckets()),
         };
-        metrics.register(strategy);
+        metrics.register();
         metrics
     }
 
-    /// Counters and the info gain their suffix (`_total`, `_info`) in the text.
-    fn register(&mut self, strategy: StrategyLabels) {
+    /// Counters gain their suffix `_total` in the text.
+    fn register(&mut self) {
         let registry = &mut self.registry;
         registry.register("buffer_size", "Tasks that are ready", self.ready.clone());
         registry.register("buffer_leased", "Tasks that a worker holds", self.leased.clone());
@@ -81,7 +91,7 @@ impl Metrics {
         registry.register("buffer_oldest_age_seconds", "Age of the oldest ready task", self.oldest_age.clone());
         registry.register("processed_tasks", "Tasks committed by this instance", self.processed.clone());
         registry.register("processed_tasks_failed", "Attempts that failed in this instance", self.failed.clone());
-        registry.register("buffer_strategy", "The effective strategy", Info::new(strategy));
+        registry.register("buffer_strategy_info", "The effective strategy", self.strategy.clone());
         registry.register("offer_duration_seconds", "From registration to the buffer's answer", self.offers.clone());
         registry.register("flush_duration_seconds", "One batch's transactions", self.flushes.clone());
     }
@@ -102,15 +112,24 @@ impl Metrics {
         self.flushes.observe(took.as_secs_f64());
     }
 
-    /// The text of a scrape; `size` is the buffer's, or `None` where it could not be asked.
-    pub fn render(&self, size: Option<Size>) -> String {
-        match size {
+    /// The text of a scrape.
+    pub fn render(&self, reading: BufferReading) -> String {
+        self.name_strategy(reading.buffer_type, reading.durability);
+        match reading.size {
             Some(size) => self.show(size),
             None => self.hide(),
         }
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("writing to a string cannot fail");
         text
+    }
+
+    /// A broker's settings, and with them the durability, may change while it runs.
+    fn name_strategy(&self, buffer_type: BufferType, durability: Durability) {
+        self.strategy.clear();
+        let strategy = self.buffer.buffer.clone();
+        let labels = StrategyLabels { strategy, r#type: word(&buffer_type), durability: word(&durability) };
+        self.strategy.get_or_create(&labels).set(1);
     }
 
     fn show(&self, size: Size) {
@@ -129,6 +148,14 @@ impl Metrics {
     }
 }
 
+/// The word under which a variant without fields is serialised.
+fn word(variant: &impl serde::Serialize) -> String {
+    match serde_json::to_value(variant) {
+        Ok(serde_json::Value::String(word)) => word,
+        other => unreachable!("a variant without fields is a string, not {other:?}"),
+    }
+}
+
 /// 0.5 ms to 8 s.
 fn buckets() -> impl Iterator<Item = f64> {
     prometheus_client::metrics::histogram::exponential_buckets(0.0005, 2.0, 15)
@@ -139,10 +166,11 @@ mod tests {
     use super::*;
 
     fn metrics() -> Metrics {
-        let buffer = BufferLabels { buffer: "redis".into(), scope: "shared" };
-        let strategy =
-            StrategyLabels { strategy: "redis".into(), r#type: "REDIS_LIST".into(), durability: "persisted".into() };
-        Metrics::new(buffer, strategy)
+        Metrics::new(BufferLabels { buffer: "redis".into(), scope: "shared" })
+    }
+
+    fn reading(size: Option<Size>) -> BufferReading {
+        BufferReading { buffer_type: BufferType::RedisList, durability: Durability::Persisted, size }
     }
 
     #[test]
@@ -152,7 +180,7 @@ mod tests {
         metrics.failed_attempts(1);
         metrics.offered(Duration::from_millis(1));
         let size = Size { ready: 7, dead: 2, oldest_age: Some(Duration::from_millis(1500)), ..Size::default() };
-        let text = metrics.render(Some(size));
+        let text = metrics.render(reading(Some(size)));
         for line in [
             r#"buffer_size{buffer="redis",scope="shared"} 7"#,
             r#"buffer_leased{buffer="redis",scope="shared"} 0"#,
@@ -172,9 +200,18 @@ mod tests {
     #[test]
     fn a_size_that_cannot_be_read_is_absent_and_not_zero() {
         let metrics = metrics();
-        metrics.render(Some(Size { ready: 7, ..Size::default() }));
-        let text = metrics.render(None);
+        metrics.render(reading(Some(Size { ready: 7, ..Size::default() })));
+        let text = metrics.render(reading(None));
         assert!(!text.contains("buffer_size{"), "{text}");
         assert!(text.contains("processed_tasks_total 0"), "{text}");
+    }
+
+    #[test]
+    fn only_the_durability_of_now_is_named() {
+        let metrics = metrics();
+        metrics.render(reading(None));
+        let text = metrics.render(BufferReading { durability: Durability::Received, ..reading(None) });
+        assert_eq!(text.matches("buffer_strategy_info{").count(), 1, "{text}");
+        assert!(text.contains(r#"durability="received""#), "{text}");
     }
 }

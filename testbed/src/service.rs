@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use crate::api;
 use crate::config::{Config, ConfigError, DatabaseUrl};
 use crate::lifecycle::{Lifecycle, Phase};
-use crate::metrics::{BufferLabels, Metrics, StrategyLabels};
+use crate::metrics::{BufferLabels, Metrics};
 use crate::pause::{Conversation, PausePoints};
 use crate::shutdown;
 use crate::store::{Signature, Store, StoreError};
@@ -69,28 +69,14 @@ impl Service {
         let store = Store::open(&config.database, signature)
             .await
             .map_err(|source| ServeError::Database { url: config.database.url.clone(), source })?;
-        let metrics = Arc::new(metrics_of(&config, &*buffer));
+        let metrics = Arc::new(Metrics::new(labels(&config, &*buffer)));
         Ok(Service { config, buffer, store, lifecycle: Lifecycle::default(), pause, metrics })
     }
 }
 
-fn metrics_of(config: &Config, buffer: &dyn WriteBackBufferStrategy) -> Metrics {
-    let strategy = config.buffer.strategy.clone();
+fn labels(config: &Config, buffer: &dyn WriteBackBufferStrategy) -> BufferLabels {
     let scope = if buffer.capabilities().shared { "shared" } else { "instance" };
-    let labels = StrategyLabels {
-        strategy: strategy.clone(),
-        r#type: word(&buffer.buffer_type()),
-        durability: word(&buffer.durability()),
-    };
-    Metrics::new(BufferLabels { buffer: strategy, scope }, labels)
-}
-
-/// The word under which an enum's variant is serialised.
-fn word(variant: &impl serde::Serialize) -> String {
-    match serde_json::to_value(variant) {
-        Ok(serde_json::Value::String(word)) => word,
-        other => unreachable!("a variant without fields is a string, not {other:?}"),
-    }
+    BufferLabels { buffer: config.buffer.strategy.clone(), scope }
 }
 
 /// The tasks of a service, each with what ends it. Dropping this ends them all at once.

@@ -18,14 +18,14 @@ pub async fn shut_down(service: &Service, mut tasks: Tasks) {
     info!("shutting down");
     leave_rotation(service).await; // readiness is off, answers say `Connection: close`, offers are still taken
     stop_accepting(service, &tasks);
-    let answers_limit = limit.min(Instant::now() + service.config.server.request_timeout);
     finish_offers(service, limit).await;
+    let answers_limit = limit.min(Instant::now() + service.config.server.request_timeout);
     service.buffer.close();
     finish_worker(tasks.worker.as_mut(), limit).await; // a private buffer is drained, a shared one left to others
     release_leases(tasks.worker.as_ref()).await;
     finish_answers(&mut tasks, answers_limit).await;
     drop(tasks);
-    service.store.close().await;
+    close_database(service, began + service.config.server.grace).await;
     info!("shut down after {:.1?}", began.elapsed());
 }
 
@@ -78,5 +78,12 @@ async fn release_leases(tasks: Option<&WorkerTasks>) {
 async fn finish_answers(tasks: &mut Tasks, limit: Instant) {
     if !tasks.api.is_finished() && timeout_at(limit, &mut tasks.api).await.is_err() {
         warn!("connections were still open at the end of the grace");
+    }
+}
+
+/// A statement that still waits for a lock keeps its connection until its busy time-out.
+async fn close_database(service: &Service, limit: Instant) {
+    if timeout_at(limit, service.store.close()).await.is_err() {
+        warn!("the database was still busy at the end of the grace");
     }
 }

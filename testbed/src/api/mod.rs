@@ -17,6 +17,7 @@ use axum::routing::get;
 use tokio::time::{Instant, timeout_at};
 
 use crate::lifecycle::Phase;
+use crate::metrics::BufferReading;
 use crate::pause::Point;
 use crate::service::Service;
 use crate::strategy::Offered;
@@ -70,7 +71,9 @@ async fn ready(State(service): State<Arc<Service>>) -> (StatusCode, &'static str
 async fn metrics(State(service): State<Arc<Service>>) -> impl IntoResponse {
     let limit = Instant::now() + service.config.server.request_timeout;
     let size = timeout_at(limit, service.buffer.size()).await.ok().and_then(Result::ok);
-    ([(header::CONTENT_TYPE, OPENMETRICS)], service.metrics.render(size))
+    let (buffer_type, durability) = (service.buffer.buffer_type(), service.buffer.durability());
+    let text = service.metrics.render(BufferReading { buffer_type, durability, size });
+    ([(header::CONTENT_TYPE, OPENMETRICS)], text)
 }
 
 async fn read(State(service): State<Arc<Service>>, Path(character): Path<String>) -> Response {

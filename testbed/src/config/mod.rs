@@ -6,6 +6,7 @@
 
 mod contradictions;
 mod database_url;
+mod excerpt;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -171,7 +172,7 @@ impl Config {
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         // An empty file, or one of comments only, is "all defaults".
         let config: Option<Config> = serde_yaml::from_str(text)
-            .map_err(|error| ConfigError::Parse { path: path.to_owned(), problem: error.to_string() })?;
+            .map_err(|error| ConfigError::Parse { path: path.to_owned(), problem: excerpt::of(&error, path) })?;
         let config = config.unwrap_or_default();
         match config.contradictions() {
             none if none.is_empty() => Ok(config),

@@ -174,7 +174,8 @@ impl Sqlite {
 }
 
 fn pool(connections: u32, wait: Duration) -> SqlitePoolOptions {
-    SqlitePoolOptions::new().max_connections(connections).acquire_timeout(wait)
+    // A file needs no ping before each use.
+    SqlitePoolOptions::new().max_connections(connections).acquire_timeout(wait).test_before_acquire(false)
 }
 
 fn reading(file: &Path, busy_timeout: Duration) -> SqliteConnectOptions {

@@ -31,11 +31,11 @@ use leases::Leases;
 use outcome::{Outcome, write};
 
 pub struct Worker {
-    pub buffer: Arc<dyn WriteBackBufferStrategy>,
-    pub store: Store,
-    pub pause: PausePoints,
-    pub metrics: Arc<Metrics>,
-    pub config: WorkerConfig,
+    buffer: Arc<dyn WriteBackBufferStrategy>,
+    store: Store,
+    pause: PausePoints,
+    metrics: Arc<Metrics>,
+    config: WorkerConfig,
     leases: Leases,
 }
 
@@ -232,7 +232,11 @@ impl Worker {
         let receipts = self.leases.all();
         match self.buffer.extend(&receipts, self.config.lease).await {
             Ok(valid) if valid < receipts.len() as u64 => {
-                warn!("{} of {} leases had expired", receipts.len() as u64 - valid, receipts.len());
+                warn!(
+                    "{} of {} leases were over before they were prolonged",
+                    receipts.len() as u64 - valid,
+                    receipts.len()
+                );
             }
             Ok(_) => {}
             Err(error) => warn!("failed to {error}"),

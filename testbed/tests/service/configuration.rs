@@ -63,3 +63,14 @@ async fn a_database_folder_that_is_missing_is_named() {
     let start = "open sqlite:///no/such/folder/e.db: use the database: ";
     assert!(error.to_string().starts_with(start), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn instances_may_open_a_new_database_file_at_once() {
+    let lab = Lab::new();
+    let all = std::array::from_fn::<_, 6, _>(|_| lab.serve("witness: true"));
+    let [a, b, c, d, e, f] = all;
+    let (a, b, c, d, e, f) = tokio::join!(a, b, c, d, e, f);
+    for service in [a, b, c, d, e, f] {
+        service.stop().await;
+    }
+}

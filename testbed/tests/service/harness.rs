@@ -113,6 +113,12 @@ impl Running {
         Answer::of(self.http.get(self.url(path)).send()).await
     }
 
+    /// The status, or `None` where nobody listens any more.
+    pub async fn try_get(&self, path: &str) -> Option<u16> {
+        let response = within_deadline("an answer", self.http.get(self.url(path)).send()).await;
+        response.ok().map(|response| response.status().as_u16())
+    }
+
     /// A figure of `/metrics`, by its name and labels up to the blank.
     pub async fn metric(&self, name: &str) -> Option<f64> {
         let text = self.get("/metrics").await.text;
@@ -217,6 +223,12 @@ impl Control {
     pub async fn hears(&mut self) -> Value {
         let line = within_deadline("an event", self.lines.next_line()).await.unwrap();
         serde_json::from_str(&line.expect("an open control socket")).unwrap()
+    }
+
+    /// The next event, if it comes soon.
+    pub async fn poll_event(&mut self) -> Option<Value> {
+        let line = tokio::time::timeout(Duration::from_millis(50), self.lines.next_line()).await.ok()?.unwrap();
+        Some(serde_json::from_str(&line.expect("an open control socket")).unwrap())
     }
 
     async fn say(&mut self, command: &str, point: &str) {

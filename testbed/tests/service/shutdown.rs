@@ -10,7 +10,7 @@ use crate::harness::{Lab, body, connect, eventually, rows, within_deadline};
 #[tokio::test]
 async fn readiness_goes_first_and_offers_are_still_taken_with_connection_close() {
     let lab = Lab::new();
-    let mut service = lab.serve("server: { endpoint_lag: 5s }").await;
+    let mut service = lab.serve("server: { endpoint_lag: 2s }").await;
     assert_eq!(service.get("/health/ready").await.status, 200);
     assert_eq!(service.write(1, 1).await.header("connection"), None);
     service.shutdown.cancel();
@@ -71,6 +71,23 @@ async fn a_batch_held_at_the_order_to_stop_is_finished() {
         assert_eq!(service.rows().await.len(), 3, "{point}");
         assert_eq!(service.witness().await.len(), 3, "{point}: written once");
     }
+}
+
+/// The buffer has it, so the caller must hear of it, however long it was held.
+#[tokio::test]
+async fn an_offer_held_longer_than_its_time_is_still_answered() {
+    let lab = Lab::new();
+    let mut service = lab.serve("server: { endpoint_lag: 10ms, request_timeout: 100ms }").await;
+    service.control.hold("offer.stored").await;
+    let held = service.write_aside(1, 1);
+    service.control.held("offer.stored").await;
+    service.shutdown.cancel();
+    eventually("no new connection", || async { TcpStream::connect(service.addr).await.is_err() }).await;
+    // Time has to pass here: more than a request may take.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    service.control.release("offer.stored").await;
+    assert_eq!(held.await.unwrap().status, 202);
+    within_deadline("the end", service.ended).await.unwrap().unwrap();
 }
 
 /// The head of a request is in, its body comes when offers are refused: a plain "not stored".

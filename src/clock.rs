@@ -2,8 +2,8 @@
 //! which the first operation is due. The clock also carries the fault epoch, the only thing that the timeline and
 //! the load generator share besides it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -50,26 +50,40 @@ impl std::fmt::Display for Offset {
     }
 }
 
-/// A monotonic clock with a zero. Clones share the fault epoch.
-#[derive(Debug, Clone)]
+/// A monotonic clock with a zero. Clones share the zero and the fault epoch.
+#[derive(Debug, Clone, Default)]
 pub struct RunClock {
-    zero: Instant,
+    zero: Arc<OnceLock<Instant>>,
     epoch: Arc<AtomicU16>,
 }
 
 impl RunClock {
-    /// A clock whose zero is `lead` from now: shards and timeline get ready before anything is due.
+    /// A clock that stands at zero until [`start_in`](Self::start_in): the target comes up before the run's zero.
+    pub fn unstarted() -> Self {
+        Self::default()
+    }
+
+    /// A clock whose zero is `lead` from now.
     pub fn starting_in(lead: Duration) -> Self {
-        RunClock { zero: Instant::now() + lead, epoch: Arc::new(AtomicU16::new(0)) }
+        let clock = Self::unstarted();
+        clock.start_in(lead);
+        clock
+    }
+
+    /// Sets the zero to `lead` from now: shards and timeline get ready before anything is due.
+    pub fn start_in(&self, lead: Duration) {
+        self.zero.set(Instant::now() + lead).expect("a run's clock starts once");
     }
 
     /// Now; zero while the clock's zero is still to come.
     pub fn now(&self) -> Offset {
-        Offset::from_duration(Instant::now().saturating_duration_since(self.zero))
+        let elapsed = self.zero.get().map(|zero| Instant::now().saturating_duration_since(*zero));
+        Offset::from_duration(elapsed.unwrap_or_default())
     }
 
+    /// The moment of an offset; now, on a clock that was not started.
     pub fn instant(&self, at: Offset) -> Instant {
-        self.zero + at.as_duration()
+        self.zero.get().map_or_else(Instant::now, |zero| *zero + at.as_duration())
     }
 
     /// The fault epoch: how many acts of the timeline have begun.

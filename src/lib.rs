@@ -10,27 +10,34 @@
 //! Start with [`run`]: it is the whole pass on one screen. A module may use only what stands above it here
 //! (`tests/architecture.rs` holds it to that); `load` and `timeline` never use each other.
 
-/// What everything shares: the run's clock, its two-step stop, and the eyes that follow it.
+/// What everything shares: the run's clock, its two-step stop, the eyes that follow it, and processes as the kernel
+/// knows them.
 pub mod clock;
 pub mod stop;
 pub mod watch;
+pub mod process;
 
-pub mod plan;
 /// What a person wrote, and what it means.
 pub mod scenario;
+pub mod plan;
 
-/// The run's folder.
+/// The run's folder, and in it the journal of what was done to the world.
 pub mod archive;
+pub mod journal;
+pub mod heal;
 
 /// The stages, in the order of the pass.
 pub mod backends;
-pub mod checks;
-pub mod load;
 pub mod readback;
-pub mod report;
-pub mod run;
-pub mod settle;
+pub mod load;
 pub mod timeline;
+pub mod settle;
+pub mod checks;
+pub mod report;
+
+/// The whole pass; and its end alone, again, from a run's folder.
+pub mod run;
+pub mod rejudge;
 
 /// The command line.
 pub mod cli;

@@ -1,1 +1,5 @@
-fn main() {}
+//! The `mxctl` command. Everything is in the library; `lib.rs` is the map.
+
+fn main() -> std::process::ExitCode {
+    mxctl::cli::main()
+}

@@ -1,1 +1,184 @@
-//! run
+//! One run, from plan to report: the whole pass on one screen.
+//!
+//! In: a plan, and where to run it. Out: a report, sealed in the run's folder. Whatever happens between `up` and
+//! `down`, `down` happens.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::join;
+use tokio_util::sync::CancellationToken;
+
+use crate::archive::{Archive, ArchiveError, Environment, Piece};
+use crate::backends::process::Site;
+use crate::backends::{self, Deployment, DownError, UpError};
+use crate::checks::{self, Evidence};
+use crate::clock::RunClock;
+use crate::heal::{self, HealError};
+use crate::journal::Journal;
+use crate::load::{self, Ledger, Load, LoadError};
+use crate::plan::Plan;
+use crate::readback;
+use crate::readback::depth::DepthProbe;
+use crate::report::{self, RenderError, RunReport};
+use crate::stop::Stop;
+use crate::watch::{Phase, Watch};
+use crate::{settle, timeline};
+
+/// From "everything is up" to the moment at which operation 0 is due: shards and timeline start their clocks in it.
+const LEAD: Duration = Duration::from_millis(250);
+
+/// Every private lab in one reports folder is one target: two dead runs there leave processes of the same kind.
+pub const TARGET: &str = "private process lab";
+
+/// Where a run happens.
+pub struct Place {
+    /// The executable that has a `serve` command: this one, as a rule.
+    pub executable: PathBuf,
+    /// Run folders are made here.
+    pub reports: PathBuf,
+    pub environment: Environment,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    #[error("write the journal: {0}")]
+    Journal(std::io::Error),
+    #[error(
+        "start over an unhealed run: {} was killed before it could clean up; `mxctl heal` ends what it left",
+        .0.display()
+    )]
+    Unhealed(PathBuf),
+    #[error(transparent)]
+    Heal(#[from] HealError),
+    #[error(transparent)]
+    Up(#[from] UpError),
+    #[error(transparent)]
+    Load(LoadError),
+    #[error(transparent)]
+    Render(#[from] RenderError),
+    #[error("{0}; `mxctl heal` ends what is left")]
+    Down(#[from] DownError),
+}
+
+/// A run that came to its end.
+#[derive(Debug)]
+pub struct Ran {
+    pub report: RunReport,
+    pub folder: PathBuf,
+}
+
+/// Runs a plan.
+pub async fn run(plan: Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> Result<Ran, RunError> {
+    let began = Instant::now();
+    let (archive, journal) = open(&plan, place)?;
+    let clock = RunClock::unstarted();
+
+    watch.phase(Phase::Up).await;
+    let deployment = up(&plan, place, &archive, &journal, &clock, stop).await?;
+    let mut probe = DepthProbe::new(deployment.sources());
+
+    watch.phase(Phase::Load).await;
+    clock.start_in(LEAD);
+    let loaded = CancellationToken::new();
+    let load = Load {
+        plan: &plan.load,
+        run: plan.run,
+        api_version: plan.target.strategy.api_version(),
+        endpoints: deployment.endpoints(),
+        folder: &archive.ledger_dir(),
+        clock: &clock,
+        watch,
+        stop,
+    };
+    let (ledger, mut incidents, depths) = join!(
+        drive(load, &loaded),
+        timeline::play(&plan, &*deployment, &clock, watch, stop),
+        probe.follow(&*deployment, &clock, watch, &loaded),
+    );
+    incidents.depths = depths;
+    let mut kept = archive.put_json(Piece::Incidents, &incidents);
+
+    watch.phase(Phase::Settle).await;
+    let settled = settle::until_quiet(deployment, &plan, probe, watch, stop).await;
+
+    watch.phase(Phase::ReadBack).await;
+    let state = readback::read(&settled, &plan).await;
+    kept = kept.and(state.store(&archive));
+
+    watch.phase(Phase::Down).await;
+    let grace = if stop.abort.is_cancelled() { Duration::ZERO } else { plan.target.grace };
+    let down = settled.down(grace).await;
+    incidents.interrupted = stop.interrupt.is_cancelled();
+    kept = kept.and(archive.put_json(Piece::Incidents, &incidents));
+    kept?;
+
+    watch.phase(Phase::Judge).await;
+    let evidence = Evidence { ledger: ledger?, interrupted: incidents.interrupted, incidents, state: Some(state) };
+    let report = judged(&plan, &evidence, Some(place.environment.clone()), Some(began.elapsed()));
+    archive.seal(&report.files()?)?;
+    down?;
+    journal.close().map_err(RunError::Journal)?;
+    Ok(Ran { report, folder: archive.root().to_owned() })
+}
+
+/// Refuses to start over a dead run of the same target; makes the run's folder; writes down what this run is.
+fn open(plan: &Plan, place: &Place) -> Result<(Archive, Arc<Journal>), RunError> {
+    if let Some(dead) = heal::unhealed(&place.reports, TARGET)?.into_iter().next() {
+        return Err(RunError::Unhealed(dead));
+    }
+    let archive = Archive::create(&place.reports, &plan.name, plan.run.number, place.environment.started_at)?;
+    archive.put_json(Piece::Plan, plan)?;
+    archive.put_json(Piece::Environment, &place.environment)?;
+    let journal = Journal::open(archive.root(), TARGET).map_err(RunError::Journal)?;
+    Ok((archive, Arc::new(journal)))
+}
+
+/// Brings the target up, or leaves nothing behind.
+async fn up(
+    plan: &Plan,
+    place: &Place,
+    archive: &Archive,
+    journal: &Arc<Journal>,
+    clock: &RunClock,
+    stop: &Stop,
+) -> Result<Box<dyn Deployment>, RunError> {
+    let site = Site {
+        executable: place.executable.clone(),
+        folder: archive.target_dir(),
+        journal: journal.clone(),
+        clock: clock.clone(),
+    };
+    match backends::up(plan, site, stop).await {
+        Ok(deployment) => Ok(deployment),
+        Err(e) => {
+            // Nothing runs any more: the journal may say so. If it cannot, the next run asks for `heal`.
+            let _ = journal.close();
+            Err(e.into())
+        }
+    }
+}
+
+/// Drives the load to its end. A ledger that could not be written to its end (a full disk) is judged as what it is:
+/// torn.
+async fn drive(load: Load<'_>, loaded: &CancellationToken) -> Result<Ledger, RunError> {
+    let folder = load.folder;
+    let driven = load::drive(load).await;
+    loaded.cancel();
+    driven.or_else(|e| Ledger::recover(folder).map_err(|_| RunError::Load(e)))
+}
+
+/// The judgement of a run, as a report: from a run that has just ended, or from its folder.
+pub fn judged(plan: &Plan, evidence: &Evidence, environment: Option<Environment>, took: Option<Duration>) -> RunReport {
+    let ran = report::Ran {
+        environment,
+        duration: took,
+        settle: evidence.state.as_ref().map(|state| state.settle.clone()),
+        interrupted: evidence.interrupted,
+        database: Some(PathBuf::from("target").join(backends::process::DATABASE)),
+    };
+    RunReport::new(plan, &evidence.incidents, checks::judge(plan, evidence), ran)
+}

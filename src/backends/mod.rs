@@ -5,6 +5,7 @@
 //! ([`ProcessControl`]); a backend that lacks it says so at `check`, not in the middle of a run.
 
 pub mod endpoints;
+pub mod process;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,7 +15,9 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Offset;
-use crate::plan::{PausePoint, Slot};
+use crate::plan::{Backend, PausePoint, Plan, Slot};
+pub use crate::process::ProcessIdentity;
+use crate::stop::Stop;
 pub use endpoints::{Endpoint, Endpoints};
 
 /// One life of one process: the replacement in the same slot is another instance. Ids count from 0 in starting
@@ -36,13 +39,6 @@ pub struct Instance {
     pub slot: Slot,
     pub process: ProcessIdentity,
     pub addr: SocketAddr,
-}
-
-/// A pid means nothing without the moment at which it was born (field 22 of /proc/PID/stat, clock ticks since boot).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProcessIdentity {
-    pub pid: i32,
-    pub start_ticks: u64,
 }
 
 /// How a process ended.
@@ -69,6 +65,14 @@ pub enum QueueSource {
     Private,
 }
 
+/// Brings a plan's target up, ready and empty, or leaves nothing behind.
+pub async fn up(plan: &Plan, site: process::Site, stop: &Stop) -> Result<Box<dyn Deployment>, UpError> {
+    let coming = match plan.target.backend {
+        Backend::Process => process::Processes::up(plan, site, stop),
+    };
+    coming.await
+}
+
 #[async_trait]
 pub trait Deployment: Send + Sync {
     fn endpoints(&self) -> &Endpoints;
@@ -78,8 +82,8 @@ pub trait Deployment: Send + Sync {
     /// The instances that are alive now.
     fn alive(&self) -> Vec<Instance>;
     fn processes(&self) -> Option<&dyn ProcessControl>;
-    /// Ends everything that the run started. Idempotent.
-    async fn down(&self) -> Result<(), DownError>;
+    /// Ends everything that the run started: SIGTERM, and SIGKILL after the grace. Idempotent.
+    async fn down(&self, grace: Duration) -> Result<(), DownError>;
 }
 
 /// Processes that can be started, held, frozen and killed one by one.
@@ -125,8 +129,8 @@ impl Settled {
         &self.outcome
     }
 
-    pub async fn down(self) -> Result<(), DownError> {
-        self.deployment.down().await
+    pub async fn down(self, grace: Duration) -> Result<(), DownError> {
+        self.deployment.down(grace).await
     }
 }
 
@@ -162,8 +166,14 @@ pub enum UpError {
     Missing { what: String, why: String, remedy: String },
     #[error("start {name}: {why} (log: {log})")]
     Start { name: String, why: String, log: PathBuf },
-    #[error("use the database: {0}")]
-    NotEmpty(String),
+    #[error(
+        "start in an empty key range: {} has {rows} rows of run number {run_number} already; \
+         choose another `--run-number`, or another database",
+        database.display()
+    )]
+    NotEmpty { database: PathBuf, rows: u64, run_number: u32 },
+    #[error("look into the database: {0}")]
+    Database(String),
     #[error("prepare {path}: {source}")]
     Files { path: PathBuf, source: std::io::Error },
     #[error("write the journal: {0}")]

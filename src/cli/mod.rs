@@ -1,1 +1,113 @@
-//! The command line.
+//! The command line: clap types, one file a command, exit codes.
+//!
+//! stdout carries the result only; progress and errors go to stderr.
+
+mod chaos;
+pub mod exit;
+mod heal;
+mod launch;
+mod loadtest;
+pub mod problems;
+mod progress;
+mod report;
+pub mod scenario;
+mod serve;
+pub mod target_flags;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use exit::Exit;
+
+/// Proves, with open-loop load, injected faults and a ledger of every write, that a write-behind service keeps its data.
+#[derive(Debug, Parser)]
+#[command(name = "mxctl", version, after_help = AFTER_HELP, max_term_width = 110)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  mxctl chaos rolling-update                        replace every instance under load, and judge
+  mxctl chaos rolling-update --strategy in-memory   the same on a buffer in memory: loses data
+  mxctl loadtest --rps 800                          load alone
+  mxctl scenario explain rolling-update             what would happen, and what it could prove
+
+Exit codes: 0 pass, 1 fail, 2 bad input, 3 inconclusive, 4 laboratory, 70 bug, 130/143 interrupted";
+
+#[derive(Debug, clap::Args)]
+pub struct Global {
+    /// Where the run folders are
+    #[arg(long, global = true, value_name = "DIR", env = "MXCTL_REPORTS", default_value = "reports")]
+    pub reports: PathBuf,
+    /// What stdout carries
+    #[arg(long, global = true, value_name = "FORMAT", env = "MXCTL_OUTPUT", default_value = "human")]
+    pub output: OutputFormat,
+    /// No progress on stderr
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    Human,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Drive fixed-rate open-loop load, and judge from the database
+    Loadtest(loadtest::Command),
+    /// Inject failures under load, and judge from the database
+    Chaos(chaos::Command),
+    /// Look at scenarios; nothing is started
+    #[command(subcommand)]
+    Scenario(scenario::Command),
+    /// Judge or export a run again, from its folder alone
+    Report(report::Command),
+    /// Revert what a killed run left behind
+    Heal(heal::Command),
+    /// Run the target service
+    Serve(serve::Command),
+}
+
+/// Parses the command line and runs it. A panic is a bug, and exits with 70.
+pub fn main() -> std::process::ExitCode {
+    let cli = Cli::parse();
+    let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        // One thread: children die with the thread that spawned them, and this one lasts as long as the run.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime starts on any machine").block_on(dispatch(cli))
+    }));
+    ran.unwrap_or_else(|_| {
+        eprintln!("mxctl: this is a bug; whatever it left running, `mxctl heal` ends");
+        Exit::Bug
+    })
+    .into()
+}
+
+async fn dispatch(cli: Cli) -> Exit {
+    match cli.command {
+        Command::Loadtest(command) => loadtest::run(command, &cli.global).await,
+        Command::Chaos(command) => chaos::run(command, &cli.global).await,
+        Command::Scenario(command) => scenario::run(&command, &cli.global),
+        Command::Report(command) => report::run(command, &cli.global),
+        Command::Heal(command) => heal::run(command, &cli.global),
+        Command::Serve(command) => serve::run(command).await,
+    }
+}
+
+/// Says what failed, and with which code to exit.
+fn fail(error: &dyn std::fmt::Display, exit: Exit) -> Exit {
+    eprintln!("mxctl: failed to {error}");
+    exit
+}
+
+/// The clap tree, for tests of help texts.
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}

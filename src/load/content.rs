@@ -7,13 +7,13 @@ pub const COLUMNS: [&str; 5] =
 
 pub const PRESETS: std::ops::RangeInclusive<u8> = 1..=3;
 
-/// The five costs in hundredths, each in 0.05 ..= 99,999,999,999,999.99 × 0.9…: large enough that a column kept as
-/// a binary float loses its cents.
+/// The five costs in hundredths, each at most 94,999,999,999,999.99: large enough that a column kept as a binary float
+/// loses its cents.
 pub fn costs(key: u64, seq: u64, preset: u8) -> [i64; 5] {
     std::array::from_fn(|column| {
         let salt = (u64::from(preset) << 8) | column as u64;
         let hash = mix(key ^ mix(seq ^ mix(salt)));
-        // At most 5 · (1.9e15) + 4 < 1e16; the remainder by 5 is the column's own, so no two columns are equal.
+        // Below 5 · 1.9e15 < 1e16; the remainder by 5 is the column's own, so no two columns are equal.
         ((hash % 1_900_000_000_000_000) * 5 + column as u64) as i64
     })
 }

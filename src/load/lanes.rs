@@ -30,6 +30,10 @@ impl Lane {
     pub fn writes(self) -> bool {
         self != Lane::Read
     }
+
+    pub(super) fn from_byte(byte: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|lane| *lane as u8 == byte)
+    }
 }
 
 /// One request: a POST of one (key, seq) with three writes, or a GET of a key.
@@ -135,4 +139,77 @@ fn shuffled(lanes: &[Lane], seed: u64) -> Vec<Lane> {
         lanes.swap(i, (mix(seed ^ i as u64) % (i as u64 + 1)) as usize);
     }
     lanes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    const HOT_KEYS: u32 = 3;
+
+    fn operations(number: u32, seed: u64, mix: Mix) -> Operations {
+        Operations::new(RunKey { number, seed }, &crate::load::test_plan::with_mix(mix, HOT_KEYS))
+    }
+
+    fn mixes() -> impl Strategy<Value = Mix> {
+        (0u16..=10, 0u16..=10).prop_map(|(hot, read)| {
+            let (hot_key, read) = (hot * 50, read * 50);
+            Mix { write_once: 1000 - hot_key - read, hot_key, read }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_same_seed_gives_the_same_operations(number in 1u32..1000, seed: u64, mix in mixes()) {
+            let twice = [(); 2].map(|()| operations(number, seed, mix).take(500).collect::<Vec<_>>());
+            prop_assert_eq!(&twice[0], &twice[1]);
+            prop_assert!(twice[0].iter().enumerate().all(|(i, op)| op.index == i as u64));
+        }
+
+        #[test]
+        fn every_period_holds_each_lane_in_its_exact_share(seed: u64, mix in mixes()) {
+            let length = period(mix).len();
+            let operations: Vec<_> = operations(1, seed, mix).take(length * 5).collect();
+            for period in operations.chunks(length) {
+                let share = |lane| period.iter().filter(|op| op.lane == lane).count() * 1000 / length;
+                prop_assert_eq!(share(Lane::WriteOnce), usize::from(mix.write_once));
+                prop_assert_eq!(share(Lane::HotKey), usize::from(mix.hot_key));
+                prop_assert_eq!(share(Lane::Read), usize::from(mix.read));
+            }
+        }
+
+        #[test]
+        fn write_once_keys_ascend_and_hot_seqs_rise_by_one(number in 1u32..1000, seed: u64, mix in mixes()) {
+            let operations: Vec<_> = operations(number, seed, mix).take(500).collect();
+            let once: Vec<_> = operations.iter().filter(|op| op.lane == Lane::WriteOnce).collect();
+            prop_assert!(once.iter().all(|op| op.seq == 1 && op.key >> 32 == u64::from(number)));
+            prop_assert!(once.windows(2).all(|pair| pair[0].key < pair[1].key));
+            let mut last = BTreeMap::new();
+            for op in operations.iter().filter(|op| op.lane == Lane::HotKey) {
+                let before = last.insert(op.key, op.seq).unwrap_or(0);
+                prop_assert_eq!(op.seq, before + 1);
+                prop_assert!((op.key & u64::from(u32::MAX)) < u64::from(HOT_KEYS));
+            }
+        }
+
+        #[test]
+        fn a_read_asks_for_a_key_that_was_due_before_it(seed: u64, mix in mixes()) {
+            let mut written = BTreeSet::new();
+            for op in operations(1, seed, mix).take(500) {
+                match op.lane {
+                    Lane::Read => prop_assert!(written.is_empty() || written.contains(&op.key)),
+                    _ => _ = written.insert(op.key),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn another_seed_gives_another_order() {
+        let mix = Mix { write_once: 800, hot_key: 150, read: 50 };
+        let lanes = |seed| operations(1, seed, mix).take(100).map(|op| op.lane).collect::<Vec<_>>();
+        assert_ne!(lanes(1), lanes(2));
+    }
 }

@@ -1,1 +1,270 @@
-//! Latency: three histograms a lane.
+//! Latency: from attempts to histograms to percentiles, for the engine while it runs and again from the ledger.
+//!
+//! ```text
+//! due ── woke ── free ── sent ────── done
+//!  └─ woke late ┘
+//!          └ waited ┘       └ service ┘
+//!  └──────────── response ───────────┘
+//! ```
+//!
+//! # Why
+//! Response time counts from when an operation was *due*, so that a stall of the target shows in all operations that
+//! were due in it, sent or not (coordinated omission: Gil Tene, "How NOT to Measure Latency"). Own lag is kept apart
+//! from the target's time, in two parts: no connection was free, and we woke late.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+
+use super::lanes::Lane;
+use super::ledger::{Attempt, Outcome};
+
+/// Milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Percentiles {
+    pub count: u64,
+    pub p50: f64,
+    pub p90: f64,
+    pub p99: f64,
+    pub p999: f64,
+    pub max: f64,
+}
+
+/// What a measured time (done − due) counts as response time. Acked: as it is. Unknown: the request time-out at least,
+/// for a broken request is not a fast one. Refused and NotSent have none: they count as errors.
+pub fn response(outcome: Outcome, measured: Duration, request_timeout: Duration) -> Option<Duration> {
+    match outcome {
+        Outcome::Acked => Some(measured),
+        Outcome::Unknown => Some(measured.max(request_timeout)),
+        Outcome::Refused | Outcome::NotSent => None,
+    }
+}
+
+/// A histogram of durations from 1 µs to 1 h, three significant digits.
+#[derive(Debug, Clone)]
+pub struct Durations(Histogram<u64>);
+
+const LOWEST_NS: u64 = 1_000;
+const HIGHEST_NS: u64 = 3_600_000_000_000;
+
+impl Default for Durations {
+    fn default() -> Self {
+        Durations(Histogram::new_with_bounds(LOWEST_NS, HIGHEST_NS, 3).expect("these bounds are in order"))
+    }
+}
+
+impl Durations {
+    /// What lies beyond the bounds counts at them.
+    pub fn record(&mut self, duration: Duration) {
+        self.0.saturating_record(u64::try_from(duration.as_nanos()).unwrap_or(HIGHEST_NS));
+    }
+
+    pub fn add(&mut self, other: &Durations) {
+        self.0.add(&other.0).expect("all histograms here have the same bounds");
+    }
+
+    pub fn clear(&mut self) {
+        self.0.reset();
+    }
+
+    /// All 0 where nothing was recorded.
+    pub fn percentiles(&self) -> Percentiles {
+        let at = |quantile| ms(self.0.value_at_quantile(quantile));
+        Percentiles {
+            count: self.0.len(),
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p999: at(0.999),
+            max: ms(self.0.max()),
+        }
+    }
+}
+
+fn ms(ns: u64) -> f64 {
+    ns as f64 / 1e6
+}
+
+/// The histograms of one lane.
+#[derive(Debug, Clone, Default)]
+pub struct LaneHistograms {
+    /// See [`response`].
+    pub response: Durations,
+    /// done − sent, of all that was sent and ended.
+    pub service: Durations,
+    /// Own lag: free − woke, "no connection was free"; an attempt that never got one waited until it was given up.
+    pub waited: Durations,
+    /// Own lag: woke − due, "we woke late".
+    pub woke_late: Durations,
+}
+
+impl LaneHistograms {
+    pub fn record(&mut self, attempt: &Attempt, request_timeout: Duration) {
+        let measured = attempt.done.map_or(Duration::ZERO, |done| done.since(attempt.due));
+        if let Some(response) = response(attempt.outcome, measured, request_timeout) {
+            self.response.record(response);
+        }
+        if let (Some(sent), Some(done)) = (attempt.sent, attempt.done) {
+            self.service.record(done.since(sent));
+        }
+        let waited_until = match (attempt.outcome, attempt.done) {
+            (Outcome::NotSent, Some(given_up)) => given_up,
+            _ => attempt.free,
+        };
+        self.waited.record(waited_until.since(attempt.woke));
+        self.woke_late.record(attempt.woke.since(attempt.due));
+    }
+
+    /// Another lane's, or another shard's, on top.
+    pub fn add(&mut self, other: &LaneHistograms) {
+        self.response.add(&other.response);
+        self.service.add(&other.service);
+        self.waited.add(&other.waited);
+        self.woke_late.add(&other.woke_late);
+    }
+}
+
+/// The histograms of every lane that has an attempt.
+#[derive(Debug, Clone)]
+pub struct Histograms {
+    request_timeout: Duration,
+    lanes: BTreeMap<Lane, LaneHistograms>,
+}
+
+impl Histograms {
+    pub fn new(request_timeout: Duration) -> Self {
+        Histograms { request_timeout, lanes: BTreeMap::new() }
+    }
+
+    /// The histograms of these attempts: a whole ledger's, or those of a phase.
+    pub fn of(attempts: impl IntoIterator<Item = Attempt>, request_timeout: Duration) -> Self {
+        let mut histograms = Histograms::new(request_timeout);
+        attempts.into_iter().for_each(|attempt| histograms.record(&attempt));
+        histograms
+    }
+
+    pub fn record(&mut self, attempt: &Attempt) {
+        self.lanes.entry(attempt.lane).or_default().record(attempt, self.request_timeout);
+    }
+
+    /// In the order of [`Lane::ALL`].
+    pub fn lanes(&self) -> impl Iterator<Item = (Lane, &LaneHistograms)> {
+        self.lanes.iter().map(|(lane, histograms)| (*lane, histograms))
+    }
+
+    pub fn lane(&self, lane: Lane) -> Option<&LaneHistograms> {
+        self.lanes.get(&lane)
+    }
+
+    /// All lanes as one.
+    pub fn all(&self) -> LaneHistograms {
+        let mut all = LaneHistograms::default();
+        self.lanes.values().for_each(|lane| all.add(lane));
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backends::InstanceId;
+    use crate::clock::Offset;
+    use crate::load::ledger::Reason;
+
+    const TIMEOUT: Duration = Duration::from_secs(2);
+
+    fn at_ms(ms: u64) -> Offset {
+        Offset(ms * 1_000_000)
+    }
+
+    /// Due at 100 ms, woke 1 ms late, waited 9 ms for a connection, sent 10 ms later.
+    fn attempt(outcome: Outcome, done_ms: Option<u64>) -> Attempt {
+        Attempt {
+            op: 0,
+            lane: Lane::WriteOnce,
+            key: 1,
+            seq: 1,
+            attempt: 1,
+            due: at_ms(100),
+            woke: at_ms(101),
+            free: at_ms(110),
+            sent: Some(at_ms(120)),
+            done: done_ms.map(at_ms),
+            outcome,
+            reason: Reason::Answer,
+            status: 202,
+            instance: InstanceId(0),
+            epoch: 0,
+        }
+    }
+
+    fn of_one(attempt: Attempt) -> LaneHistograms {
+        Histograms::of([attempt], TIMEOUT).all()
+    }
+
+    fn max_ms(durations: &Durations) -> f64 {
+        durations.percentiles().max
+    }
+
+    fn assert_near(measured: f64, expected: f64) {
+        assert!((measured - expected).abs() <= expected / 500.0, "{measured} is not {expected}");
+    }
+
+    #[test]
+    fn the_four_times_make_four_spans() {
+        let spans = of_one(attempt(Outcome::Acked, Some(150)));
+        assert_near(max_ms(&spans.response), 50.0);
+        assert_near(max_ms(&spans.service), 30.0);
+        assert_near(max_ms(&spans.waited), 9.0);
+        assert_near(max_ms(&spans.woke_late), 1.0);
+    }
+
+    #[test]
+    fn an_unknown_is_never_faster_than_the_time_out() {
+        assert_near(max_ms(&of_one(attempt(Outcome::Unknown, Some(121))).response), 2000.0);
+        assert_near(max_ms(&of_one(attempt(Outcome::Unknown, Some(3100))).response), 3000.0);
+        assert_near(max_ms(&of_one(attempt(Outcome::Unknown, None)).response), 2000.0);
+    }
+
+    #[test]
+    fn a_refusal_has_a_service_time_and_no_response_time() {
+        let refused = of_one(attempt(Outcome::Refused, Some(150)));
+        assert_eq!((refused.response.percentiles().count, refused.service.percentiles().count), (0, 1));
+    }
+
+    #[test]
+    fn what_was_never_sent_waited_until_it_was_given_up() {
+        let not_sent = Attempt { sent: None, free: at_ms(101), ..attempt(Outcome::NotSent, Some(2100)) };
+        let spans = of_one(not_sent);
+        assert_near(max_ms(&spans.waited), 1999.0);
+        assert_eq!((spans.response.percentiles().count, spans.service.percentiles().count), (0, 0));
+    }
+
+    #[test]
+    fn percentiles_are_those_of_a_sorted_list() {
+        let mut durations = Durations::default();
+        (1..=1000).for_each(|ms| durations.record(Duration::from_millis(ms)));
+        let Percentiles { count, p50, p90, p99, p999, max } = durations.percentiles();
+        assert_eq!(count, 1000);
+        for (measured, expected) in [(p50, 500.0), (p90, 900.0), (p99, 990.0), (p999, 999.0), (max, 1000.0)] {
+            assert_near(measured, expected);
+        }
+    }
+
+    #[test]
+    fn an_empty_histogram_is_all_zero() {
+        assert_eq!(Durations::default().percentiles(), Percentiles::default());
+    }
+
+    #[test]
+    fn lanes_stand_apart_and_add_up() {
+        let read = Attempt { lane: Lane::Read, ..attempt(Outcome::Acked, Some(200)) };
+        let histograms = Histograms::of([attempt(Outcome::Acked, Some(150)), read], TIMEOUT);
+        assert_near(max_ms(&histograms.lane(Lane::WriteOnce).unwrap().response), 50.0);
+        assert_near(max_ms(&histograms.lane(Lane::Read).unwrap().response), 100.0);
+        assert!(histograms.lane(Lane::HotKey).is_none());
+        assert_eq!(histograms.all().response.percentiles().count, 2);
+    }
+}

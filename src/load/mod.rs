@@ -1,13 +1,37 @@
 //! Open-loop load: operation i is due at `due(i)`, whatever the target does.
 //!
 //! In: a [`LoadPlan`](crate::plan::LoadPlan) and the routing table. Out: a sealed [`Ledger`], one record for every
-//! attempt, written before it was sent.
+//! operation, written before it was sent. Start with [`drive()`], then `shard`: it is the engine.
+//!
+//! ```text
+//! pacer + lanes ─ schedule ─┐                        ┌─ request ─ client ─ response ─ predicate
+//!    (what is due when)     ├─ shard ─ rotation ─────┤   (one connection: out, in, what it says)
+//!         horizon ──────────┘     (who gets it)      └─ mailbox (an idle connection)
+//!                             └─ ledger (what was attempted), tally (for the eyes) ─ latency
+//! ```
 
+mod client;
 pub mod content;
+mod drive;
+mod horizon;
 pub mod lanes;
 pub mod latency;
 pub mod ledger;
+mod mailbox;
 pub mod pacer;
+mod predicate;
+mod request;
+mod response;
+mod rotation;
+mod schedule;
+mod shard;
+mod tally;
 
+pub use drive::{Load, LoadError, drive};
 pub use lanes::{Lane, Operation, Operations};
-pub use ledger::{Attempt, Ledger, Outcome};
+pub use ledger::{Attempt, Ledger, LedgerError, Outcome};
+
+#[cfg(test)]
+mod fake_target;
+#[cfg(test)]
+mod test_plan;

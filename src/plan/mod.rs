@@ -111,6 +111,14 @@ impl Strategy {
         }
     }
 
+    /// In the path of requests. The service does not care: its configuration decides, never the URL.
+    pub fn api_version(self) -> &'static str {
+        match self {
+            Strategy::InMemory => "v4",
+            Strategy::Redis => "v5",
+        }
+    }
+
     /// Whether every instance sees one buffer.
     pub fn shared(self) -> bool {
         self != Strategy::InMemory

@@ -3,10 +3,21 @@
 //! In: a [`Settled`](crate::backends::Settled) deployment, or, at a checkpoint, one that is struck. Out: a
 //! [`FinalState`], which says per source what it could not read: a gap is evidence that is missing, not an error.
 
+pub mod counters;
+pub mod database;
+pub mod depth;
+pub mod exposition;
+pub mod queue;
+pub mod rows;
+
 use serde::{Deserialize, Serialize};
 
-use crate::backends::SettleOutcome;
-use crate::clock::Offset;
+use crate::backends::{Deployment, QueueSource, SettleOutcome, Settled};
+use crate::clock::{Offset, RunClock};
+use crate::plan::Plan;
+use counters::Scraper;
+use database::Database;
+use queue::Queue;
 
 /// What a source gave.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -153,4 +164,56 @@ pub struct Checkpoint {
     pub at: Offset,
     /// (key, seq) of every key whose three rows are there, ascending by key.
     pub applied: Source<Vec<(u64, u64)>>,
+}
+
+/// Reads everything that can be read. What cannot is a gap, not an error.
+pub async fn read(settled: &Settled, plan: &Plan) -> FinalState {
+    let deployment = settled.deployment();
+    let database = Database::new(&deployment.sources().database, plan.run, plan.load.hot_keys);
+    FinalState {
+        settle: settled.outcome().clone(),
+        rows: source(database.rows().await),
+        witness: match database.witness().await {
+            Ok(Some(log)) => Source::Read(log),
+            Ok(None) => Source::Absent { why: "the database keeps no witness in this run".into() },
+            Err(e) => Source::Gap { why: e.to_string() },
+        },
+        queue: read_queue(&deployment.sources().queue).await,
+        counters: read_counters(deployment).await,
+    }
+}
+
+/// Reads, while a fault lasts, what the database has.
+pub async fn checkpoint(deployment: &dyn Deployment, plan: &Plan, stop: &str, clock: &RunClock) -> Checkpoint {
+    let database = Database::new(&deployment.sources().database, plan.run, plan.load.hot_keys);
+    // The time of the beginning: a row that is committed while we read may be seen, one that was not yet
+    // acknowledged at this moment need not be there.
+    let at = clock.now();
+    Checkpoint { stop: stop.to_owned(), at, applied: source(database.applied().await) }
+}
+
+fn source<T, E: std::fmt::Display>(read: Result<T, E>) -> Source<T> {
+    read.map_or_else(|e| Source::Gap { why: e.to_string() }, Source::Read)
+}
+
+async fn read_queue(queue: &QueueSource) -> Source<QueueState> {
+    match queue {
+        QueueSource::Private => Source::Absent { why: "the buffers are in the instances' memory".into() },
+        QueueSource::Redis { url, key } => match Queue::new(url, key) {
+            Ok(mut queue) => source(queue.read().await),
+            Err(e) => Source::Gap { why: e.to_string() },
+        },
+    }
+}
+
+async fn read_counters(deployment: &dyn Deployment) -> Source<Vec<Counters>> {
+    let scraper = Scraper::default();
+    let mut all = Vec::new();
+    for instance in deployment.alive() {
+        match scraper.counters(&instance).await {
+            Ok(counters) => all.push(counters),
+            Err(e) => return Source::Gap { why: e.to_string() },
+        }
+    }
+    Source::Read(all)
 }

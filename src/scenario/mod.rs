@@ -1,2 +1,107 @@
-//! What a person wrote: serde structs, one to one with the YAML.
-pub struct Scenario;
+//! What a person wrote: structs one to one with the YAML, and the flags that are laid over them.
+//!
+//! In: a [`Source`] (a file, or a scenario that ships). Out: a [`Scenario`], whose fields keep their place, together
+//! with every problem found so far. A field that cannot be read is a problem and an [`Entry::Unreadable`]; reading
+//! goes on. Only [`Plan::resolve`](crate::plan::Plan::resolve) says what the words mean, and whether there is a plan.
+
+mod gates;
+mod node;
+mod overrides;
+mod problem;
+mod read;
+mod reader;
+mod source;
+mod spelling;
+mod value;
+
+pub use gates::GateLine;
+pub use overrides::Overrides;
+pub use problem::{Place, Position, Problem, Problems};
+pub use source::{Source, shipped};
+pub use spelling::nearest;
+pub use value::{Count, Entry, Located, Moment, Percent, Period, Rps, Switch, Word, Written, Wrong};
+
+/// One scenario file, or one with flags laid over it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scenario {
+    /// The file's name without its extension serves where the file has no `name`.
+    pub name: Entry<Word>,
+    pub stem: String,
+    pub target: Target,
+    pub load: Load,
+    pub timeline: Vec<Step>,
+    pub gates: Vec<GateLine>,
+    pub settle: Settle,
+    /// Whether every gate could be read.
+    pub gates_readable: bool,
+    /// What could not be read.
+    pub problems: Vec<Problem>,
+}
+
+/// The service under test.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Target {
+    pub backend: Entry<Word>,
+    pub strategy: Entry<Word>,
+    pub instances: Entry<Count>,
+    pub workers: Entry<Count>,
+    pub database: Entry<Word>,
+    pub batch: Entry<Count>,
+    pub flush_interval: Entry<Period>,
+    pub lease: Entry<Period>,
+    pub redrive_scan: Entry<Period>,
+    pub max_attempts: Entry<Count>,
+    pub witness: Entry<Switch>,
+    pub appendfsync: Entry<Word>,
+    pub grace: Entry<Period>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Load {
+    pub rps: Entry<Rps>,
+    pub duration: Entry<Period>,
+    pub mix: Entry<Mix>,
+    pub hot_keys: Entry<Count>,
+    /// To each instance.
+    pub connections: Entry<Count>,
+    pub request_timeout: Entry<Period>,
+    pub own_lag_limit: Entry<Period>,
+    pub shards: Entry<Count>,
+}
+
+/// A lane that is left out has no share.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Mix {
+    pub write_once: Entry<Percent>,
+    pub hot_key: Entry<Percent>,
+    pub read: Entry<Percent>,
+}
+
+/// `- rolling-update: {…}` or `- kill: {…}`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    RollingUpdate(StepFields),
+    Kill(StepFields),
+    Unreadable,
+}
+
+/// The fields of a step; `kill` has no `mode` and no `grace`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepFields {
+    /// Of the step's word.
+    pub place: Place,
+    pub at: Entry<Moment>,
+    /// Roles (`api`) and slots (`api-2`).
+    pub of: Entry<Vec<Located<Word>>>,
+    pub mode: Entry<Word>,
+    pub grace: Entry<Period>,
+    pub window: Entry<Period>,
+    pub window_acks: Entry<Count>,
+    pub hold: Entry<Word>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Settle {
+    pub hard_cap: Entry<Period>,
+    pub deadline: Entry<Period>,
+}

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::backends::endpoints::Ejection;
 use crate::backends::{Exit, Instance, InstanceId};
 use crate::clock::Offset;
-use crate::plan::{PausePoint, StopMode};
+use crate::plan::{PausePoint, StopMode, StopPlan};
 use crate::readback::Checkpoint;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -30,7 +30,7 @@ impl Incidents {
     }
 
     pub fn instance(&self, id: InstanceId) -> Option<&Instance> {
-        self.roster.get(usize::from(id.0))
+        self.roster.iter().find(|instance| instance.id == id)
     }
 }
 
@@ -74,6 +74,26 @@ pub struct StopRecord {
 }
 
 impl StopRecord {
+    /// A stop about which nothing is known yet but its victim.
+    pub fn begin(plan: &StopPlan, victim: &Instance, mode: StopMode, now: Offset) -> Self {
+        StopRecord {
+            id: plan.id.clone(),
+            mode,
+            victim: victim.clone(),
+            began: now,
+            held: None,
+            frozen: None,
+            exposure: Exposure::NotRead { why: "the stop ended before it could be read".into() },
+            signalled: None,
+            killed_after_grace: false,
+            exit: None,
+            replacement: None,
+            healed: None,
+            proof: Vec::new(),
+            error: None,
+        }
+    }
+
     /// From the signal to the end of the process.
     pub fn drain(&self) -> Option<Duration> {
         Some(self.exit?.at.since(self.signalled?))

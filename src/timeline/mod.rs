@@ -1,8 +1,144 @@
 //! The faults of a plan, played in order, each with proof that it took effect.
 //!
 //! In: the plan's steps and a deployment. Out: [`Incidents`]: what was done to whom, when, what the victim held at
-//! that moment, and how we know.
+//! that moment, and how we know. Nothing is left held or frozen when `play` returns.
+//!
+//! One fault a file. A new one is a file with `impl Fault`, and its line in [`faults_of`].
 
+mod exposure;
+mod graceful_stop;
+mod hard_stop;
 pub mod incident;
+mod proofs;
+
+use async_trait::async_trait;
 
 pub use incident::{Exposure, Held, Incidents, Proof, StepRecord, StopRecord};
+
+use crate::backends::{ControlError, Deployment, ProcessControl};
+use crate::clock::{Offset, RunClock};
+use crate::plan::{Plan, StepPlan, StopMode, StopPlan};
+use crate::stop::Stop;
+use crate::watch::{Event, Watch};
+use graceful_stop::GracefulStop;
+use hard_stop::HardStop;
+
+/// Where a fault acts.
+pub struct Scene<'a> {
+    pub plan: &'a Plan,
+    pub deployment: &'a dyn Deployment,
+    pub processes: &'a dyn ProcessControl,
+    pub clock: &'a RunClock,
+}
+
+/// Something bad that is done to the target, shown to have taken effect, and undone.
+#[async_trait]
+pub trait Fault: Send {
+    /// Acts. Whatever it returns, [`heal`](Fault::heal) follows.
+    async fn inject(&mut self, scene: &Scene<'_>) -> Result<(), ControlError>;
+    /// Undoes it, however far the injection came. Idempotent.
+    async fn heal(&mut self, scene: &Scene<'_>) -> Result<(), ControlError>;
+    /// How we know that it took effect, observed after the act.
+    async fn proof(&mut self, scene: &Scene<'_>) -> Vec<Proof>;
+    /// What was done.
+    fn record(self: Box<Self>) -> Option<StopRecord>;
+}
+
+/// The registry: the faults that a step consists of, in order.
+fn faults_of(step: &StepPlan) -> Vec<(&StopPlan, Box<dyn Fault>)> {
+    let fault = |stop: &StopPlan| -> Box<dyn Fault> {
+        match stop.mode {
+            StopMode::Graceful => Box::new(GracefulStop::new(stop)),
+            StopMode::Hard => Box::new(HardStop::new(stop)),
+        }
+    };
+    step.stops.iter().map(|stop| (stop, fault(stop))).collect()
+}
+
+/// Plays every step of the plan, or as far as the load lasts.
+pub async fn play(
+    plan: &Plan,
+    deployment: &dyn Deployment,
+    clock: &RunClock,
+    watch: &dyn Watch,
+    stop: &Stop,
+) -> Incidents {
+    let mut incidents = Incidents::default();
+    for step in &plan.timeline {
+        watch.event(Event::NextStep(Some((Offset::from_duration(step.at), step.id.clone()))));
+        let due = clock.instant(Offset::from_duration(step.at));
+        if stop.interrupt.run_until_cancelled(tokio::time::sleep_until(due)).await.is_none() {
+            break;
+        }
+        incidents.steps.push(play_step(plan, step, deployment, clock, watch, stop).await);
+    }
+    watch.event(Event::NextStep(None));
+    incidents.interrupted = stop.interrupt.is_cancelled();
+    incidents.roster = deployment.roster();
+    incidents.ejections = deployment.endpoints().ejections();
+    incidents
+}
+
+async fn play_step(
+    plan: &Plan,
+    step: &StepPlan,
+    deployment: &dyn Deployment,
+    clock: &RunClock,
+    watch: &dyn Watch,
+    stop: &Stop,
+) -> StepRecord {
+    let began = clock.now();
+    let mut record = StepRecord { id: step.id.clone(), began, ended: began, stops: Vec::new(), error: None };
+    let Some(processes) = deployment.processes() else {
+        record.error = Some("this backend cannot stop processes".into());
+        return record;
+    };
+    let scene = Scene { plan, deployment, processes, clock };
+    for (planned, fault) in faults_of(step) {
+        if let Some(why) = too_late(plan, clock, stop) {
+            record.error = Some(format!("{}: {why}", planned.id));
+            break;
+        }
+        clock.next_epoch();
+        let played = stop.abort.run_until_cancelled(play_fault(fault, &scene)).await;
+        let Some(done) = played.flatten() else { break };
+        watch.event(Event::Note(in_words(&done)));
+        record.stops.push(done);
+    }
+    record.ended = clock.now();
+    record
+}
+
+/// A fault proves something only under load.
+fn too_late(plan: &Plan, clock: &RunClock, stop: &Stop) -> Option<String> {
+    if stop.interrupt.is_cancelled() {
+        return Some("the run was interrupted".into());
+    }
+    let load_end = Offset::from_duration(plan.load.duration);
+    (clock.now() >= load_end).then(|| format!("the load had ended at {load_end}"))
+}
+
+/// Inject, heal whatever happened, look for proof.
+async fn play_fault(mut fault: Box<dyn Fault>, scene: &Scene<'_>) -> Option<StopRecord> {
+    let injected = fault.inject(scene).await;
+    let healed = fault.heal(scene).await;
+    let proof = fault.proof(scene).await;
+    let mut record = fault.record()?;
+    record.proof = proof;
+    record.error = injected.and(healed).err().map(|e| e.to_string());
+    Some(record)
+}
+
+fn in_words(stop: &StopRecord) -> String {
+    let exposure = match &stop.exposure {
+        Exposure::Leases { tasks } => format!("it held {tasks} leased tasks"),
+        Exposure::OffersInFlight { operations } => format!("it held {operations} offers in flight"),
+        Exposure::Unwritten(_) => "what it held is counted when judging".to_owned(),
+        Exposure::NotRead { why } => format!("what it held is not known: {why}"),
+    };
+    let end = match &stop.error {
+        None => format!("{} stop of {} done", stop.mode.word(), stop.victim.name),
+        Some(e) => format!("{} stop of {} failed to {e}", stop.mode.word(), stop.victim.name),
+    };
+    format!("{end}; {exposure}")
+}

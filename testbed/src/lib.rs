@@ -1,5 +1,36 @@
 //! The target service of `mxctl`: answers a request at once and writes to its database later, from a buffer that
-//! configuration chooses. It never uses `mxctl`.
+//! configuration chooses. It never uses `mxctl`. This file is the map, in the order in which a write passes through:
+//!
+//! ```text
+//! application.yml ─ Config ─ serve ─┬─ api ── offer ──► strategy ──► poll ── worker ── store ─► rows
+//!                                   │   ◆ offer.registered, offer.stored   ◆ worker.leased, worker.committed
+//!                                   └─ shutdown
+//! ```
+//!
+//! Start with `service.rs`: what is opened, what runs, how it ends.
 
+/// What a person wrote.
+pub mod config;
+mod duration;
+
+/// The service, its life, and its orderly end.
+mod lifecycle;
+mod service;
+mod shutdown;
+
+/// A write: offered, buffered, moved, stored.
+mod api;
 pub mod strategy;
 pub mod task;
+mod worker;
+
+mod store;
+
+/// What looks on: the log, the metrics, and the hands that hold a task.
+mod logging;
+mod metrics;
+mod pause;
+
+pub use config::{Config, ConfigError};
+pub use logging::log_to_stderr;
+pub use service::{ServeError, serve};

@@ -3,13 +3,30 @@
 //! `offer` takes all presets of a request or none; `poll` leases and never removes; `ack` ends a lease after the
 //! database commit. A receipt belongs to one *delivery*: a stale one changes nothing. The broker owns the attempt
 //! count.
+//!
+//! # Adding a strategy
+//! One new file (or folder) that implements [`WriteBackBufferStrategy`], and its line in [`STRATEGIES`]; beside it only
+//! declarations: the module, a [`BufferType`], a section of [`config`] where it has settings. The suite in
+//! `tests/strategies.rs` runs over that list.
+
+pub mod config;
+mod dead_letter;
+mod in_memory;
+mod receipt;
+mod redis;
+mod registry;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::Serialize;
 
+pub use self::redis::RedisBufferStrategy;
 use crate::task::ExpectationWriteTask;
+pub use dead_letter::DeadLetter;
+pub use in_memory::InMemoryBufferStrategy;
+pub use receipt::Receipt;
+pub use registry::{STRATEGIES, Strategy, StrategyContext, StrategyError, build};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -53,10 +70,6 @@ pub enum Offered {
         why: String,
     },
 }
-
-/// One delivery's proof of lease.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Receipt(pub String);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
@@ -124,10 +137,14 @@ pub trait WriteBackBufferStrategy: Send + Sync {
     /// Makes expired leases and due delays ready again, by the broker's clock. Says how many.
     async fn redrive(&self) -> Result<u64, BufferError>;
     async fn size(&self) -> Result<Size, BufferError>;
+    /// At most `max` of the tasks that were given up, oldest first: for a person who wants to know why.
+    async fn dead_letters(&self, max: usize) -> Result<Vec<DeadLetter>, BufferError>;
     /// Whether the buffer can be reached now: readiness asks.
     async fn ping(&self) -> Result<(), BufferError>;
     fn buffer_type(&self) -> BufferType;
     fn capabilities(&self) -> Capabilities;
+    /// What an offer accepted now would promise, as far as is known.
+    fn durability(&self) -> Durability;
     /// Refuses offers from now on.
     fn close(&self);
 }

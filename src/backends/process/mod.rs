@@ -1,0 +1,359 @@
+//! The `process` backend: child processes of one executable, and a private redis-server, in the run's folder.
+//!
+//! Every child dies with this process (PDEATHSIG), has its own log, and is in the journal before it exists.
+
+mod child;
+mod configuration;
+mod control;
+mod prober;
+mod redis_server;
+mod slots;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use nix::sys::signal::Signal;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    ControlError, Deployment, DownError, Endpoint, Endpoints, Exit, Instance, InstanceId, ProcessControl, QueueSource,
+    Sources, UpError,
+};
+use crate::clock::RunClock;
+use crate::journal::{Entry, Journal};
+use crate::plan::{PausePoint, Plan, Slot, TargetPlan};
+use crate::stop::Stop;
+pub use child::CONTROL_FD;
+use child::Child;
+use control::Control;
+use prober::{Probe, Prober};
+use redis_server::RedisServer;
+use slots::Slots;
+
+/// The key of the Redis list, and the beginning of every other key of the buffer.
+pub const LIST_KEY: &str = "{expectation:write:buffer}";
+
+/// The SQLite file, in the folder of the target.
+pub const DATABASE: &str = "expectation.db";
+
+/// What the backend needs besides the plan.
+#[derive(Clone)]
+pub struct Site {
+    /// The executable that has a `serve` command: this one, as a rule.
+    pub executable: PathBuf,
+    /// The run's folder for the target: configurations, logs, data.
+    pub folder: PathBuf,
+    pub journal: Arc<Journal>,
+    pub clock: RunClock,
+}
+
+/// A target of child processes.
+pub struct Processes {
+    plan: TargetPlan,
+    site: Site,
+    sources: Sources,
+    endpoints: Endpoints,
+    redis: Option<RedisServer>,
+    slots: Mutex<Slots>,
+    /// Probers and reapers; they end by `over`, and `down` awaits them.
+    tasks: Mutex<JoinSet<()>>,
+    over: CancellationToken,
+}
+
+/// A living or dead instance, with the handles to it.
+#[derive(Clone)]
+struct Handle {
+    instance: Instance,
+    control: Arc<Control>,
+    exit: tokio::sync::watch::Receiver<Option<Exit>>,
+    probe: tokio::sync::watch::Receiver<Probe>,
+    over: CancellationToken,
+}
+
+impl Processes {
+    /// Brings every slot up, ready and in rotation. On failure nothing is left running.
+    pub async fn up(plan: &Plan, site: Site, stop: &Stop) -> Result<Box<dyn Deployment>, UpError> {
+        let redis = match plan.target.strategy.shared() {
+            true => Some(RedisServer::start(&plan.target.redis, &site).await?),
+            false => None,
+        };
+        let target = Processes {
+            sources: Sources {
+                database: site.folder.join(DATABASE),
+                queue: redis.as_ref().map_or(QueueSource::Private, |redis| QueueSource::Redis {
+                    url: redis.url(),
+                    key: LIST_KEY.to_owned(),
+                }),
+            },
+            plan: plan.target.clone(),
+            site,
+            redis,
+            endpoints: Endpoints::default(),
+            slots: Mutex::default(),
+            tasks: Mutex::default(),
+            over: CancellationToken::new(),
+        };
+        let filled = stop.interrupt.run_until_cancelled(target.fill_every_slot()).await;
+        match filled.unwrap_or(Err(UpError::Interrupted)) {
+            Ok(()) => Ok(Box::new(target)),
+            Err(e) => {
+                // What could not be ended is in the journal; the first error is the one that explains.
+                let _ = target.down(Duration::ZERO).await;
+                Err(e)
+            }
+        }
+    }
+
+    async fn fill_every_slot(&self) -> Result<(), UpError> {
+        for slot in &self.plan.slots {
+            self.fill(slot).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts the slot's next life and waits until its readiness says so.
+    async fn fill(&self, slot: &Slot) -> Result<Instance, UpError> {
+        let (id, name) = self.slots().announce(slot);
+        let config = configuration::write(&name, slot, &self.plan, &self.sources, &self.site.folder)?;
+        let log = self.site.folder.join(format!("{name}.log"));
+        let failed = |why: String| UpError::Start { name: name.clone(), why, log: log.clone() };
+        self.site.journal.write(&Entry::Starting { name: name.clone() })?;
+        let (child, socket) =
+            Child::service(&name, &self.site.executable, &config, &log).map_err(|e| failed(e.to_string()))?;
+        self.site.journal.write(&Entry::Started { name: name.clone(), process: child.identity })?;
+        let identity = child.identity;
+        let over = self.over.child_token();
+        let exit = self.reap(child, name.clone());
+        let control = Arc::new(Control::new(socket, &mut self.tasks(), over.clone()));
+        let addr = tokio::select! {
+            addr = control.listening(self.plan.ready_within) => addr.map_err(|e| failed(e.to_string()))?,
+            why = ended(exit.clone()) => return Err(failed(with_last_words(&why, &log))),
+        };
+        let instance = Instance { id, name: name.clone(), slot: slot.clone(), process: identity, addr };
+        if slot.role.answers_requests() {
+            self.endpoints.add(Endpoint { id, addr });
+        }
+        let probe = self.probe(&instance, over.clone());
+        self.slots().fill(Handle {
+            instance: instance.clone(),
+            control,
+            exit: exit.clone(),
+            probe: probe.clone(),
+            over,
+        });
+        tokio::select! {
+            ready = prober::ready(probe, self.plan.ready_within) => match ready {
+                true => Ok(instance),
+                false => Err(failed(format!("readiness did not come within {:?}", self.plan.ready_within))),
+            },
+            why = ended(exit) => Err(failed(with_last_words(&why, &log))),
+        }
+    }
+
+    /// Awaits the end of a child in a task of its own, so that no zombie stays and the moment is known.
+    fn reap(&self, child: Child, name: String) -> tokio::sync::watch::Receiver<Option<Exit>> {
+        let (tell, exit) = tokio::sync::watch::channel(None);
+        let (clock, journal) = (self.site.clock.clone(), self.site.journal.clone());
+        self.tasks().spawn(async move {
+            let process = child.identity;
+            let (code, signal) = child.ended().await;
+            let _ = tell.send(Some(Exit { at: clock.now(), code, signal }));
+            // A journal that cannot be written keeps the process as a leftover, which heal finds to be gone.
+            let _ = journal.write(&Entry::Ended { name, process });
+        });
+        exit
+    }
+
+    fn probe(&self, instance: &Instance, over: CancellationToken) -> tokio::sync::watch::Receiver<Probe> {
+        let (tell, probe) = tokio::sync::watch::channel(Probe::default());
+        let prober = Prober {
+            id: instance.id,
+            addr: instance.addr,
+            plan: self.plan.probe.clone(),
+            endpoints: self.endpoints.clone(),
+            clock: self.site.clock.clone(),
+        };
+        self.tasks().spawn(prober.run(tell, over));
+        probe
+    }
+
+    fn handle(&self, id: InstanceId) -> Handle {
+        self.slots().handle(id).expect("an instance id comes from this roster")
+    }
+
+    fn slots(&self) -> std::sync::MutexGuard<'_, Slots> {
+        self.slots.lock().expect("no code panics while it holds the slots")
+    }
+
+    fn tasks(&self) -> std::sync::MutexGuard<'_, JoinSet<()>> {
+        self.tasks.lock().expect("no code panics while it holds the tasks")
+    }
+
+    /// SIGTERM to everyone (and SIGCONT: a frozen one would not notice), SIGKILL after the grace.
+    async fn end_instances(&self, grace: Duration) -> Vec<String> {
+        let mut left = Vec::new();
+        let handles = self.slots().living();
+        for handle in &handles {
+            self.end(handle, Signal::SIGTERM);
+            let _ = handle.instance.process.signal(Signal::SIGCONT);
+        }
+        for handle in handles {
+            if wait_for_exit(handle.exit.clone(), grace).await.is_none() {
+                self.end(&handle, Signal::SIGKILL);
+                if wait_for_exit(handle.exit.clone(), Duration::from_secs(5)).await.is_none() {
+                    left.push(format!(
+                        "{} (pid {}) outlives SIGKILL",
+                        handle.instance.name, handle.instance.process.pid
+                    ));
+                }
+            }
+            handle.over.cancel();
+        }
+        left
+    }
+
+    fn end(&self, handle: &Handle, signal: Signal) {
+        let Instance { name, process, .. } = &handle.instance;
+        // The end of a run goes on whether or not its disk is full: the process itself is looked at next.
+        let _ = self.site.journal.write(&Entry::Ending {
+            name: name.clone(),
+            process: *process,
+            signal: signal.as_str().to_owned(),
+        });
+        let _ = process.signal(signal);
+    }
+}
+
+#[async_trait]
+impl Deployment for Processes {
+    fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    fn roster(&self) -> Vec<Instance> {
+        self.slots().roster()
+    }
+
+    fn alive(&self) -> Vec<Instance> {
+        self.slots().living().into_iter().map(|h| h.instance).collect()
+    }
+
+    fn processes(&self) -> Option<&dyn ProcessControl> {
+        Some(self)
+    }
+
+    async fn down(&self, grace: Duration) -> Result<(), DownError> {
+        let mut left = self.end_instances(grace).await;
+        if let Some(redis) = &self.redis {
+            left.extend(redis.stop().await.err());
+        }
+        self.over.cancel();
+        let mut tasks = std::mem::take(&mut *self.tasks());
+        while tasks.join_next().await.is_some() {}
+        if left.is_empty() { Ok(()) } else { Err(DownError(left)) }
+    }
+}
+
+#[async_trait]
+impl ProcessControl for Processes {
+    fn in_slot(&self, slot: &Slot) -> Option<Instance> {
+        self.slots().in_slot(slot)
+    }
+
+    async fn start(&self, slot: &Slot) -> Result<Instance, ControlError> {
+        self.fill(slot).await.map_err(|e| ControlError::Start(e.to_string()))
+    }
+
+    fn signal(&self, id: InstanceId, signal: Signal) -> Result<(), ControlError> {
+        let Instance { name, process, .. } = self.handle(id).instance;
+        let entry = match signal {
+            Signal::SIGSTOP => Entry::Freezing { name: name.clone(), process },
+            _ => Entry::Ending { name: name.clone(), process, signal: signal.as_str().to_owned() },
+        };
+        self.site.journal.write(&entry)?;
+        match process.signal(signal) {
+            Err(nix::Error::ESRCH) => Err(ControlError::Gone { name }),
+            sent => sent.map_err(|source| ControlError::Signal { name, source }),
+        }
+    }
+
+    async fn frozen(&self, id: InstanceId, within: Duration) -> Result<(), ControlError> {
+        let Instance { name, process, .. } = self.handle(id).instance;
+        let frozen = async {
+            while !process.is_frozen() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let timed_out = |_| ControlError::TimedOut { what: format!("freeze {name}"), within };
+        tokio::time::timeout(within, frozen).await.map_err(timed_out)
+    }
+
+    async fn exited(&self, id: InstanceId, within: Duration) -> Result<Option<Exit>, ControlError> {
+        let handle = self.handle(id);
+        let exit = wait_for_exit(handle.exit.clone(), within).await;
+        if let Some(exit) = exit {
+            handle.over.cancel();
+            self.endpoints.remove(id, exit.at);
+        }
+        Ok(exit)
+    }
+
+    async fn probed(&self, id: InstanceId, within: Duration) -> Result<bool, ControlError> {
+        let handle = self.handle(id);
+        let what = || ControlError::TimedOut { what: format!("probe {}", handle.instance.name), within };
+        prober::next(handle.probe.clone(), self.site.clock.now(), within).await.ok_or_else(what)
+    }
+
+    async fn hold(&self, id: InstanceId, point: PausePoint) -> Result<(), ControlError> {
+        let handle = self.handle(id);
+        let name = handle.instance.name.clone();
+        self.site.journal.write(&Entry::Holding { name, point: point.word().to_owned() })?;
+        handle.control.hold(point).await.map_err(|why| socket_error(&handle, why))
+    }
+
+    async fn held(&self, id: InstanceId, point: PausePoint, within: Duration) -> Result<Option<u64>, ControlError> {
+        Ok(self.handle(id).control.held(point, within).await)
+    }
+
+    async fn release(&self, id: InstanceId, point: PausePoint) -> Result<(), ControlError> {
+        let handle = self.handle(id);
+        handle.control.release(point).await.map_err(|why| socket_error(&handle, why))?;
+        let name = handle.instance.name.clone();
+        Ok(self.site.journal.write(&Entry::Released { name, point: point.word().to_owned() })?)
+    }
+}
+
+fn socket_error(handle: &Handle, why: std::io::Error) -> ControlError {
+    ControlError::Socket { name: handle.instance.name.clone(), why: why.to_string() }
+}
+
+async fn wait_for_exit(mut exit: tokio::sync::watch::Receiver<Option<Exit>>, within: Duration) -> Option<Exit> {
+    let ended = tokio::time::timeout(within, exit.wait_for(Option::is_some)).await;
+    ended.ok().and_then(|seen| seen.ok().and_then(|exit| *exit))
+}
+
+/// Resolves when the process has ended, with how.
+async fn ended(mut exit: tokio::sync::watch::Receiver<Option<Exit>>) -> String {
+    let exit = exit.wait_for(Option::is_some).await.ok().and_then(|exit| *exit);
+    match exit {
+        Some(Exit { signal: Some(signal), .. }) => format!("it was ended by signal {signal}"),
+        Some(Exit { code: Some(code), .. }) => format!("it exited with code {code}"),
+        _ => "it ended".to_owned(),
+    }
+}
+
+/// The end of a log explains an early exit better than its code does.
+fn with_last_words(why: &str, log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    match text.lines().rev().find(|line| !line.trim().is_empty()) {
+        Some(last) => format!("{why}: {}", last.trim()),
+        None => why.to_owned(),
+    }
+}

@@ -1,0 +1,35 @@
+//! `mxctl chaos`: failures under load.
+
+use super::exit::Exit;
+use super::launch::launch_scenario;
+use super::target_flags::PlanFlags;
+use super::{Global, fail};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  mxctl chaos rolling-update
+  mxctl chaos rolling-update --strategy in-memory
+  mxctl chaos --scenario ./my-scenario.yml --rps 400 --fail-if 'p99.steady > 100ms'
+  mxctl chaos rolling-update --dry-run           what would be struck when; nothing is started
+
+Exit codes: 0 pass, 1 fail, 2 bad input, 3 inconclusive, 4 laboratory, 70 bug, 130/143 interrupted")]
+pub struct Command {
+    /// A shipped scenario (rolling-update) or a scenario file
+    #[arg(value_name = "SCENARIO", required_unless_present = "scenario")]
+    name: Option<String>,
+    /// The same, as a flag
+    #[arg(long, value_name = "SCENARIO", conflicts_with = "name")]
+    scenario: Option<String>,
+    /// Print the resolved plan and stop
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    flags: PlanFlags,
+}
+
+pub async fn run(command: Command, global: &Global) -> Exit {
+    let Some(name) = command.name.or(command.scenario) else {
+        return fail(&"choose a scenario: name one, such as `rolling-update`", Exit::BadInput);
+    };
+    launch_scenario(&name, &command.flags, command.dry_run, global).await
+}

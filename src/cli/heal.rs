@@ -1,0 +1,65 @@
+//! `mxctl heal`: reverts what dead runs left behind.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::exit::Exit;
+use super::{Global, OutputFormat, fail};
+use crate::archive::Archive;
+use crate::heal::{self, HealError, Healing};
+
+/// A killed process is gone within this, or it is stuck in the kernel.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  mxctl heal                                   every dead run in the reports folder
+  mxctl heal reports/20261124T001203Z-…        one run")]
+pub struct Command {
+    /// A run's folder; without it, every run in the reports folder
+    run: Option<PathBuf>,
+}
+
+pub fn run(command: Command, global: &Global) -> Exit {
+    match heal_all(command.run.as_deref(), &global.reports) {
+        Ok(healings) => tell(&healings, global),
+        Err(e) => fail(&e, Exit::BadInput),
+    }
+}
+
+fn heal_all(run: Option<&Path>, reports: &Path) -> Result<Vec<(PathBuf, Healing)>, HealError> {
+    let runs = match run {
+        Some(run) => vec![run.to_owned()],
+        None => Archive::runs(reports)?,
+    };
+    let heal_one = |run: PathBuf| match heal::heal(&run, PATIENCE) {
+        // A run that was refused before it did anything has no journal, and nothing to heal.
+        Err(HealError::NoJournal { .. }) if runs_are_many(&run, reports) => Ok((run, Healing::AtRest)),
+        healed => healed.map(|healing| (run, healing)),
+    };
+    runs.into_iter().map(heal_one).collect()
+}
+
+fn runs_are_many(run: &Path, reports: &Path) -> bool {
+    run.parent() == Some(reports)
+}
+
+fn tell(healings: &[(PathBuf, Healing)], global: &Global) -> Exit {
+    match global.output {
+        OutputFormat::Json => println!("{}", serde_json::to_string_pretty(healings).expect("plain data")),
+        OutputFormat::Human => healings.iter().for_each(|(run, healing)| println!("{}", in_words(run, healing))),
+    }
+    let failed = healings.iter().any(|(_, healing)| matches!(healing, Healing::Failed { .. }));
+    if failed { Exit::Laboratory } else { Exit::Pass }
+}
+
+fn in_words(run: &Path, healing: &Healing) -> String {
+    let run = run.display();
+    match healing {
+        Healing::AtRest => format!("{run}: nothing to heal"),
+        Healing::Running => format!("{run}: it is running; left alone"),
+        Healing::Healed { reverted } if reverted.is_empty() => format!("{run}: healed; nothing of it was left"),
+        Healing::Healed { reverted } => format!("{run}: healed: {}", reverted.join(", ")),
+        Healing::Failed { left } => format!("{run}: NOT healed, still there: {}", left.join(", ")),
+    }
+}

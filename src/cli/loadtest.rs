@@ -1,0 +1,28 @@
+//! `mxctl loadtest`: load alone, judged from the database like every run.
+
+use super::Global;
+use super::exit::Exit;
+use super::launch::launch_scenario;
+use super::target_flags::PlanFlags;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  mxctl loadtest                                                         V4, 800 RPS, 30 s
+  mxctl loadtest --rps 1500 --instances 3 --workers 2 --strategy redis   V5
+  mxctl loadtest --duration 5m --fail-if 'p99 > 50ms' --output json
+
+Exit codes: 0 pass, 1 fail, 2 bad input, 3 inconclusive, 4 laboratory, 70 bug, 130/143 interrupted")]
+pub struct Command {
+    /// A shipped scenario or a scenario file
+    #[arg(long, value_name = "SCENARIO", default_value = "loadtest")]
+    scenario: String,
+    /// Print the resolved plan and stop
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    flags: PlanFlags,
+}
+
+pub async fn run(command: Command, global: &Global) -> Exit {
+    launch_scenario(&command.scenario, &command.flags, command.dry_run, global).await
+}

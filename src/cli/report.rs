@@ -1,0 +1,81 @@
+//! `mxctl report judge|export`: from a run's folder alone, on any machine.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::{Subcommand, ValueEnum};
+
+use super::exit::Exit;
+use super::launch::print_report;
+use super::{Global, fail};
+use crate::archive::{Archive, ArchiveError};
+use crate::report::export;
+use crate::rejudge::{self, Recovered, RejudgeError};
+
+#[derive(Debug, clap::Args)]
+pub struct Command {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Judge a run again from its folder; exits with the verdict's code
+    #[command(after_help = "Examples:
+  mxctl report judge latest
+  mxctl report judge reports/20261124T001203Z-rolling-update-1795478400 --output json
+
+A run that was killed is judged as far as its folder goes: its ledger is recovered and marked torn.")]
+    Judge {
+        /// A run's folder, its name in the reports folder, or `latest`
+        run: PathBuf,
+    },
+    /// Export what a run recorded
+    #[command(after_help = "Examples:
+  mxctl report export latest --ledger csv > ledger.csv")]
+    Export {
+        /// A run's folder, its name in the reports folder, or `latest`
+        run: PathBuf,
+        /// The ledger, one line an attempt
+        #[arg(long, value_name = "FORMAT")]
+        ledger: LedgerFormat,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LedgerFormat {
+    Csv,
+}
+
+pub fn run(command: Command, global: &Global) -> Exit {
+    let done = match &command.action {
+        Action::Judge { run } => judge(run, global),
+        Action::Export { run, ledger: LedgerFormat::Csv } => export_ledger(run, global),
+    };
+    done.unwrap_or_else(|e| fail(&e, Exit::BadInput))
+}
+
+fn judge(run: &Path, global: &Global) -> Result<Exit, RejudgeError> {
+    let folder = find(run, &global.reports)?;
+    let report = rejudge::judge(&folder)?;
+    print_report(&report, &folder, global);
+    Ok(Exit::of_verdict(report.verdict))
+}
+
+fn export_ledger(run: &Path, global: &Global) -> Result<Exit, RejudgeError> {
+    let Recovered { evidence, .. } = rejudge::recover(&find(run, &global.reports)?)?;
+    let out = io::BufWriter::new(io::stdout().lock());
+    match export::ledger(out, evidence.ledger.attempts(), &evidence.incidents.roster, |_| None) {
+        Err(e) if !e.is_broken_pipe() => Ok(fail(&e, Exit::BadInput)),
+        _ => Ok(Exit::Pass),
+    }
+}
+
+/// A folder, the name of one in the reports folder, or `latest`.
+fn find(run: &Path, reports: &Path) -> Result<PathBuf, ArchiveError> {
+    if run.as_os_str() == "latest" {
+        return Archive::runs(reports)?.pop().ok_or_else(|| ArchiveError::NotARun(reports.join("latest")));
+    }
+    let within = reports.join(run);
+    Ok(if !run.is_dir() && within.is_dir() { within } else { run.to_owned() })
+}

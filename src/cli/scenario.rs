@@ -1,0 +1,111 @@
+//! `mxctl scenario check|explain`: what a scenario means, without starting anything.
+//!
+//! In: a scenario by name or path, and the flags that a run would take. Out: text for stdout, or the problems.
+
+use clap::{Args, Subcommand};
+
+use crate::load::pacer::Constant;
+use crate::load::{Lane, Operations};
+use crate::plan::explain::{LaneCounts, explain};
+use crate::plan::{Given, Plan};
+use crate::scenario::{Problems, Scenario, Source};
+
+use super::exit::Exit;
+use super::problems::refuse;
+use super::target_flags::PlanFlags;
+use super::{Global, OutputFormat};
+
+/// Look at scenarios; nothing is started
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Find everything that is wrong with a scenario and the flags over it
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(CheckArgs),
+    /// Put into words what a run would do, and what it could prove
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(ExplainArgs),
+}
+
+const CHECK_EXAMPLES: &str = "Examples:
+  mxctl scenario check rolling-update
+  mxctl scenario check my/scenario.yml --strategy in-memory --rps 1500";
+
+const EXPLAIN_EXAMPLES: &str = "Examples:
+  mxctl scenario explain rolling-update
+  mxctl scenario explain my/scenario.yml --duration 2m --fail-if 'p99.steady > 50ms'
+  mxctl scenario explain loadtest --run-number 7 --seed 1 --output json";
+
+#[derive(Debug, Clone, Args)]
+pub struct CheckArgs {
+    /// A scenario that ships, or the path of a file
+    pub scenario: String,
+    #[command(flatten)]
+    pub flags: PlanFlags,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ExplainArgs {
+    /// A scenario that ships, or the path of a file
+    pub scenario: String,
+    #[command(flatten)]
+    pub flags: PlanFlags,
+}
+
+/// A real run draws its number and seed when it starts; where no flag gives them, these stand for them.
+const UNDRAWN: Given = Given { run_number: 1, seed: 1 };
+
+pub fn run(command: &Command, global: &Global) -> Exit {
+    match answer(command, global.output) {
+        Ok(text) => {
+            print!("{text}");
+            Exit::Pass
+        }
+        Err(problems) => refuse(&problems),
+    }
+}
+
+/// The text for stdout.
+pub fn answer(command: &Command, output: OutputFormat) -> Result<String, Problems> {
+    match command {
+        Command::Check(args) => check(args),
+        Command::Explain(args) => Ok(shown(&plan(&args.scenario, &args.flags, UNDRAWN)?, output)),
+    }
+}
+
+/// A plan as a person or a program wants it.
+pub fn shown(plan: &Plan, output: OutputFormat) -> String {
+    match output {
+        OutputFormat::Human => explain(plan, count(plan)),
+        OutputFormat::Json => {
+            serde_json::to_string_pretty(plan).expect("a plan has only string keys and finite numbers") + "\n"
+        }
+    }
+}
+
+fn check(args: &CheckArgs) -> Result<String, Problems> {
+    let plan = plan(&args.scenario, &args.flags, UNDRAWN)?;
+    let mut text = format!("{}: no problems, {} stops planned\n", args.scenario, plan.stops().count());
+    for note in &plan.notes {
+        text += &format!("note: {note}\n");
+    }
+    Ok(text)
+}
+
+/// The plan of a scenario, by name or path, with flags over it: what `loadtest` and `chaos` run.
+pub fn plan(scenario: &str, flags: &PlanFlags, given: Given) -> Result<Plan, Problems> {
+    let source = Source::load(scenario)?;
+    Plan::resolve(Scenario::read(&source), flags.overrides(), given)
+}
+
+fn count(plan: &Plan) -> LaneCounts {
+    let total = Constant::new(plan.load.rps).total(plan.load.duration);
+    let mut counts = LaneCounts::default();
+    for (_, operation) in (0..total).zip(Operations::new(plan.run, &plan.load)) {
+        match operation.lane {
+            Lane::WriteOnce => counts.write_once += 1,
+            Lane::HotKey => counts.hot_key += 1,
+            Lane::Read => counts.read += 1,
+        }
+    }
+    counts
+}

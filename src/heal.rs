@@ -1,0 +1,99 @@
+//! `mxctl heal`: reverts what a dead run left behind, from its journal.
+//!
+//! In: a reports folder, or one run. Out: what was found, and what was done about it. Idempotent: a run that is at
+//! rest stays as it is, and a living run is never touched.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use serde::Serialize;
+
+use crate::archive::{Archive, ArchiveError};
+use crate::journal::{Entry, Found, Journal};
+use crate::process::ProcessIdentity;
+
+/// What became of one run's leftovers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Healing {
+    /// Its journal was closed, or healed before.
+    AtRest,
+    /// Its mxctl is alive.
+    Running,
+    Healed {
+        reverted: Vec<String>,
+    },
+    /// Some of it would not go away.
+    Failed {
+        left: Vec<String>,
+    },
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum HealError {
+    #[error("read the journal of {run}: {source}")]
+    Journal { run: PathBuf, source: io::Error },
+    #[error("find a journal in {run}: there is none; is it a run's folder?")]
+    NoJournal { run: PathBuf },
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+}
+
+/// Every run under `reports` on this target whose mxctl died and left its journal open.
+pub fn unhealed(reports: &Path, target: &str) -> Result<Vec<PathBuf>, HealError> {
+    let mut found = Vec::new();
+    for run in Archive::runs(reports)? {
+        let journal = Found::read(&run).map_err(|source| HealError::Journal { run: run.clone(), source })?;
+        let open = journal.is_some_and(|journal| journal.target() == Some(target) && !journal.at_rest());
+        if open && !Archive::is_held(&run)? {
+            found.push(run);
+        }
+    }
+    Ok(found)
+}
+
+/// Reverts what one run left.
+pub fn heal(run: &Path, patience: Duration) -> Result<Healing, HealError> {
+    let fault = |source| HealError::Journal { run: run.to_owned(), source };
+    let found = Found::read(run).map_err(fault)?.ok_or_else(|| HealError::NoJournal { run: run.to_owned() })?;
+    if found.at_rest() {
+        return Ok(Healing::AtRest);
+    }
+    if Archive::is_held(run)? {
+        return Ok(Healing::Running);
+    }
+    let (reverted, left) = end_all(&found.leftovers(), patience);
+    if !left.is_empty() {
+        return Ok(Healing::Failed { left });
+    }
+    Journal::reopen(run).and_then(|j| j.write(&Entry::Healed { reverted: reverted.clone() })).map_err(fault)?;
+    Ok(Healing::Healed { reverted })
+}
+
+/// Kills what is still the same process: SIGKILL ends a frozen one, too. Says what was ended and what is left.
+fn end_all(leftovers: &[(String, ProcessIdentity)], patience: Duration) -> (Vec<String>, Vec<String>) {
+    let living: Vec<_> = leftovers.iter().filter(|(_, process)| process.is_alive()).collect();
+    for (_, process) in &living {
+        // A process that ended in this moment is what we want: `gone` below looks again.
+        let _ = process.signal(Signal::SIGKILL);
+    }
+    let deadline = Instant::now() + patience;
+    let (mut ended, mut left) = (Vec::new(), Vec::new());
+    for (name, process) in living {
+        let what = format!("{name} (pid {})", process.pid);
+        if gone(*process, deadline) { ended.push(format!("killed {what}")) } else { left.push(what) }
+    }
+    (ended, left)
+}
+
+fn gone(process: ProcessIdentity, deadline: Instant) -> bool {
+    while process.is_alive() {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    true
+}

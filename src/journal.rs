@@ -1,0 +1,207 @@
+//! The intent journal: what a run is about to do to the world, on disk before it is done.
+//!
+//! One JSON line an entry, fsynced, in the run's folder. A run that ended in order closes its journal. A journal
+//! that is neither closed nor healed, and whose run is dead, blocks the next run on the same target until
+//! `mxctl heal` has reverted what is left of it; a living run beside it blocks nobody.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use serde::{Deserialize, Serialize};
+
+use crate::process::ProcessIdentity;
+
+/// The journal's name in a run's folder.
+pub const FILE: &str = "journal.jsonl";
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Entry {
+    /// First line: which target this run works on.
+    Opened {
+        target: String,
+    },
+    /// A process is about to be started under this name.
+    Starting {
+        name: String,
+    },
+    /// It was started. To revert: kill it.
+    Started {
+        name: String,
+        process: ProcessIdentity,
+    },
+    /// It is about to be stopped by SIGSTOP. To revert: SIGCONT.
+    Freezing {
+        name: String,
+        process: ProcessIdentity,
+    },
+    /// A task is about to be held in it. To revert: release; the hold also ends with this run.
+    Holding {
+        name: String,
+        point: String,
+    },
+    Released {
+        name: String,
+        point: String,
+    },
+    /// It is about to get a signal that ends it.
+    Ending {
+        name: String,
+        process: ProcessIdentity,
+        signal: String,
+    },
+    /// It was seen to be gone, and reaped.
+    Ended {
+        name: String,
+        process: ProcessIdentity,
+    },
+    /// Last line of a run that left nothing behind.
+    Closed,
+    /// Last line after `mxctl heal`.
+    Healed {
+        reverted: Vec<String>,
+    },
+}
+
+/// An open journal of a living run. Shared by everyone who acts.
+#[derive(Debug)]
+pub struct Journal {
+    file: Mutex<File>,
+    path: PathBuf,
+}
+
+impl Journal {
+    /// Opens the journal of a new run.
+    pub fn open(folder: &Path, target: &str) -> io::Result<Journal> {
+        let path = folder.join(FILE);
+        let file = OpenOptions::new().create_new(true).append(true).open(&path)?;
+        let journal = Journal { file: Mutex::new(file), path };
+        journal.write(&Entry::Opened { target: target.to_owned() })?;
+        Ok(journal)
+    }
+
+    /// Opens a dead run's journal, to note that it was healed. A last line that a crash cut off goes first.
+    pub fn reopen(folder: &Path) -> io::Result<Journal> {
+        let path = folder.join(FILE);
+        let whole_lines = std::fs::read(&path)?.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+        let file = OpenOptions::new().append(true).open(&path)?;
+        file.set_len(whole_lines as u64)?;
+        Ok(Journal { file: Mutex::new(file), path })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// On disk when this returns: only then may the caller act.
+    pub fn write(&self, entry: &Entry) -> io::Result<()> {
+        let mut line = serde_json::to_vec(entry).expect("a journal entry is plain data");
+        line.push(b'\n');
+        let mut file = self.file.lock().expect("no code panics while it writes the journal");
+        file.write_all(&line)?;
+        file.sync_data()
+    }
+
+    pub fn close(&self) -> io::Result<()> {
+        self.write(&Entry::Closed)
+    }
+}
+
+/// A journal as it was found on disk.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    pub entries: Vec<Entry>,
+}
+
+impl Found {
+    /// Reads a run folder's journal; `None` where there is none. A last line that was cut off by a crash is an act
+    /// that was never begun, since acts wait for their line: it is left out.
+    pub fn read(folder: &Path) -> io::Result<Option<Found>> {
+        let file = match File::open(folder.join(FILE)) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(e),
+        };
+        let mut entries = Vec::new();
+        for line in BufReader::new(file).lines() {
+            match serde_json::from_str(&line?) {
+                Ok(entry) => entries.push(entry),
+                Err(_) => break,
+            }
+        }
+        Ok(Some(Found { entries }))
+    }
+
+    pub fn target(&self) -> Option<&str> {
+        match self.entries.first() {
+            Some(Entry::Opened { target }) => Some(target),
+            _ => None,
+        }
+    }
+
+    /// Whether the run, or `mxctl heal` after it, left nothing behind.
+    pub fn at_rest(&self) -> bool {
+        matches!(self.entries.last(), Some(Entry::Closed | Entry::Healed { .. }))
+    }
+
+    /// Every process that was started and not seen to end.
+    pub fn leftovers(&self) -> Vec<(String, ProcessIdentity)> {
+        let mut left = Vec::new();
+        for entry in &self.entries {
+            match entry {
+                Entry::Started { name, process } => left.push((name.clone(), *process)),
+                Entry::Ended { process, .. } => left.retain(|(_, p)| p != process),
+                _ => {}
+            }
+        }
+        left
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn process(pid: i32) -> ProcessIdentity {
+        ProcessIdentity { pid, start_ticks: 5 }
+    }
+
+    #[test]
+    fn a_process_that_was_seen_to_end_is_no_leftover() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(folder.path(), "lab").unwrap();
+        for (name, pid) in [("api-1.1", 10), ("api-2.1", 11)] {
+            journal.write(&Entry::Started { name: name.into(), process: process(pid) }).unwrap();
+        }
+        journal.write(&Entry::Ended { name: "api-1.1".into(), process: process(10) }).unwrap();
+        let found = Found::read(folder.path()).unwrap().unwrap();
+        assert_eq!(found.leftovers(), [("api-2.1".to_owned(), process(11))]);
+        assert_eq!(found.target(), Some("lab"));
+        assert!(!found.at_rest());
+        journal.close().unwrap();
+        assert!(Found::read(folder.path()).unwrap().unwrap().at_rest());
+    }
+
+    #[test]
+    fn a_line_cut_off_by_a_crash_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        Journal::open(folder.path(), "lab").unwrap().close().unwrap();
+        let path = folder.path().join(FILE);
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() - 4]).unwrap();
+        let found = Found::read(folder.path()).unwrap().unwrap();
+        assert_eq!(found.entries.len(), 1);
+        assert!(!found.at_rest());
+        Journal::reopen(folder.path()).unwrap().write(&Entry::Healed { reverted: vec![] }).unwrap();
+        assert!(Found::read(folder.path()).unwrap().unwrap().at_rest());
+    }
+
+    #[test]
+    fn a_run_has_one_journal() {
+        let folder = tempfile::tempdir().unwrap();
+        Journal::open(folder.path(), "lab").unwrap();
+        assert_eq!(Journal::open(folder.path(), "lab").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    }
+}

@@ -1,0 +1,167 @@
+//! One HTTP/1.1 connection: one request outstanding at a time, one buffer for what is sent and one for what comes.
+//!
+//! In: an address and operations. Out: complete answers, or [`Broken`]: the connection is of no more use.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::lanes::Operation;
+use super::request::Requests;
+use super::response::{Answer, BadAnswer, parse};
+
+const READ_BYTES: usize = 4096;
+
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    requests: Requests,
+    /// What came since the last request.
+    inbox: Vec<u8>,
+    body: Vec<u8>,
+}
+
+/// Why a connection gave no answer after a request was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broken {
+    /// It ended in good order before the first byte of an answer.
+    Eof,
+    Reset,
+    BadAnswer(BadAnswer),
+}
+
+impl Connection {
+    pub async fn open(addr: SocketAddr, requests: Requests) -> io::Result<Connection> {
+        let stream = TcpStream::connect(addr).await?;
+        stream.set_nodelay(true)?;
+        Ok(Connection { stream, requests, inbox: Vec::with_capacity(READ_BYTES), body: Vec::new() })
+    }
+
+    /// Whether a request may be written: the peer has neither closed the connection nor said anything unasked. The
+    /// kernel is asked, not the runtime, which may not have heard of it yet.
+    pub fn usable(&self) -> bool {
+        let peek = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+        recv(self.stream.as_raw_fd(), &mut [0], peek) == Err(Errno::EAGAIN)
+    }
+
+    /// Waits until an idle connection is of no more use.
+    pub async fn ended(&self) {
+        // Bytes, the end and an error are all the same here: nothing may come unasked.
+        let _ = self.stream.peek(&mut [0]).await;
+    }
+
+    /// Renders the next request.
+    pub fn prepare(&mut self, op: &Operation) {
+        self.requests.render(op);
+        self.inbox.clear();
+    }
+
+    /// Sends the prepared request and reads its answer; the body is good until the next exchange.
+    pub async fn exchange(&mut self) -> Result<(Answer, &[u8]), Broken> {
+        self.stream.write_all(self.requests.rendered()).await.map_err(|_| Broken::Reset)?;
+        loop {
+            self.inbox.reserve(READ_BYTES);
+            let read = self.stream.read_buf(&mut self.inbox).await.map_err(|_| Broken::Reset)?;
+            if let Some(answer) = parse(&self.inbox, &mut self.body).map_err(Broken::BadAnswer)? {
+                return Ok((answer, &self.body));
+            }
+            match (read, self.inbox.is_empty()) {
+                (0, true) => return Err(Broken::Eof),
+                (0, false) => return Err(Broken::BadAnswer(BadAnswer::CutOff)),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::fake_target::{FakeTarget, Reply, acknowledge};
+    use crate::load::lanes::Lane;
+
+    const OP: Operation = Operation { index: 0, lane: Lane::WriteOnce, key: 1 << 32, seq: 1 };
+
+    async fn connect(target: &FakeTarget) -> Connection {
+        let addr = target.endpoint.addr;
+        Connection::open(addr, Requests::new("v5", addr)).await.unwrap()
+    }
+
+    async fn exchange_with(reply: Reply) -> Result<(u16, String), Broken> {
+        let target = FakeTarget::start(1, move |_| reply.clone()).await;
+        let mut connection = connect(&target).await;
+        connection.prepare(&OP);
+        let (answer, body) = connection.exchange().await?;
+        Ok((answer.status, String::from_utf8_lossy(body).into_owned()))
+    }
+
+    const CHUNKED: &str =
+        "HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{\"\r\n3\r\na\":\r\n2\r\n1}\r\n0\r\n\r\n";
+
+    #[tokio::test]
+    async fn an_answer_in_two_reads_is_one_answer_wherever_it_is_split() {
+        for split in 1..CHUNKED.len() {
+            let (before, after) = CHUNKED.split_at(split);
+            let reply = Reply::InTwo(before.into(), after.into());
+            assert_eq!(exchange_with(reply).await, Ok((202, r#"{"a":1}"#.to_owned())), "split at {split}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_cut_off_is_no_answer() {
+        for end in 1..CHUNKED.len() {
+            let reply = Reply::SendAndClose(CHUNKED[..end].into());
+            assert_eq!(exchange_with(reply).await, Err(Broken::BadAnswer(BadAnswer::CutOff)), "cut at {end}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_ends_without_an_answer_is_broken() {
+        assert_eq!(exchange_with(Reply::Close).await, Err(Broken::Eof));
+        assert_eq!(exchange_with(Reply::Reset).await, Err(Broken::Reset));
+    }
+
+    #[tokio::test]
+    async fn a_body_longer_than_declared_is_no_answer() {
+        let reply = Reply::Send("HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}{}".into());
+        assert_eq!(exchange_with(reply).await, Err(Broken::BadAnswer(BadAnswer::Leftover)));
+    }
+
+    #[tokio::test]
+    async fn a_connection_carries_one_request_after_another() {
+        let target = FakeTarget::start(1, acknowledge).await;
+        let mut connection = connect(&target).await;
+        for seq in 1..=3 {
+            assert!(connection.usable());
+            connection.prepare(&Operation { seq, ..OP });
+            let (answer, body) = connection.exchange().await.unwrap();
+            assert_eq!((answer.status, answer.keep_alive), (202, true));
+            assert!(String::from_utf8_lossy(body).contains(&format!("\"seq\":{seq}")));
+        }
+        assert_eq!(target.connections(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_answer_before_its_request_makes_a_connection_unusable() {
+        let target = FakeTarget::start(1, acknowledge).await.greeting(b"HTTP/1.1 202 Accepted\r\n\r\n");
+        let connection = connect(&target).await;
+        connection.ended().await;
+        assert!(!connection.usable());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_its_peer_closed_is_unusable() {
+        let target =
+            FakeTarget::start(1, |seen| Reply::Then(Box::new(acknowledge(seen)), Box::new(Reply::Close))).await;
+        let mut connection = connect(&target).await;
+        connection.prepare(&OP);
+        connection.exchange().await.unwrap();
+        connection.ended().await;
+        assert!(!connection.usable());
+    }
+}

@@ -1,0 +1,331 @@
+//! One shard: a thread with a runtime of its own, its part of the operations, its connections, its ledger file.
+//!
+//! In: a [`Setup`] and an empty ledger file. Out: the file with every operation of the part that was due, each ended.
+//!
+//! ```text
+//! schedule ──due──▶ ledger: pending ──▶ rotation ──┬─▶ idle connection ─┐
+//!                                                  ├─▶ new connection ──┼─▶ ledger: sent ─▶ answer ─▶ ledger: ended
+//!                                                  └─▶ waits ───────────┘
+//! ```
+//!
+//! # Why
+//! Everything here lives on one thread: cells instead of locks, and no borrow is held across an `await`. The main
+//! task wakes for the next due time, but at least every [`TICK`], to look at the routing table and the stop tokens.
+//! Tokio's timer has a resolution of 1 ms; at high rates all that became due within it is issued at once.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{sleep_until, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::client::{Broken, Connection};
+use super::horizon::Horizon;
+use super::ledger::{Begin, Dispatch, End, LedgerError, LedgerWriter, Outcome, Part, Reason};
+use super::mailbox::Mailbox;
+use super::rotation::{Job, Next, Placement, Rotation};
+use super::schedule::Schedule;
+use super::tally::{Report, Tally};
+use super::{LoadError, predicate, request::Requests};
+use crate::backends::{Endpoint, Endpoints};
+use crate::clock::{Offset, RunClock};
+use crate::plan::LoadPlan;
+
+const TICK: Duration = Duration::from_millis(5);
+
+/// What a shard is told at its start.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    pub load: LoadPlan,
+    pub part: Part,
+    /// Connections of this shard to each instance.
+    pub connections: u32,
+    pub api_version: String,
+    pub endpoints: Endpoints,
+    pub clock: RunClock,
+    pub horizon: Arc<Horizon>,
+    /// Issue no more; what is open may still end.
+    pub interrupt: CancellationToken,
+    /// End now.
+    pub cut: CancellationToken,
+}
+
+struct Shard {
+    setup: Setup,
+    schedule: RefCell<Schedule>,
+    ledger: RefCell<LedgerWriter>,
+    rotation: RefCell<Rotation>,
+    tally: RefCell<Tally>,
+    connections: RefCell<JoinSet<()>>,
+    /// Operations begun and not ended.
+    open: Cell<u64>,
+    /// What a connection found to be wrong with this machine.
+    failure: Cell<Option<LoadError>>,
+}
+
+/// Issues and drains a shard's part. On an error the ledger file stays as it is: unsealed, with open attempts.
+pub async fn run(setup: Setup, ledger: LedgerWriter, reports: mpsc::Sender<Report>) -> Result<LedgerWriter, LoadError> {
+    let shard = Rc::new(Shard::new(setup, ledger, reports));
+    let drained = shard.issue_and_drain().await;
+    shard.end_connections().await;
+    drained?;
+    let shard = Rc::into_inner(shard).expect("only its connections shared it, and they have ended");
+    Ok(shard.close().await)
+}
+
+impl Shard {
+    fn new(setup: Setup, ledger: LedgerWriter, reports: mpsc::Sender<Report>) -> Self {
+        let Part { run, shard, shards } = setup.part;
+        let rotation = Rotation::new(setup.endpoints.clone(), setup.connections, shard.into());
+        Shard {
+            schedule: RefCell::new(Schedule::new(&setup.load, run, shard, shards)),
+            ledger: RefCell::new(ledger),
+            rotation: RefCell::new(rotation),
+            tally: RefCell::new(Tally::new(shard, setup.load.request_timeout, reports)),
+            connections: RefCell::default(),
+            open: Cell::new(0),
+            failure: Cell::new(None),
+            setup,
+        }
+    }
+
+    async fn issue_and_drain(self: &Rc<Self>) -> Result<(), LoadError> {
+        let mut issuing_ended = None;
+        loop {
+            let cut = self.setup.cut.is_cancelled();
+            if cut || self.setup.interrupt.is_cancelled() {
+                self.setup.horizon.close();
+            }
+            self.reroute();
+            self.issue()?;
+            self.give_up_homeless();
+            self.reap();
+            self.failure.take().map_or(Ok(()), Err)?;
+            let now = self.setup.clock.now();
+            self.tally.borrow_mut().tick(now);
+            let (next_due, end) = (self.schedule.borrow_mut().next_due(), self.setup.horizon.end());
+            if next_due.min(now) < end && !cut {
+                sleep_until(self.setup.clock.instant(next_due.min(now.plus(TICK)))).await;
+                continue;
+            }
+            let drained_by = issuing_ended.get_or_insert(now).plus(self.setup.load.grace);
+            if cut || self.open.get() == 0 || now >= drained_by {
+                return Ok(());
+            }
+            sleep_until(self.setup.clock.instant(now.plus(TICK))).await;
+        }
+    }
+
+    /// Begins everything that is due.
+    fn issue(self: &Rc<Self>) -> Result<(), LedgerError> {
+        let until = self.setup.horizon.advance();
+        let (woke, epoch) = (self.setup.clock.now(), self.setup.clock.epoch());
+        let mut schedule = self.schedule.borrow_mut();
+        while let Some((op, due)) = schedule.due_before(until) {
+            self.ledger.borrow_mut().begin(&Begin { op, due, woke, epoch })?;
+            self.open.update(|open| open + 1);
+            self.tally.borrow_mut().due();
+            self.place(Job { op, due });
+        }
+        Ok(())
+    }
+
+    fn place(self: &Rc<Self>, job: Job) {
+        let placement = self.rotation.borrow_mut().place(job);
+        self.act(placement);
+    }
+
+    fn act(self: &Rc<Self>, placement: Placement) {
+        match placement {
+            Placement::Hand(mailbox, job) => mailbox.give(job),
+            Placement::Open(endpoint, job) => {
+                self.connections.borrow_mut().spawn_local(self.clone().serve(endpoint, job));
+            }
+            Placement::Waits => {}
+        }
+    }
+
+    /// Places anew what lost its instance, or found one.
+    fn reroute(self: &Rc<Self>) {
+        let jobs = self.rotation.borrow_mut().refresh();
+        jobs.into_iter().for_each(|job| self.place(job));
+    }
+
+    fn give_up_homeless(&self) {
+        let now = self.setup.clock.now();
+        let Some(give_up_due) = now.0.checked_sub(Offset::from_duration(self.setup.load.request_timeout).0) else {
+            return;
+        };
+        loop {
+            let expired = self.rotation.borrow_mut().expired(Offset(give_up_due));
+            let Some(job) = expired else { return };
+            self.finish(&job, Outcome::NotSent, Reason::NoInstance, 0);
+        }
+    }
+
+    /// The life of one connection. It is opened for a job that waits.
+    async fn serve(self: Rc<Self>, endpoint: Endpoint, first: Job) {
+        let requests = Requests::new(&self.setup.api_version, endpoint.addr);
+        let opening = timeout(self.setup.load.request_timeout, Connection::open(endpoint.addr, requests));
+        let unsent = match opening.await.unwrap_or_else(|late| Err(late.into())) {
+            Ok(connection) => self.carry(connection, &endpoint, first).await,
+            Err(error) => {
+                self.not_connected(&endpoint, &first, error);
+                None
+            }
+        };
+        let placement = self.rotation.borrow_mut().closed(endpoint.id);
+        self.act(placement);
+        if let Some(job) = unsent {
+            let placement = self.rotation.borrow_mut().replace(endpoint.id, job);
+            self.act(placement);
+        }
+    }
+
+    /// Exchanges job after job. The answer is the one for which the connection had ended before a byte was written.
+    async fn carry(self: &Rc<Self>, mut connection: Connection, endpoint: &Endpoint, first: Job) -> Option<Job> {
+        let mailbox = Rc::<Mailbox>::default();
+        let (mut job, mut is_new) = (first, true);
+        loop {
+            let free = self.setup.clock.now();
+            if !connection.usable() {
+                // An idle connection may end for many reasons; a new one only because there is nobody.
+                is_new.then(|| self.eject(endpoint, "eof"));
+                return Some(job);
+            }
+            if !self.exchange(&mut connection, endpoint, &job, free).await {
+                return None;
+            }
+            is_new = false;
+            let next = self.rotation.borrow_mut().freed(endpoint.id, &mailbox);
+            job = match next {
+                Next::Take(job) => job,
+                Next::Idle => self.idle(&connection, endpoint, &mailbox).await?,
+                Next::Close => return None,
+            };
+        }
+    }
+
+    /// Waits for a job; `None`: the connection is to be closed.
+    async fn idle(&self, connection: &Connection, endpoint: &Endpoint, mailbox: &Rc<Mailbox>) -> Option<Job> {
+        tokio::select! {
+            // A job that was already given must not be lost: `carry` finds out that the connection has ended.
+            biased;
+            job = mailbox.next() => job,
+            () = connection.ended() => {
+                self.rotation.borrow_mut().withdraw(endpoint.id, mailbox);
+                None
+            }
+        }
+    }
+
+    /// Sends one request and records how it ended. The answer: whether the connection can carry another one.
+    async fn exchange(
+        self: &Rc<Self>,
+        connection: &mut Connection,
+        endpoint: &Endpoint,
+        job: &Job,
+        free: Offset,
+    ) -> bool {
+        connection.prepare(&job.op);
+        let sent = self.setup.clock.now();
+        self.dispatched(endpoint, job, free, Some(sent));
+        self.tally.borrow_mut().sent();
+        let deadline = self.setup.clock.instant(sent.plus(self.setup.load.request_timeout));
+        match timeout_at(deadline, connection.exchange()).await {
+            Ok(Ok((answer, body))) => {
+                let (outcome, reason) = predicate::judge(&job.op, answer.status, body);
+                self.finish(job, outcome, reason, answer.status);
+                answer.keep_alive
+            }
+            Ok(Err(broken)) => {
+                self.finish(job, Outcome::Unknown, broken.reason(), 0);
+                if let Some(why) = broken.ejects() {
+                    self.eject(endpoint, why);
+                }
+                false
+            }
+            Err(_) => {
+                self.finish(job, Outcome::Unknown, Reason::TimedOut, 0);
+                false
+            }
+        }
+    }
+
+    fn not_connected(self: &Rc<Self>, endpoint: &Endpoint, job: &Job, error: io::Error) {
+        if is_own_fault(&error) {
+            self.failure.set(Some(LoadError::NoSocket { addr: endpoint.addr, source: error }));
+            return;
+        }
+        self.dispatched(endpoint, job, self.setup.clock.now(), None);
+        self.finish(job, Outcome::Refused, Reason::ConnectRefused, 0);
+        self.eject(endpoint, "refused");
+    }
+
+    fn eject(self: &Rc<Self>, endpoint: &Endpoint, why: &str) {
+        self.setup.endpoints.eject(endpoint.id, self.setup.clock.now(), why);
+        self.reroute();
+    }
+
+    fn dispatched(&self, endpoint: &Endpoint, job: &Job, free: Offset, sent: Option<Offset>) {
+        let epoch = self.setup.clock.epoch();
+        let dispatch = Dispatch { instance: endpoint.id, free, sent, epoch };
+        self.ledger.borrow_mut().dispatched(job.op.index, &dispatch);
+    }
+
+    fn finish(&self, job: &Job, outcome: Outcome, reason: Reason, status: u16) {
+        let done = self.setup.clock.now();
+        self.ledger.borrow_mut().finish(job.op.index, &End { done, outcome, reason, status });
+        self.tally.borrow_mut().ended(outcome, done.since(job.due));
+        self.open.update(|open| open - 1);
+    }
+
+    /// Forgets connections that have ended.
+    fn reap(&self) {
+        while let Some(ended) = self.connections.borrow_mut().try_join_next() {
+            ended.expect("a connection's task does not panic");
+        }
+    }
+
+    async fn end_connections(&self) {
+        let mut connections = self.connections.take();
+        connections.shutdown().await;
+    }
+
+    /// What is open counts at its age.
+    async fn close(self) -> LedgerWriter {
+        let mut ledger = self.ledger.into_inner();
+        ledger.end_open(self.setup.clock.now());
+        self.tally.into_inner().close().await;
+        ledger
+    }
+}
+
+impl Broken {
+    fn reason(self) -> Reason {
+        match self {
+            Broken::Eof | Broken::Reset => Reason::Reset,
+            Broken::BadAnswer(_) => Reason::BadAnswer,
+        }
+    }
+
+    /// A connection that ended under a request takes its instance out of rotation; nonsense does not.
+    fn ejects(self) -> Option<&'static str> {
+        match self {
+            Broken::Eof | Broken::BadAnswer(super::response::BadAnswer::CutOff) => Some("eof"),
+            Broken::Reset => Some("reset"),
+            Broken::BadAnswer(_) => None,
+        }
+    }
+}
+
+/// No file descriptor, port or memory for a socket: that says nothing about the target.
+fn is_own_fault(error: &io::Error) -> bool {
+    use nix::libc::{EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS, ENOMEM};
+    error.raw_os_error().is_some_and(|code| [EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(&code))
+}

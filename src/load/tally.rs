@@ -1,0 +1,175 @@
+//! The live view of a load: each shard counts its seconds, [`Progress`] adds those of all shards up for the watch.
+//!
+//! It is for eyes only: verdicts rest on the ledger.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::latency::{Durations, response};
+use super::ledger::Outcome;
+use crate::clock::Offset;
+use crate::watch::Second;
+
+/// One second of one shard.
+#[derive(Debug)]
+pub struct Report {
+    shard: u16,
+    second: u64,
+    counts: Second,
+    response: Durations,
+    /// No further report comes from this shard.
+    last: bool,
+}
+
+/// What a shard counts. Events belong to the second in which they happen.
+#[derive(Debug)]
+pub struct Tally {
+    shard: u16,
+    request_timeout: Duration,
+    second: u64,
+    counts: Second,
+    response: Durations,
+    reports: mpsc::Sender<Report>,
+}
+
+impl Tally {
+    pub fn new(shard: u16, request_timeout: Duration, reports: mpsc::Sender<Report>) -> Self {
+        let (counts, response) = (Second::default(), Durations::default());
+        Tally { shard, request_timeout, second: 0, counts, response, reports }
+    }
+
+    pub fn due(&mut self) {
+        self.counts.due += 1;
+    }
+
+    pub fn sent(&mut self) {
+        self.counts.sent += 1;
+    }
+
+    pub fn ended(&mut self, outcome: Outcome, measured: Duration) {
+        match outcome {
+            Outcome::Acked => self.counts.acked += 1,
+            Outcome::Refused | Outcome::Unknown => self.counts.errors += 1,
+            Outcome::NotSent => {}
+        }
+        if let Some(response) = response(outcome, measured, self.request_timeout) {
+            self.response.record(response);
+        }
+    }
+
+    /// Reports the second before, once it is over. Where the watch is slow its seconds run together: nothing is lost.
+    pub fn tick(&mut self, now: Offset) {
+        let second = now.0 / 1_000_000_000;
+        if second > self.second {
+            if let Ok(place) = self.reports.clone().try_reserve() {
+                place.send(self.take(false));
+            }
+            self.second = second;
+        }
+    }
+
+    /// Reports what is left, as the last of this shard.
+    pub async fn close(mut self) {
+        let last = self.take(true);
+        // Nobody listens to a load that was given up.
+        let _ = self.reports.send(last).await;
+    }
+
+    fn take(&mut self, last: bool) -> Report {
+        let (counts, response) = (std::mem::take(&mut self.counts), std::mem::take(&mut self.response));
+        Report { shard: self.shard, second: self.second, counts, response, last }
+    }
+}
+
+/// The seconds of all shards.
+#[derive(Debug)]
+pub struct Progress {
+    /// By shard: the first second that it may still report.
+    next: Vec<u64>,
+    seconds: BTreeMap<u64, (Second, Durations)>,
+}
+
+impl Progress {
+    pub fn of(shards: u16) -> Self {
+        Progress { next: vec![0; shards.into()], seconds: BTreeMap::new() }
+    }
+
+    /// Takes a report; gives the seconds that are now complete, in order.
+    pub fn add(&mut self, report: Report) -> Vec<Second> {
+        let (sum, response) = self.seconds.entry(report.second).or_default();
+        sum.due += report.counts.due;
+        sum.sent += report.counts.sent;
+        sum.acked += report.counts.acked;
+        sum.errors += report.counts.errors;
+        response.add(&report.response);
+        self.next[usize::from(report.shard)] = if report.last { u64::MAX } else { report.second + 1 };
+        let complete = self.next.iter().min().copied().unwrap_or(u64::MAX);
+        let open = self.seconds.split_off(&complete);
+        std::mem::replace(&mut self.seconds, open).into_iter().map(finished).collect()
+    }
+}
+
+fn finished((second, (sum, response)): (u64, (Second, Durations))) -> Second {
+    let at = Offset::from_duration(Duration::from_secs(second));
+    Second { at, response_ms_p99: response.percentiles().p99, ..sum }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(2);
+
+    fn at_s(seconds: u64) -> Offset {
+        Offset::from_duration(Duration::from_secs(seconds))
+    }
+
+    #[tokio::test]
+    async fn a_second_is_shown_when_every_shard_has_reported_it() {
+        let (reports, mut inbox) = mpsc::channel(16);
+        let mut progress = Progress::of(2);
+        let mut tallies = [0, 1].map(|shard| Tally::new(shard, TIMEOUT, reports.clone()));
+        for tally in &mut tallies {
+            tally.due();
+            tally.sent();
+            tally.ended(Outcome::Acked, Duration::from_millis(10));
+        }
+        tallies[0].tick(at_s(1));
+        assert_eq!(progress.add(inbox.recv().await.unwrap()), []);
+        tallies[1].tick(at_s(1));
+        let shown = progress.add(inbox.recv().await.unwrap());
+        assert_eq!(shown.len(), 1);
+        let Second { at, due, sent, acked, errors, response_ms_p99 } = shown[0];
+        assert_eq!((at, due, sent, acked, errors), (at_s(0), 2, 2, 2, 0));
+        assert!((response_ms_p99 - 10.0).abs() < 0.1);
+    }
+
+    #[tokio::test]
+    async fn a_shard_that_has_ended_keeps_nobody_waiting() {
+        let (reports, mut inbox) = mpsc::channel(16);
+        let mut progress = Progress::of(2);
+        let mut tallies = [0, 1].map(|shard| Tally::new(shard, TIMEOUT, reports.clone()));
+        tallies[0].due();
+        tallies[0].tick(at_s(1));
+        assert_eq!(progress.add(inbox.recv().await.unwrap()), []);
+        let [_, ended] = tallies;
+        ended.close().await;
+        assert_eq!(progress.add(inbox.recv().await.unwrap()), [Second { due: 1, ..Second::default() }]);
+    }
+
+    #[tokio::test]
+    async fn seconds_that_nobody_took_run_together() {
+        let (reports, mut inbox) = mpsc::channel(1);
+        let mut tally = Tally::new(0, TIMEOUT, reports);
+        for second in 1..=3 {
+            tally.due();
+            tally.tick(at_s(second));
+        }
+        let due = |report: Report| (report.second, report.counts.due);
+        assert_eq!(due(inbox.recv().await.unwrap()), (0, 1));
+        tally.tick(at_s(4));
+        assert_eq!(due(inbox.recv().await.unwrap()), (3, 2));
+    }
+}

@@ -1,0 +1,64 @@
+//! What a run of this plan will be able to prove, and what it will not.
+
+use crate::plan::{Plan, Strategy};
+
+use super::{LaneCounts, Page};
+
+pub fn can(plan: &Plan, counts: LaneCounts, page: &mut Page) {
+    let operations = counts.write_once + counts.hot_key;
+    page.heading("What a PASS will prove");
+    if operations == 0 {
+        page.sentence("nothing about data: no write is sent");
+    } else {
+        page.sentence(format_args!(
+            "of {operations} writing operations, none that was acknowledged is lost, stale or torn"
+        ));
+    }
+    let stops = plan.stops().count();
+    if stops > 0 {
+        page.sentence(format_args!(
+            "F2: {stops} stops, each while the victim holds work, lose nothing; zero in {stops} exposed stops bounds the"
+        ));
+        page.line(format_args!(
+            "    true rate of losing stops at {:.0} % (95 % confidence: 1 - 0.05^(1/{stops})), however many writes there are",
+            bound(stops) * 100.0
+        ));
+    }
+    if plan.target.witness && counts.hot_key > 0 {
+        page.sentence("the witness shows duplicates, and the order in which the writes of one hot key arrived");
+    }
+}
+
+/// The highest rate at which `n` stops without a loss are still as likely as one in twenty.
+fn bound(n: usize) -> f64 {
+    1.0 - 0.05_f64.powf(1.0 / n as f64)
+}
+
+pub fn cannot(plan: &Plan, counts: LaneCounts, page: &mut Page) {
+    page.heading("What it will not prove");
+    if plan.timeline.is_empty() {
+        page.sentence("F2: nothing is stopped");
+    }
+    if !plan.target.witness {
+        page.sentence("duplicates and order: without a witness they are not observable");
+    } else if counts.hot_key == 0 {
+        page.sentence("order: no key is written twice");
+    }
+    if plan.target.strategy == Strategy::Redis && plan.target.redis.appendfsync != "always" {
+        page.sentence("what a crash of Redis costs: it may lose what is acknowledged and not yet synced to disk");
+    }
+    page.sentence("another database: SQLite has one writer and no server, replication or network");
+    page.sentence("several machines: all processes share one kernel, one clock, one disk and the loopback network");
+    page.sentence("that this scenario would notice a seeded bug: this version has no selftest");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_stops_without_a_loss_leave_a_rate_of_26_percent() {
+        assert_eq!(format!("{:.2}", bound(10)), "0.26");
+        assert_eq!(format!("{:.2}", bound(1)), "0.95");
+    }
+}

@@ -1,0 +1,82 @@
+//! Words with a fixed meaning: the list of those that exist, those that come later, and the nearest to a slip.
+
+use crate::plan::{Backend, Database, PausePoint, StopMode, Strategy};
+use crate::scenario::{Entry, Located, Word, nearest};
+
+use super::Remarks;
+
+/// A kind of word: what it is called, its words with their meanings, and known words that mean nothing yet.
+pub struct Vocabulary<T: 'static> {
+    /// `a strategy`.
+    pub what: &'static str,
+    pub known: &'static [(&'static str, T)],
+    /// Word, and why it cannot be.
+    pub not_here: &'static [(&'static str, &'static str)],
+}
+
+pub const BACKENDS: Vocabulary<Backend> = Vocabulary {
+    what: "a backend",
+    known: &[("process", Backend::Process)],
+    not_here: &[
+        ("in-process", "does not exist yet, and cannot be killed or frozen"),
+        ("docker", "does not exist yet"),
+        ("kubernetes", "does not exist yet"),
+        ("external", "does not exist yet"),
+    ],
+};
+
+pub const STRATEGIES: Vocabulary<Strategy> = Vocabulary {
+    what: "a strategy",
+    known: &[("in-memory", Strategy::InMemory), ("redis", Strategy::Redis)],
+    not_here: &[("kafka", "does not exist yet"), ("sqs", "does not exist yet"), ("rabbitmq", "does not exist yet")],
+};
+
+pub const DATABASES: Vocabulary<Database> = Vocabulary {
+    what: "a database",
+    known: &[("sqlite", Database::Sqlite)],
+    not_here: &[("postgres", "does not exist yet"), ("mariadb", "does not exist yet"), ("mysql", "does not exist yet")],
+};
+
+pub const MODES: Vocabulary<StopMode> =
+    Vocabulary { what: "a mode", known: &[("graceful", StopMode::Graceful), ("hard", StopMode::Hard)], not_here: &[] };
+
+pub const FSYNC: Vocabulary<&'static str> = Vocabulary {
+    what: "a setting of appendfsync",
+    known: &[("always", "always"), ("everysec", "everysec"), ("no", "no")],
+    not_here: &[],
+};
+
+pub const PAUSE_POINTS: Vocabulary<PausePoint> = Vocabulary {
+    what: "a pause point",
+    known: &[
+        ("offer.registered", PausePoint::OfferRegistered),
+        ("offer.stored", PausePoint::OfferStored),
+        ("worker.leased", PausePoint::WorkerLeased),
+        ("worker.committed", PausePoint::WorkerCommitted),
+    ],
+    not_here: &[],
+};
+
+impl<T: Copy> Vocabulary<T> {
+    /// What the entry means, or the default.
+    pub fn meaning(&self, entry: &Entry<Word>, default: T, remarks: &mut Remarks) -> T {
+        entry.given().and_then(|word| self.look_up(word, remarks)).unwrap_or(default)
+    }
+
+    fn look_up(&self, word: &Located<Word>, remarks: &mut Remarks) -> Option<T> {
+        let text = word.value.0.as_str();
+        if let Some((_, meaning)) = self.known.iter().find(|(known, _)| *known == text) {
+            return Some(*meaning);
+        }
+        let words: Vec<_> = self.known.iter().map(|(word, _)| *word).collect();
+        let choice = format!("write {}", words.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(" or "));
+        let guess = nearest(text, &words).map(|word| format!("did you mean `{word}`?"));
+        let (message, help) = match self.not_here.iter().find(|(known, _)| *known == text) {
+            Some((_, why)) => (format!("`{text}` {why}"), choice),
+            None if text.contains("://") => ("a server of your own cannot be used yet".to_owned(), choice),
+            None => (format!("`{text}` is not {}", self.what), guess.unwrap_or(choice)),
+        };
+        remarks.problem(&word.place, message, help);
+        None
+    }
+}

@@ -1,0 +1,87 @@
+//! Processes as the kernel knows them: who is it, in what state, and is it still the same one.
+
+use std::io;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+
+/// A pid means nothing without the moment at which it was born (field 22 of /proc/PID/stat, clock ticks since boot):
+/// pids are reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessIdentity {
+    pub pid: i32,
+    pub start_ticks: u64,
+}
+
+impl ProcessIdentity {
+    /// Who has this pid now.
+    pub fn of(pid: i32) -> io::Result<ProcessIdentity> {
+        Stat::read(pid).map(|stat| ProcessIdentity { pid, start_ticks: stat.start_ticks })
+    }
+
+    /// Its state letter (`R`, `S`, `T`, …); `None` when it is gone, a zombie, or another process has its pid.
+    pub fn state(self) -> Option<char> {
+        let stat = Stat::read(self.pid).ok()?;
+        (stat.start_ticks == self.start_ticks && !matches!(stat.state, 'Z' | 'X')).then_some(stat.state)
+    }
+
+    pub fn is_alive(self) -> bool {
+        self.state().is_some()
+    }
+
+    /// Whether SIGSTOP has taken effect.
+    pub fn is_frozen(self) -> bool {
+        self.state() == Some('T')
+    }
+
+    /// Sends a signal if this is still the same process; `ESRCH` otherwise.
+    pub fn signal(self, signal: Signal) -> Result<(), nix::Error> {
+        if !self.is_alive() {
+            return Err(nix::Error::ESRCH);
+        }
+        kill(Pid::from_raw(self.pid), signal)
+    }
+}
+
+struct Stat {
+    state: char,
+    start_ticks: u64,
+}
+
+impl Stat {
+    fn read(pid: i32) -> io::Result<Stat> {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        Stat::parse(&text)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat: {text:?}")))
+    }
+
+    /// proc(5): `pid (comm) state ppid …`; comm may hold spaces and parentheses, so count from the last `)`.
+    fn parse(text: &str) -> Option<Stat> {
+        let mut fields = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace();
+        let state = fields.next()?.chars().next()?;
+        // `state` is field 3; the start time is field 22.
+        let start_ticks = fields.nth(18)?.parse().ok()?;
+        Some(Stat { state, start_ticks })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_name_with_parentheses_does_not_shift_the_fields() {
+        let text = "42 (a) b) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 777 20";
+        let stat = Stat::parse(text).unwrap();
+        assert_eq!((stat.state, stat.start_ticks), ('S', 777));
+    }
+
+    #[test]
+    fn another_birth_is_another_process() {
+        let me = ProcessIdentity::of(std::process::id() as i32).unwrap();
+        assert!(me.is_alive());
+        let impostor = ProcessIdentity { start_ticks: me.start_ticks + 1, ..me };
+        assert_eq!(impostor.signal(Signal::SIGCONT), Err(nix::Error::ESRCH));
+    }
+}

@@ -1,0 +1,64 @@
+//! What instances say of themselves (`/metrics`): the only window into a buffer in memory, and a cross-check of the
+//! rows. Nothing else is judged by it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::{Counters, exposition};
+use crate::backends::Instance;
+use crate::watch::Depth;
+
+const PATIENCE: Duration = Duration::from_secs(2);
+
+#[derive(Debug, thiserror::Error)]
+pub enum CountersError {
+    #[error("scrape {instance}: {source}")]
+    Scrape { instance: String, source: reqwest::Error },
+    #[error("scrape {instance}: {source}")]
+    Parse { instance: String, source: exposition::ExpositionError },
+}
+
+/// Scrapes instances, one after the other.
+pub struct Scraper {
+    client: reqwest::Client,
+}
+
+impl Default for Scraper {
+    fn default() -> Self {
+        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build();
+        Scraper { client: client.expect("a plain HTTP client needs nothing from the system") }
+    }
+}
+
+impl Scraper {
+    pub async fn counters(&self, instance: &Instance) -> Result<Counters, CountersError> {
+        let samples = self.samples(&instance.name, instance.addr).await?;
+        let own = |name| exposition::sum(&samples, name, &[("scope", "instance")]) as u64;
+        let total = |name| exposition::sum(&samples, name, &[]) as u64;
+        Ok(Counters {
+            instance: instance.name.clone(),
+            private_buffer: own("buffer_size") + own("buffer_leased") + own("buffer_delayed"),
+            processed_tasks: total("processed_tasks_total"),
+            failed_attempts: total("processed_tasks_failed_total"),
+        })
+    }
+
+    /// What its private buffer holds; nothing where the buffer is shared.
+    pub async fn private_depth(&self, instance: &Instance) -> Result<Depth, CountersError> {
+        let samples = self.samples(&instance.name, instance.addr).await?;
+        let own = |name| exposition::sum(&samples, name, &[("scope", "instance")]) as u64;
+        Ok(Depth {
+            ready: own("buffer_size"),
+            leased: own("buffer_leased"),
+            delayed: own("buffer_delayed"),
+            dead: own("buffer_dead"),
+        })
+    }
+
+    async fn samples(&self, name: &str, addr: SocketAddr) -> Result<Vec<exposition::Sample>, CountersError> {
+        let scrape = |source| CountersError::Scrape { instance: name.to_owned(), source };
+        let answer = self.client.get(format!("http://{addr}/metrics")).send().await.map_err(scrape)?;
+        let text = answer.error_for_status().map_err(scrape)?.text().await.map_err(scrape)?;
+        exposition::parse(&text).map_err(|source| CountersError::Parse { instance: name.to_owned(), source })
+    }
+}

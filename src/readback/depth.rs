@@ -1,0 +1,98 @@
+//! How much the buffer holds, wherever it is: one probe for shared and for private buffers.
+//!
+//! The same probe watches the backlog during the load, waits for quiet after it, and is believed when it says
+//! "empty" only because it saw something before.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::counters::{CountersError, Scraper};
+use super::queue::{Look, Queue, QueueError};
+use crate::backends::{Deployment, QueueSource, Sources};
+use crate::clock::{Offset, RunClock};
+use crate::watch::{Depth, Event, Watch};
+
+/// Between two readings during the load.
+const EVERY: Duration = Duration::from_millis(250);
+
+#[derive(Debug, thiserror::Error)]
+pub enum DepthError {
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    #[error(transparent)]
+    Counters(#[from] CountersError),
+    #[error("read the queue: {0}")]
+    Unusable(String),
+}
+
+pub struct DepthProbe {
+    place: Probed,
+    saw_something: bool,
+}
+
+enum Probed {
+    Shared(Box<Queue>),
+    Private(Scraper),
+    /// Its address is none: every look fails, and says so.
+    Unusable(String),
+}
+
+impl DepthProbe {
+    pub fn new(sources: &Sources) -> Self {
+        let place = match &sources.queue {
+            QueueSource::Redis { url, key } => match Queue::new(url, key) {
+                Ok(queue) => Probed::Shared(Box::new(queue)),
+                Err(e) => Probed::Unusable(e.to_string()),
+            },
+            QueueSource::Private => Probed::Private(Scraper::default()),
+        };
+        DepthProbe { place, saw_something: false }
+    }
+
+    pub async fn look(&mut self, deployment: &dyn Deployment) -> Result<Look, DepthError> {
+        let look = match &mut self.place {
+            Probed::Shared(queue) => queue.look().await?,
+            Probed::Private(scraper) => Look { depth: private_depth(scraper, deployment).await?, accepted: 0 },
+            Probed::Unusable(why) => return Err(DepthError::Unusable(why.clone())),
+        };
+        self.saw_something |= look.saw_something();
+        Ok(look)
+    }
+
+    /// Whether any look of this run saw anything.
+    pub fn saw_something(&self) -> bool {
+        self.saw_something
+    }
+
+    /// Watches the backlog until `over`: (time, tasks in any place but the dead-letter queue). A look that fails is
+    /// a gap in the series; the buffer may be struck at this moment.
+    pub async fn follow(
+        &mut self,
+        deployment: &dyn Deployment,
+        clock: &RunClock,
+        watch: &dyn Watch,
+        over: &CancellationToken,
+    ) -> Vec<(Offset, u64)> {
+        let mut depths = Vec::new();
+        let mut ticks = tokio::time::interval(EVERY);
+        while over.run_until_cancelled(ticks.tick()).await.is_some() {
+            let Ok(Look { depth, .. }) = self.look(deployment).await else { continue };
+            watch.event(Event::Depth(depth));
+            depths.push((clock.now(), depth.ready + depth.leased + depth.delayed));
+        }
+        depths
+    }
+}
+
+async fn private_depth(scraper: &Scraper, deployment: &dyn Deployment) -> Result<Depth, CountersError> {
+    let mut all = Depth::default();
+    for instance in deployment.alive() {
+        let one = scraper.private_depth(&instance).await?;
+        all.ready += one.ready;
+        all.leased += one.leased;
+        all.delayed += one.delayed;
+        all.dead += one.dead;
+    }
+    Ok(all)
+}

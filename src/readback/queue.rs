@@ -1,0 +1,200 @@
+//! The shared queue as the oracle reads it: Redis itself, every place of the buffer in one atomic call.
+//!
+//! # Why one call
+//! A task moves between places. Read one after the other, the places could each look empty while the task passes
+//! behind the reader's back. And a probe that never saw anything may be looking at the wrong key: the counter that
+//! the push script keeps comes with the same call, so "empty" is believed only after it was seen above zero.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, RedisError};
+use serde::Deserialize;
+
+use super::{Place, QueueState, QueuedItem};
+use crate::watch::Depth;
+
+const PATIENCE: Duration = Duration::from_secs(2);
+
+#[derive(Debug, thiserror::Error)]
+#[error("read the queue: {0}")]
+pub struct QueueError(#[from] RedisError);
+
+/// What one look saw.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Look {
+    pub depth: Depth,
+    /// Tasks that the push script has counted.
+    pub accepted: u64,
+}
+
+impl Look {
+    pub fn saw_something(&self) -> bool {
+        self.accepted > 0 || self.depth != Depth::default()
+    }
+}
+
+/// A probe of one buffer in one Redis.
+pub struct Queue {
+    client: redis::Client,
+    key: String,
+    connection: Option<MultiplexedConnection>,
+}
+
+impl Queue {
+    /// Fails on a URL that is none; nothing is asked of the server yet.
+    pub fn new(url: &str, key: &str) -> Result<Self, QueueError> {
+        Ok(Queue { client: redis::Client::open(url)?, key: key.to_owned(), connection: None })
+    }
+
+    /// How many tasks are where.
+    pub async fn look(&mut self) -> Result<Look, QueueError> {
+        let mut ask = redis::pipe();
+        ask.atomic();
+        ask.llen(&self.key).zcard(self.sub("leases")).zcard(self.sub("delayed")).llen(self.sub("dead"));
+        ask.hget(self.sub("counters"), "accepted");
+        let (ready, leased, delayed, dead, accepted): (u64, u64, u64, u64, Option<u64>) = self.ask(&ask).await?;
+        Ok(Look { depth: Depth { ready, leased, delayed, dead }, accepted: accepted.unwrap_or(0) })
+    }
+
+    /// How many tasks this instance holds under its receipts.
+    pub async fn leases_of(&mut self, instance: &str) -> Result<u64, QueueError> {
+        let mut ask = redis::pipe();
+        ask.zrange(self.sub("leases"), 0, -1);
+        let (receipts,): (Vec<String>,) = self.ask(&ask).await?;
+        Ok(receipts.iter().filter(|receipt| holder(receipt) == Some(instance)).count() as u64)
+    }
+
+    /// Every task, in every place.
+    pub async fn read(&mut self) -> Result<QueueState, QueueError> {
+        let mut ask = redis::pipe();
+        ask.atomic();
+        ask.lrange(&self.key, 0, -1).zrange(self.sub("leases"), 0, -1).zrange(self.sub("delayed"), 0, -1);
+        ask.hgetall(self.sub("items")).lrange(self.sub("dead"), 0, -1).hget(self.sub("counters"), "accepted");
+        let found: Found = self.ask(&ask).await?;
+        Ok(found.into_state())
+    }
+
+    fn sub(&self, name: &str) -> String {
+        format!("{}:{name}", self.key)
+    }
+
+    async fn ask<T: redis::FromRedisValue>(&mut self, pipe: &redis::Pipeline) -> Result<T, QueueError> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        let answer = pipe.query_async(&mut connection).await?;
+        // Kept only after a good answer: a broken connection is dropped, and the next call makes a new one.
+        self.connection = Some(connection);
+        Ok(answer)
+    }
+
+    async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE)).set_response_timeout(Some(PATIENCE));
+        self.client.get_multiplexed_async_connection_with_config(&config).await
+    }
+}
+
+/// What the one call brings, in its order.
+type Raw = (Vec<Vec<u8>>, Vec<String>, Vec<String>, HashMap<String, Vec<u8>>, Vec<Vec<u8>>, Option<u64>);
+
+struct Found(Raw);
+
+impl redis::FromRedisValue for Found {
+    fn from_redis_value(value: redis::Value) -> Result<Self, redis::ParsingError> {
+        Raw::from_redis_value(value).map(Found)
+    }
+}
+
+impl Found {
+    fn into_state(self) -> QueueState {
+        let (ready, leases, delayed, items, dead, accepted) = self.0;
+        let nothing = Vec::new();
+        let under_receipt = |place: Place| {
+            let items = &items;
+            let nothing = &nothing;
+            move |receipt: &String| QueuedItem {
+                task: task_of_envelope(items.get(receipt).unwrap_or(nothing)),
+                place,
+                holder: holder(receipt).filter(|_| place == Place::Leased).map(str::to_owned),
+                cause: None,
+            }
+        };
+        let mut all: Vec<QueuedItem> = ready
+            .iter()
+            .map(|e| QueuedItem { task: task_of_envelope(e), place: Place::Ready, holder: None, cause: None })
+            .collect();
+        all.extend(leases.iter().map(under_receipt(Place::Leased)));
+        all.extend(delayed.iter().map(under_receipt(Place::Delayed)));
+        all.extend(dead.iter().map(|letter| dead_item(letter)));
+        QueueState { items: all, accepted: accepted.unwrap_or(0) }
+    }
+}
+
+/// A receipt is `<instance>#<number>`.
+fn holder(receipt: &str) -> Option<&str> {
+    receipt.rsplit_once('#').map(|(instance, _)| instance)
+}
+
+/// An envelope is `<failed attempts>:<offered at, ms>:<task as JSON>`.
+fn task_of_envelope(envelope: &[u8]) -> Option<(u64, u64, u8)> {
+    let text = std::str::from_utf8(envelope).ok()?;
+    task_of_json(text.splitn(3, ':').nth(2)?)
+}
+
+/// The oracle's own reading of a task: what identifies it, and nothing else.
+fn task_of_json(text: &str) -> Option<(u64, u64, u8)> {
+    #[derive(Deserialize)]
+    struct Task {
+        key: u64,
+        seq: u64,
+        preset: u8,
+    }
+    let task: Task = serde_json::from_str(text).ok()?;
+    Some((task.key, task.seq, task.preset))
+}
+
+fn dead_item(letter: &[u8]) -> QueuedItem {
+    #[derive(Deserialize)]
+    struct Letter {
+        cause: String,
+        payload: String,
+    }
+    let letter: Option<Letter> = serde_json::from_slice(letter).ok();
+    QueuedItem {
+        task: letter.as_ref().and_then(|l| task_of_json(&l.payload)),
+        place: Place::Dead,
+        holder: None,
+        cause: letter.map(|l| l.cause),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_is_read_from_its_envelope_and_a_receipt_names_its_holder() {
+        let envelope = br#"2:1700000000000:{"key":4294967297,"preset":3,"seq":9,"costs":{"a":"1:2"}}"#;
+        assert_eq!(task_of_envelope(envelope), Some((4_294_967_297, 9, 3)));
+        assert_eq!(holder("worker-1.2#77"), Some("worker-1.2"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_an_item_all_the_same() {
+        assert_eq!(task_of_envelope(b"no envelope"), None);
+        let item = dead_item(b"\xff");
+        assert_eq!((item.place, item.task), (Place::Dead, None));
+    }
+
+    #[test]
+    fn a_dead_letter_keeps_its_cause() {
+        let letter =
+            br#"{"cause":"lease expired","attempts":5,"at_ms":1,"payload":"{\"key\":1,\"seq\":2,\"preset\":1}"}"#;
+        let item = dead_item(letter);
+        assert_eq!((item.task, item.cause.as_deref()), (Some((1, 2, 1)), Some("lease expired")));
+    }
+}

@@ -1,0 +1,122 @@
+//! What flags and variables lay over a scenario: flag > `MXCTL_*` > scenario > default.
+//!
+//! They are read by the same types as the file, and their problems join the file's.
+
+use super::gates::GateLine;
+use super::problem::{Place, Problem};
+use super::value::{Count, Entry, Located, Percent, Written};
+use super::{Load, Mix, Scenario, Target};
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Overrides {
+    pub target: Target,
+    pub load: Load,
+    /// They replace the scenario's gates of the same name.
+    pub gates: Vec<GateLine>,
+    pub run_number: Entry<Count>,
+    pub seed: Entry<Count>,
+    pub problems: Vec<Problem>,
+}
+
+impl Overrides {
+    /// The value of one flag: `name` is `--rps`, or the variable that stood in for it.
+    pub fn read<T: Written>(&mut self, name: &str, text: Option<&str>) -> Entry<T> {
+        let Some(text) = text else { return Entry::Absent };
+        let place = Place::Named(name.to_owned());
+        match T::read(text) {
+            Ok(value) => Entry::Given(Located { value, place }),
+            Err(wrong) => {
+                self.problems.push(Problem::new(&place, wrong.message, wrong.help));
+                Entry::Unreadable
+            }
+        }
+    }
+
+    /// `write-once=80%,hot-key=15%,read=5%`.
+    pub fn read_mix(&mut self, name: &str, text: Option<&str>) -> Entry<Mix> {
+        let Some(text) = text else { return Entry::Absent };
+        let place = Place::Named(name.to_owned());
+        let mut mix = Mix::default();
+        for part in text.split(',') {
+            let (lane, share) = part.split_once('=').unwrap_or((part, ""));
+            let lane = lane.trim();
+            let share = self.read::<Percent>(name, Some(share.trim()));
+            match mix.lane(lane) {
+                Some(entry) if *entry == Entry::Absent => *entry = share,
+                Some(_) => self.problems.push(Problem::new(&place, format!("`{lane}` is written twice"), "keep one")),
+                None => {
+                    let help = "write `write-once=80%,hot-key=15%,read=5%`";
+                    self.problems.push(Problem::new(&place, format!("there is no lane `{lane}`"), help));
+                    return Entry::Unreadable;
+                }
+            }
+        }
+        Entry::Given(Located { value: mix, place })
+    }
+
+    /// `p99.steady > 100ms`.
+    pub fn read_gate(&mut self, name: &str, text: &str) {
+        let place = Place::Named(name.to_owned());
+        match GateLine::from_expression(text, &place) {
+            Ok(gate) => self.gates.push(gate),
+            Err(wrong) => self.problems.push(Problem::new(&place, wrong.message, wrong.help)),
+        }
+    }
+}
+
+impl Mix {
+    pub fn lane(&mut self, word: &str) -> Option<&mut Entry<Percent>> {
+        match word {
+            "write-once" => Some(&mut self.write_once),
+            "hot-key" => Some(&mut self.hot_key),
+            "read" => Some(&mut self.read),
+            _ => None,
+        }
+    }
+}
+
+impl Scenario {
+    /// This scenario, with the overrides on top.
+    pub fn overlaid(mut self, over: Overrides) -> Scenario {
+        let replaced = |gate: &GateLine| over.gates.iter().any(|g| g.name.value == gate.name.value);
+        self.gates.retain(|gate| !replaced(gate));
+        self.gates.extend(over.gates);
+        self.problems.extend(over.problems);
+        Scenario { target: self.target.overlaid(over.target), load: self.load.overlaid(over.load), ..self }
+    }
+}
+
+impl Target {
+    fn overlaid(self, over: Target) -> Target {
+        Target {
+            backend: over.backend.or(self.backend),
+            strategy: over.strategy.or(self.strategy),
+            instances: over.instances.or(self.instances),
+            workers: over.workers.or(self.workers),
+            database: over.database.or(self.database),
+            batch: over.batch.or(self.batch),
+            flush_interval: over.flush_interval.or(self.flush_interval),
+            lease: over.lease.or(self.lease),
+            redrive_scan: over.redrive_scan.or(self.redrive_scan),
+            max_attempts: over.max_attempts.or(self.max_attempts),
+            witness: over.witness.or(self.witness),
+            appendfsync: over.appendfsync.or(self.appendfsync),
+            grace: over.grace.or(self.grace),
+        }
+    }
+}
+
+impl Load {
+    fn overlaid(self, over: Load) -> Load {
+        Load {
+            rps: over.rps.or(self.rps),
+            duration: over.duration.or(self.duration),
+            mix: over.mix.or(self.mix),
+            hot_keys: over.hot_keys.or(self.hot_keys),
+            connections: over.connections.or(self.connections),
+            request_timeout: over.request_timeout.or(self.request_timeout),
+            own_lag_limit: over.own_lag_limit.or(self.own_lag_limit),
+            shards: over.shards.or(self.shards),
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! From a source's text to a [`Scenario`]: each function reads the fields of one struct, by the names in the YAML.
+
+use std::sync::Arc;
+
+use super::gates::GateLine;
+use super::node::{Key, Kind, Node, parse};
+use super::reader::{Fields, Reader, items};
+use super::source::Source;
+use super::value::{Entry, Located, Word};
+use super::{Load, Mix, Scenario, Settle, Step, StepFields, Target, nearest};
+
+impl Scenario {
+    /// Reads a scenario. Never fails: what is wrong is in `problems`.
+    pub fn read(source: &Arc<Source>) -> Scenario {
+        let mut reader = Reader { source: source.clone(), problems: Vec::new() };
+        let root = parse(source).unwrap_or_else(|problem| {
+            reader.problems.push(problem);
+            Node { span: 0..0, kind: Kind::Nothing }
+        });
+        let mut scenario = scenario(&mut reader, root);
+        scenario.stem = source.stem().to_owned();
+        scenario.problems = reader.problems;
+        scenario
+    }
+}
+
+fn scenario(reader: &mut Reader, root: Node) -> Scenario {
+    let key = Key { name: "scenario".into(), span: root.span.clone() };
+    let entries = reader.entries(&key, root, "{ target: {…}, load: {…} }").unwrap_or_default();
+    let mut fields = Fields::new(reader, "a scenario", entries);
+    let name = fields.one("name");
+    let target = section(&mut fields, "target", "{ strategy: redis, instances: 3 }", target);
+    let load = section(&mut fields, "load", "{ rps: 800, duration: 60s }", load);
+    let timeline = timeline(&mut fields);
+    let (gates, gates_readable) = gates(&mut fields);
+    let settle = section(&mut fields, "settle", "{ deadline: 30s, hard_cap: 2m }", settle);
+    refuse_allow(&mut fields);
+    fields.finish();
+    Scenario { name, stem: String::new(), target, load, timeline, gates, settle, gates_readable, problems: Vec::new() }
+}
+
+/// A mapping of its own under `name`.
+fn section<T: Default>(
+    fields: &mut Fields<'_>,
+    name: &'static str,
+    example: &str,
+    read: fn(&mut Fields<'_>) -> T,
+) -> T {
+    let Some((key, node)) = fields.take(name) else { return T::default() };
+    let Some(entries) = fields.reader().entries(&key, node, example) else { return T::default() };
+    let mut inner = Fields::new(fields.reader(), name, entries);
+    let section = read(&mut inner);
+    inner.finish();
+    section
+}
+
+fn target(fields: &mut Fields<'_>) -> Target {
+    Target {
+        backend: fields.one("backend"),
+        strategy: fields.one("strategy"),
+        instances: fields.one("instances"),
+        workers: fields.one("workers"),
+        database: fields.one("database"),
+        batch: fields.one("batch"),
+        flush_interval: fields.one("flush_interval"),
+        lease: fields.one("lease"),
+        redrive_scan: fields.one("redrive_scan"),
+        max_attempts: fields.one("max_attempts"),
+        witness: fields.one("witness"),
+        appendfsync: fields.one("appendfsync"),
+        grace: fields.one("grace"),
+    }
+}
+
+fn load(fields: &mut Fields<'_>) -> Load {
+    Load {
+        rps: fields.one("rps"),
+        duration: fields.one("duration"),
+        mix: mix(fields),
+        hot_keys: fields.one("hot_keys"),
+        connections: fields.one("connections"),
+        request_timeout: fields.one("request_timeout"),
+        own_lag_limit: fields.one("own_lag_limit"),
+        shards: fields.one("shards"),
+    }
+}
+
+fn mix(fields: &mut Fields<'_>) -> Entry<Mix> {
+    let Some((key, node)) = fields.take("mix") else { return Entry::Absent };
+    let reader = fields.reader();
+    let place = reader.place(&key.span);
+    let example = "{ write-once: 80%, hot-key: 15%, read: 5% }";
+    let Some(entries) = reader.entries(&key, node, example) else { return Entry::Unreadable };
+    let mut lanes = Fields::new(reader, "mix", entries);
+    let value = Mix { write_once: lanes.one("write-once"), hot_key: lanes.one("hot-key"), read: lanes.one("read") };
+    lanes.finish();
+    Entry::Given(Located { value, place })
+}
+
+fn settle(fields: &mut Fields<'_>) -> Settle {
+    Settle { hard_cap: fields.one("hard_cap"), deadline: fields.one("deadline") }
+}
+
+fn timeline(fields: &mut Fields<'_>) -> Vec<Step> {
+    let Some((_, node)) = fields.take("timeline") else { return Vec::new() };
+    items(node).into_iter().map(|item| step(fields.reader(), item)).collect()
+}
+
+const STEPS: [&str; 2] = ["rolling-update", "kill"];
+
+fn step(reader: &mut Reader, node: Node) -> Step {
+    let span = node.span.clone();
+    let mut entries = match node.kind {
+        Kind::Map(entries) if entries.len() == 1 => entries,
+        _ => {
+            let help = "write one step an item: `- rolling-update: { at: 10s, of: [api, worker] }`";
+            reader.problem(&span, "this is no step", help);
+            return Step::Unreadable;
+        }
+    };
+    let (key, node) = entries.remove(0);
+    if !STEPS.contains(&key.name.as_str()) {
+        return unknown_step(reader, &key);
+    }
+    let Some(entries) = reader.entries(&key, node, "{ at: 10s, of: [api, worker] }") else { return Step::Unreadable };
+    let fields = step_fields(Fields::new(reader, &key.name, entries), &key);
+    if key.name == "kill" { Step::Kill(fields) } else { Step::RollingUpdate(fields) }
+}
+
+fn unknown_step(reader: &mut Reader, key: &Key) -> Step {
+    let help = match nearest(&key.name, &STEPS) {
+        Some(step) => format!("did you mean `{step}`?"),
+        None => format!("these steps exist: {}", STEPS.join(", ")),
+    };
+    reader.problem(&key.span, format!("there is no step `{}`", key.name), help);
+    Step::Unreadable
+}
+
+fn step_fields(mut fields: Fields<'_>, key: &Key) -> StepFields {
+    let rolling = key.name == "rolling-update";
+    let step = StepFields {
+        place: fields.reader().place(&key.span),
+        at: fields.one("at"),
+        of: words(&mut fields, "of"),
+        mode: if rolling { fields.one("mode") } else { Entry::Absent },
+        grace: if rolling { fields.one("grace") } else { Entry::Absent },
+        window: fields.one("window"),
+        window_acks: fields.one("window_acks"),
+        hold: fields.one("hold"),
+    };
+    fields.finish();
+    step
+}
+
+/// A list of words, or a single one.
+fn words(fields: &mut Fields<'_>, name: &'static str) -> Entry<Vec<Located<Word>>> {
+    let Some((key, node)) = fields.take(name) else { return Entry::Absent };
+    let reader = fields.reader();
+    let place = reader.place(&key.span);
+    let read: Vec<Entry<Word>> = items(node).iter().map(|item| reader.value(&key, item)).collect();
+    if !read.iter().all(Entry::is_readable) {
+        return Entry::Unreadable;
+    }
+    let value = read.iter().filter_map(|e| e.given().cloned()).collect();
+    Entry::Given(Located { value, place })
+}
+
+/// The gates, and whether all of them could be read.
+fn gates(fields: &mut Fields<'_>) -> (Vec<GateLine>, bool) {
+    let Some((key, node)) = fields.take("gates") else { return (Vec::new(), true) };
+    let reader = fields.reader();
+    let example = "{ F2: pass, p99.steady: 100ms, error_rate.steady: 0.1% }";
+    let Some(entries) = reader.entries(&key, node, example) else { return (Vec::new(), false) };
+    let read: Vec<_> = entries.iter().map(|(key, node)| gate(reader, key, node)).collect();
+    let all = read.iter().all(Option::is_some);
+    (read.into_iter().flatten().collect(), all)
+}
+
+fn gate(reader: &mut Reader, key: &Key, node: &Node) -> Option<GateLine> {
+    let Entry::Given(limit) = reader.value::<Word>(key, node) else { return None };
+    let name = Located { value: Word(key.name.clone()), place: reader.place(&key.span) };
+    Some(GateLine { name, limit })
+}
+
+/// Consent has nothing to apply to yet: a run strikes only what it started, on this machine.
+fn refuse_allow(fields: &mut Fields<'_>) {
+    let Some((_, node)) = fields.take("allow") else { return };
+    for item in items(node) {
+        fields.reader().problem(
+            &item.span,
+            "there is nothing to allow: a run touches only what it started itself, on this machine",
+            "leave `allow` out",
+        );
+    }
+}

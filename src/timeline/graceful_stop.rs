@@ -1,0 +1,122 @@
+//! A graceful stop, as an orchestrator replaces an instance: a new one is started and ready, then the old one gets
+//! SIGTERM, its own shutdown, and SIGKILL only after the grace.
+//!
+//! ```text
+//! replacement ready ─ hold a task ─ read exposure ─ probe ─ SIGTERM ─ readiness off ─ release ─ exit
+//! ```
+//!
+//! # Why a task is held
+//! A victim that holds nothing proves nothing by losing nothing. The held task is released only after SIGTERM was
+//! noticed, so that the shutdown itself has to finish it. SIGTERM follows a readiness probe at once: requests go on
+//! coming until the next one.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use nix::sys::signal::Signal;
+
+use super::incident::{Held, Proof, StopRecord};
+use super::{Fault, Scene, exposure, proofs};
+use crate::backends::{ControlError, Instance};
+use crate::clock::Offset;
+use crate::plan::{StopMode, StopPlan};
+
+/// A process that got SIGKILL is gone within this, or it is stuck in the kernel.
+pub(super) const KILL_PATIENCE: Duration = Duration::from_secs(5);
+
+pub(super) struct GracefulStop {
+    plan: StopPlan,
+    record: Option<StopRecord>,
+    readiness_off: Option<Offset>,
+}
+
+impl GracefulStop {
+    pub fn new(plan: &StopPlan) -> Self {
+        GracefulStop { plan: plan.clone(), record: None, readiness_off: None }
+    }
+
+    /// Holds a task and reads what the victim holds.
+    async fn expose(&mut self, scene: &Scene<'_>, victim: &Instance) -> Result<(), ControlError> {
+        let held = exposure::hold(scene, victim, &self.plan).await?;
+        let exposure = exposure::read(scene, victim, &self.plan, held).await;
+        let record = self.record.as_mut().expect("injecting began a record");
+        (record.held, record.exposure) = (held, exposure);
+        Ok(())
+    }
+
+    /// SIGTERM just after a probe; the held task goes on once the victim has noticed.
+    async fn terminate(&mut self, scene: &Scene<'_>, victim: &Instance) -> Result<(), ControlError> {
+        let probe = &scene.plan.target.probe;
+        let patience = (probe.interval + probe.timeout) * 5;
+        scene.processes.probed(victim.id, patience).await?;
+        let record = self.record.as_mut().expect("injecting began a record");
+        record.signalled = Some(scene.clock.now());
+        scene.processes.signal(victim.id, Signal::SIGTERM)?;
+        self.readiness_off = readiness_off(scene, victim, patience).await;
+        record.exposure = exposure::confirm(scene, victim, record.held, record.exposure.clone()).await;
+        if let Some(held) = &mut record.held {
+            scene.processes.release(victim.id, held.point).await?;
+            held.released = Some(scene.clock.now());
+        }
+        Ok(())
+    }
+
+    async fn await_exit(&mut self, scene: &Scene<'_>, victim: &Instance) -> Result<(), ControlError> {
+        let record = self.record.as_mut().expect("injecting began a record");
+        record.exit = scene.processes.exited(victim.id, self.plan.grace).await?;
+        if record.exit.is_none() {
+            record.killed_after_grace = true;
+            scene.processes.signal(victim.id, Signal::SIGKILL)?;
+            record.exit = scene.processes.exited(victim.id, KILL_PATIENCE).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Waits for a probe that finds the victim not ready.
+async fn readiness_off(scene: &Scene<'_>, victim: &Instance, patience: Duration) -> Option<Offset> {
+    let seen = async {
+        while scene.processes.probed(victim.id, patience).await.ok()? {}
+        Some(scene.clock.now())
+    };
+    tokio::time::timeout(patience, seen).await.ok().flatten()
+}
+
+#[async_trait]
+impl Fault for GracefulStop {
+    async fn inject(&mut self, scene: &Scene<'_>) -> Result<(), ControlError> {
+        let slot = &self.plan.slot;
+        let victim = scene.processes.in_slot(slot).ok_or_else(|| ControlError::EmptySlot(slot.to_string()))?;
+        let record = self.record.insert(StopRecord::begin(&self.plan, &victim, StopMode::Graceful, scene.clock.now()));
+        record.replacement = Some(scene.processes.start(slot).await?);
+        self.expose(scene, &victim).await?;
+        self.terminate(scene, &victim).await?;
+        self.await_exit(scene, &victim).await
+    }
+
+    async fn heal(&mut self, scene: &Scene<'_>) -> Result<(), ControlError> {
+        let Some(record) = &mut self.record else { return Ok(()) };
+        if let Some(Held { point, released: None, .. }) = record.held
+            && record.exit.is_none()
+        {
+            scene.processes.release(record.victim.id, point).await?;
+        }
+        if record.replacement.is_none() && scene.processes.in_slot(&self.plan.slot).is_none() {
+            record.replacement = Some(scene.processes.start(&self.plan.slot).await?);
+        }
+        record.healed = Some(scene.clock.now());
+        Ok(())
+    }
+
+    async fn proof(&mut self, scene: &Scene<'_>) -> Vec<Proof> {
+        let Some(record) = &self.record else { return Vec::new() };
+        let mut all = vec![proofs::ended_by_itself(record), proofs::replaced(scene, record)];
+        all.push(proofs::readiness_went_off(self.readiness_off, record));
+        all.push(proofs::refuses_connections(&record.victim).await);
+        all
+    }
+
+    fn record(self: Box<Self>) -> Option<StopRecord> {
+        self.record
+    }
+}

@@ -1,0 +1,273 @@
+//! A service in this process, with what a test needs to write to it, to look behind it, and to hold it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Row};
+use tempfile::TempDir;
+use testbed::{Config, ServeError};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Longer than anything here may take, on a busy machine.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+pub async fn within_deadline<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("{what}: not within {DEADLINE:?}"))
+}
+
+/// Asks again until the answer is yes.
+pub async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+    let asking = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    within_deadline(what, asking).await;
+}
+
+pub struct Lab {
+    folder: TempDir,
+}
+
+impl Lab {
+    pub fn new() -> Self {
+        Lab { folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.folder.path().join("expectation.db")
+    }
+
+    /// A configuration of short times; `sections` are added to it.
+    pub fn config(&self, sections: &str) -> Config {
+        let yaml =
+            format!("database: {{ url: 'sqlite://{}', busy_timeout: 200ms }}\n{sections}\n", self.database().display());
+        Config::parse(&yaml, Path::new("test.yml")).unwrap_or_else(|error| panic!("failed to {error}"))
+    }
+
+    /// A service with a control socket, listening.
+    pub async fn serve(&self, sections: &str) -> Running {
+        Running::start(self.config(sections), self.database()).await
+    }
+
+    /// A service without a control socket, as a person starts it, on a port that was free a moment ago.
+    pub async fn serve_by_hand(&self, sections: &str) -> Running {
+        let mut config = self.config(sections);
+        config.server.port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let addr = SocketAddr::new(config.server.host, config.server.port);
+        let shutdown = CancellationToken::new();
+        let ended = tokio::spawn(testbed::serve(config, None, shutdown.clone()));
+        eventually("the port is bound", || async { tokio::net::TcpStream::connect(addr).await.is_ok() }).await;
+        let (control, database) = (Control::closed(), self.database());
+        Running { addr, control, shutdown, ended, database, http: reqwest::Client::new() }
+    }
+}
+
+pub struct Running {
+    pub addr: SocketAddr,
+    pub control: Control,
+    pub shutdown: CancellationToken,
+    pub ended: JoinHandle<Result<(), ServeError>>,
+    database: PathBuf,
+    http: reqwest::Client,
+}
+
+impl Running {
+    async fn start(config: Config, database: PathBuf) -> Self {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let (shutdown, mut control) = (CancellationToken::new(), Control::over(ours));
+        let ended = tokio::spawn(testbed::serve(config, Some(theirs), shutdown.clone()));
+        let listening = control.hears().await;
+        assert_eq!(listening["event"], "listening");
+        let addr = listening["addr"].as_str().unwrap().parse().unwrap();
+        Running { addr, control, shutdown, ended, database, http: reqwest::Client::new() }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.addr)
+    }
+
+    pub async fn post(&self, character: &str, body: String) -> Answer {
+        let url = self.url(&format!("/api/v5/characters/{character}/expectation"));
+        Answer::of(self.http.post(url).body(body).send()).await
+    }
+
+    pub async fn write(&self, key: u64, seq: u64) -> Answer {
+        self.post(&key.to_string(), body(seq)).await
+    }
+
+    /// A write that goes on while the test does something else.
+    pub fn write_aside(&self, key: u64, seq: u64) -> JoinHandle<Answer> {
+        let (http, url) = (self.http.clone(), self.url(&format!("/api/v5/characters/{key}/expectation")));
+        tokio::spawn(async move { Answer::of(http.post(url).body(body(seq)).send()).await })
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        Answer::of(self.http.get(self.url(path)).send()).await
+    }
+
+    /// The status, or `None` where nobody listens any more.
+    pub async fn try_get(&self, path: &str) -> Option<u16> {
+        let response = within_deadline("an answer", self.http.get(self.url(path)).send()).await;
+        response.ok().map(|response| response.status().as_u16())
+    }
+
+    /// A figure of `/metrics`, by its name and labels up to the blank.
+    pub async fn metric(&self, name: &str) -> Option<f64> {
+        let text = self.get("/metrics").await.text;
+        let line = text.lines().find(|line| line.starts_with(name) && !line.starts_with('#'))?;
+        line.rsplit_once(' ')?.1.parse().ok()
+    }
+
+    pub async fn rows(&self) -> Vec<StoredRow> {
+        rows(&self.database).await
+    }
+
+    pub async fn has_rows(&self, count: usize) {
+        eventually(&format!("{count} rows"), || async { self.rows().await.len() == count }).await;
+    }
+
+    /// (key, preset, old seq, new seq, kind), in the order of the log.
+    pub async fn witness(&self) -> Vec<(i64, u8, Option<i64>, i64, String)> {
+        let mut database = connect(&self.database).await;
+        let sql =
+            "SELECT game_character_id, preset_no, old_seq, new_seq, kind FROM expectation_write_witness ORDER BY id";
+        sqlx::query_as(sql).fetch_all(&mut database).await.unwrap()
+    }
+
+    /// Orders the shutdown and waits for its end.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        within_deadline("the shutdown", self.ended).await.unwrap().unwrap();
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredRow {
+    pub key: i64,
+    pub preset: u8,
+    pub seq: i64,
+    pub total: i64,
+    pub starforce: i64,
+    pub version: i64,
+    pub written_by: String,
+}
+
+pub async fn rows(database: &Path) -> Vec<StoredRow> {
+    let sql = "SELECT * FROM equipment_expectation_summary ORDER BY game_character_id, preset_no";
+    let rows = sqlx::query(sql).fetch_all(&mut connect(database).await).await.unwrap();
+    let row = |row: &sqlx::sqlite::SqliteRow| StoredRow {
+        key: row.get("game_character_id"),
+        preset: row.get("preset_no"),
+        seq: row.get("write_seq"),
+        total: row.get("total_expected_cost"),
+        starforce: row.get("starforce_cost"),
+        version: row.get("version"),
+        written_by: row.get("written_by"),
+    };
+    rows.iter().map(row).collect()
+}
+
+pub async fn connect(database: &Path) -> SqliteConnection {
+    SqliteConnectOptions::new().filename(database).connect().await.unwrap()
+}
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    async fn of(response: impl Future<Output = reqwest::Result<reqwest::Response>>) -> Self {
+        let response = within_deadline("an answer", response).await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Answer { status, headers, text: response.text().await.unwrap() }
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {:?}", self.text))
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+}
+
+/// mxctl's end of the control socket.
+pub struct Control {
+    lines: Lines<BufReader<OwnedReadHalf>>,
+    commands: OwnedWriteHalf,
+}
+
+impl Control {
+    /// Nobody is at the other end.
+    pub fn closed() -> Self {
+        Self::over(std::os::unix::net::UnixStream::pair().unwrap().0)
+    }
+
+    fn over(socket: std::os::unix::net::UnixStream) -> Self {
+        socket.set_nonblocking(true).unwrap();
+        let (read, commands) = UnixStream::from_std(socket).unwrap().into_split();
+        Control { lines: BufReader::new(read).lines(), commands }
+    }
+
+    pub async fn hears(&mut self) -> Value {
+        let line = within_deadline("an event", self.lines.next_line()).await.unwrap();
+        serde_json::from_str(&line.expect("an open control socket")).unwrap()
+    }
+
+    /// The next event, if it comes soon.
+    pub async fn poll_event(&mut self) -> Option<Value> {
+        let line = tokio::time::timeout(Duration::from_millis(50), self.lines.next_line()).await.ok()?.unwrap();
+        Some(serde_json::from_str(&line.expect("an open control socket")).unwrap())
+    }
+
+    async fn say(&mut self, command: &str, point: &str) {
+        let line = format!("{{\"command\":\"{command}\",\"point\":\"{point}\"}}\n");
+        self.commands.write_all(line.as_bytes()).await.unwrap();
+    }
+
+    /// Arms the point.
+    pub async fn hold(&mut self, point: &str) {
+        self.say("hold", point).await;
+        assert_eq!(self.hears().await, serde_json::json!({"event": "holding", "point": point}));
+    }
+
+    /// Waits until something is held: how many tasks.
+    pub async fn held(&mut self, point: &str) -> u64 {
+        let event = self.hears().await;
+        assert_eq!((&event["event"], &event["point"]), (&"held".into(), &point.into()));
+        event["tasks"].as_u64().unwrap()
+    }
+
+    pub async fn release(&mut self, point: &str) {
+        self.say("release", point).await;
+        assert_eq!(self.hears().await, serde_json::json!({"event": "released", "point": point}));
+    }
+}
+
+/// A body whose amounts say which preset and seq they are of.
+pub fn body(seq: u64) -> String {
+    body_with(seq, |preset| format!("{}.{:02}", seq * 10 + preset, preset))
+}
+
+/// A body whose total costs are given, a preset at a time.
+pub fn body_with(seq: u64, total: impl Fn(u64) -> String) -> String {
+    let preset = |preset| {
+        format!(
+            r#"{{"preset":{preset},"total_expected_cost":"{}","black_cube_cost":"0.04","red_cube_cost":"0.03",
+                "additional_cube_cost":"0.02","starforce_cost":"0.01"}}"#,
+            total(preset)
+        )
+    };
+    format!(r#"{{"seq":{seq},"presets":[{},{},{}]}}"#, preset(1), preset(2), preset(3))
+}

@@ -3,20 +3,20 @@
 use super::{Case, backlog, metrics};
 
 pub(super) fn not_assessed(case: &Case) -> Vec<String> {
-    let mut sentences = vec!["whether a read was fresh: reads are timed and counted, and not compared".to_owned()];
+    let mut sentences = vec!["Whether a read was fresh: reads are timed and counted, and not compared".to_owned()];
     if !case.plan.target.witness {
         sentences
-            .push("duplicates and order: the run had no witness, so they are not observable (which is not 0)".into());
+            .push("Duplicates and order: the run had no witness, so they are not observable (which is not 0)".into());
         if case.plan.load.mix.hot_key > 0 {
-            sentences.push("whether a superseded write of a hot key ever arrived: only a witness could tell".into());
+            sentences.push("Whether a superseded write of a hot key ever arrived: only a witness could tell".into());
         }
     }
     if case.plan.stops().next().is_none() {
-        sentences.push("what a stop of an instance costs: none is planned".into());
+        sentences.push("What a stop of an instance costs: none is planned".into());
     }
     sentences.extend(metrics::comparable(case).err());
     if backlog::trend(case).is_none() {
-        sentences.push("the slope of the backlog: too few readings of a shared buffer under steady load".into());
+        sentences.push("The slope of the backlog: too few readings of a shared buffer under steady load".into());
     }
     sentences
 }

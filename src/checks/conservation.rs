@@ -4,17 +4,12 @@
 //! ledger differs from the plan. A ledger that lacks operations, or whose records are not the plan's, is evidence
 //! against itself: [`Conserved`] tells [`Soundness`](super::soundness::Soundness) so.
 
-use std::time::Duration;
-
 use super::{Case, Conservation, Evidence, Finding};
 use crate::clock::Offset;
 use crate::load::ledger::Soundness;
 use crate::load::pacer::{Constant, Pacer};
 use crate::load::{Attempt, Operation, Operations, Outcome};
 use crate::plan::Plan;
-
-/// A record's due time may differ from the plan's by what its storage rounds away, and by no more.
-const DUE_ROUNDING: Duration = Duration::from_micros(2);
 
 /// How many differences are told one by one.
 const TOLD: usize = 5;
@@ -132,7 +127,7 @@ impl Walk<'_> {
             });
         }
         let due = self.pacer.due(planned.index);
-        if attempt.due.since(due).max(due.since(attempt.due)) > DUE_ROUNDING {
+        if attempt.due != due {
             conserved.foreign += 1;
             return conserved.note(|| format!("operation {} was due at {due}, not at {}", attempt.op, attempt.due));
         }
@@ -186,6 +181,8 @@ fn reasons(case: &Case, conserved: &Conserved) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::checks::Verdict;
     use crate::checks::canned::{self, Canned};

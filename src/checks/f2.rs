@@ -8,7 +8,7 @@
 //! is missing evidence in any run.
 
 use super::stops::BROKEN;
-use super::{Case, Finding, StopJudgement, Verdict};
+use super::{Case, Class, Finding, StopJudgement, Verdict};
 use crate::plan::{Claim, StopMode};
 
 pub(super) fn check(case: &Case) -> Vec<Finding> {
@@ -28,7 +28,6 @@ pub(super) fn check(case: &Case) -> Vec<Finding> {
 fn judged(check: &str, case: &Case) -> Finding {
     let (count, void) = broken(case);
     let missing = missing(case);
-    let figures = figures(case, count);
     let verdict = if count > 0 {
         Verdict::Fail
     } else if void.is_empty() && missing.is_empty() {
@@ -37,27 +36,27 @@ fn judged(check: &str, case: &Case) -> Finding {
         Verdict::Inconclusive
     };
     let details = [void, missing, notable(case)].concat();
-    Finding { check: check.to_owned(), verdict, summary: figures, details }
+    Finding { check: check.to_owned(), verdict, summary: figures(case, verdict), details }
 }
 
 /// How many operations are broken on sound evidence, and which classes are void.
 fn broken(case: &Case) -> (u64, Vec<String>) {
-    let (mut count, mut void) = (0, Vec::new());
-    for class in BROKEN {
-        match case.figures.soundness.void(class) {
-            None => count += case.figures.classes.count(class),
-            Some(why) => void.push(format!("{} is void: {why}", class.word())),
-        }
-    }
-    (count, void)
+    let soundness = &case.figures.soundness;
+    let sound = BROKEN.into_iter().filter(|class| soundness.void(*class).is_none());
+    let count = sound.map(|class| case.figures.classes.count(class)).sum();
+    (count, soundness.voided(&BROKEN, |class| class.word().to_owned()))
 }
 
-/// What keeps planned stops from proving anything, and stops that nobody planned.
+/// What keeps planned stops from proving anything, stops that nobody planned, and a ledger that may lack the very acks
+/// that were broken.
 fn missing(case: &Case) -> Vec<String> {
     let inconclusive = case.stops.iter().filter(|stop| stop.verdict == Verdict::Inconclusive);
     let mut missing: Vec<String> =
         inconclusive.map(|stop| format!("{}: {}", stop.id, stop.reasons.join("; "))).collect();
-    let recorded = case.evidence.incidents.steps.iter().flat_map(|step| &step.stops);
+    let steps = &case.evidence.incidents.steps;
+    missing.extend(steps.iter().filter_map(|step| Some(format!("{} ended early: {}", step.id, step.error.as_ref()?))));
+    missing.extend(case.figures.soundness.ledger.clone());
+    let recorded = steps.iter().flat_map(|step| &step.stops);
     let unplanned = recorded.filter(|record| case.plan.stops().all(|planned| planned.id != record.id));
     missing.extend(
         unplanned.map(|record| format!("{}: {} was stopped, and it is not planned", record.id, record.victim.name)),
@@ -65,18 +64,24 @@ fn missing(case: &Case) -> Vec<String> {
     missing
 }
 
-fn figures(case: &Case, broken: u64) -> String {
+fn figures(case: &Case, verdict: Verdict) -> String {
     let exposed = exposed(case.stops);
     let of = format!("{exposed} of {} planned stops proven and exposed", case.stops.len());
-    let counts: Vec<String> =
-        BROKEN.iter().map(|c| format!("{} {}", case.figures.classes.count(*c), c.word())).collect();
+    let counts: Vec<String> = BROKEN.iter().map(|class| count(case, *class)).collect();
     let stake = format!("{} of {} acknowledged writes", counts.join(", "), 3 * case.figures.classes.acked);
-    match (broken, exposed) {
-        (0, 1..) => format!(
-            "{of}; {stake}; with 95 % confidence at most {:.0} % of such stops lose any",
-            bound(exposed) * 100.0
-        ),
-        _ => format!("{of}; {stake}"),
+    match verdict {
+        Verdict::Pass => {
+            let bound = bound(exposed) * 100.0;
+            format!("{of}; {stake}; with 95 % confidence at most {bound:.0} % of such stops lose any")
+        }
+        Verdict::Inconclusive | Verdict::Fail => format!("{of}; {stake}"),
+    }
+}
+
+fn count(case: &Case, class: Class) -> String {
+    match case.figures.soundness.void(class) {
+        None => format!("{} {}", case.figures.classes.count(class), class.word()),
+        Some(_) => format!("{} void", class.word()),
     }
 }
 

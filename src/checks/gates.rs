@@ -5,7 +5,6 @@
 //! FAIL beyond it, INCONCLUSIVE without data, and INCONCLUSIVE wherever a floor that it rests on was missed: a
 //! figure that was measured under another load than the one asked for is no figure of the target's.
 
-use super::latency::percentiles;
 use super::recovery;
 use super::{Case, Finding, Percentiles, answers};
 use crate::plan::{Gate, GateMetric};
@@ -73,7 +72,7 @@ fn measured(case: &Case, gate: &Gate) -> Measured {
 
 /// A percentile of fewer values than its own denominator is only their maximum: no data.
 fn percentile(case: &Case, gate: &Gate, needed: u64, pick: fn(&Percentiles) -> f64) -> Measured {
-    let responses = percentiles(&case.figures.timing.responses(gate.phase));
+    let responses = case.figures.timing.responses(gate.phase).percentiles();
     match responses.count {
         count if count < needed => {
             Measured::Nothing(format!("{count} response times {}, fewer than the {needed} that it takes", when(gate)))

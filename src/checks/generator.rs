@@ -3,21 +3,22 @@
 //! In: the ledger's own times. Out: INCONCLUSIVE where the generator woke late, or too few operations were sent within
 //! the tolerance of their due time. In every tool the generator's own lateness looks like the target's.
 //!
-//! # Why an empty rotation is told apart
-//! An operation that found no instance in rotation was not sent, so it misses the asked rate, and a run that misses
-//! it cannot pass. But the generator did its part: such a miss does not void the gates, or a target that is wholly
-//! away could never fail its error gate.
+//! # Why what the target delays is told apart
+//! An operation that found no instance in rotation, or no free connection, was not sent in time, so it misses the
+//! asked rate, and a run that misses it cannot pass. But the generator did its part, and response times count from
+//! when an operation was due: such a miss does not void the gates, or a target that is wholly away could never fail
+//! its error gate, nor a slow one its latency gate.
 
 use std::time::Duration;
 
-use super::latency::{self, Micros};
 use super::{Case, Evidence, Finding, operations};
+use crate::load::latency::Durations;
 use crate::load::ledger::Reason;
 use crate::load::{Attempt, Outcome};
 use crate::plan::{LoadPlan, Plan};
 
 /// How punctual the generator was.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Pace {
     pub due: u64,
     pub on_time: u64,
@@ -27,13 +28,7 @@ pub(super) struct Pace {
     pub woke_late: u64,
     /// Of the others: no connection was free in time.
     pub no_connection: u64,
-    lag: Micros,
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Pace { due: 0, on_time: 0, no_instance: 0, woke_late: 0, no_connection: 0, lag: latency::histogram() }
-    }
+    lag: Durations,
 }
 
 impl Pace {
@@ -47,7 +42,7 @@ impl Pace {
 
     pub fn record(&mut self, operation: &Attempt, tolerance: Duration) {
         self.due += 1;
-        self.lag.saturating_record(latency::micros(lag(operation)));
+        self.lag.record(lag(operation));
         if on_time(operation, tolerance) {
             self.on_time += 1;
         } else if operation.reason == Reason::NoInstance {
@@ -60,7 +55,7 @@ impl Pace {
     }
 
     pub fn lag_p99(&self) -> Duration {
-        Duration::from_micros(self.lag.value_at_quantile(0.99))
+        Duration::from_secs_f64(self.lag.percentiles().p99 / 1e3)
     }
 
     /// The share of what was due that was sent in time.
@@ -78,7 +73,7 @@ impl Pace {
 
     /// Whether figures of the target may rest on this load.
     pub fn carries_gates(&self, load: &LoadPlan) -> bool {
-        let asked = (self.on_time + self.no_instance) as f64 / self.due.max(1) as f64;
+        let asked = (self.due - self.woke_late) as f64 / self.due.max(1) as f64;
         self.wakes_in_time(load) && asked >= load.rate_floor
     }
 
@@ -126,11 +121,10 @@ pub(super) fn on_time(operation: &Attempt, tolerance: Duration) -> bool {
 pub(super) fn check(case: &Case) -> Vec<Finding> {
     let (pace, load) = (&case.figures.pace, &case.plan.load);
     let mut problems = pace.problems(load);
-    let late = case.figures.stops.iter().filter(|stop| !stop.late_seconds.is_empty());
+    let late = case.figures.stops.iter().filter(|stop| stop.pace.due > 0 && !stop.pace.wakes_in_time(load));
     problems.extend(late.map(|stop| {
-        let (second, lag) = stop.late_seconds[0];
-        let more = stop.late_seconds.len();
-        format!("own lag p99 was above its limit in {more} s of the window of {} ({lag:.1?} at {second})", stop.id)
+        let (lag, limit) = (stop.pace.lag_p99(), load.own_lag_limit);
+        format!("own lag p99 was {lag:.1?} in the window of {}, above the limit of {limit:?}", stop.id)
     }));
     let figures = format!(
         "{:.2} % sent within {:?}, own lag p99 {:.1?}",
@@ -205,15 +199,17 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_rotation_misses_the_rate_and_does_not_void_the_gates() {
-        let mut canned = canned::healthy();
-        canned.attempts(|attempts| {
-            for a in attempts.iter_mut().filter(|a| a.op % 20 == 0) {
-                canned::not_sent(a);
-            }
-        });
-        let pace = Pace::of(&canned.plan, &canned.evidence);
-        assert!(!pace.keeps_rate(&canned.plan.load) && pace.carries_gates(&canned.plan.load));
+    fn an_empty_rotation_and_busy_connections_miss_the_rate_and_do_not_void_the_gates() {
+        let busy = |a: &mut Attempt| {
+            a.free = a.due.plus(Duration::from_millis(300));
+            (a.sent, a.done) = (Some(a.free), Some(a.free.plus(Duration::from_millis(2))));
+        };
+        for change in [canned::not_sent, busy] {
+            let mut canned = canned::healthy();
+            canned.attempts(|attempts| attempts.iter_mut().filter(|a| a.op % 20 == 0).for_each(change));
+            let pace = Pace::of(&canned.plan, &canned.evidence);
+            assert!(!pace.keeps_rate(&canned.plan.load) && pace.carries_gates(&canned.plan.load));
+        }
     }
 
     #[test]

@@ -29,17 +29,13 @@ pub(super) fn failed(case: &Case) -> Vec<Class> {
     failing.filter(sound).collect()
 }
 
-/// One sentence for each failing class that is void.
+/// One sentence for each reason why failing classes are void. Their counts say nothing, and are told all the same.
 fn void(case: &Case) -> Vec<String> {
-    let failing = Class::ALL.into_iter().filter(|class| class.fails());
-    let told = failing.filter_map(|class| {
-        let why = case.figures.soundness.void(class)?;
-        Some(match case.figures.classes.count(class) {
-            0 => format!("{} is void: {why}", class.word()),
-            _ => format!("{} is void: {why}", told(case, class)),
-        })
-    });
-    told.collect()
+    let failing: Vec<Class> = Class::ALL.into_iter().filter(|class| class.fails()).collect();
+    case.figures.soundness.voided(&failing, |class| match case.figures.classes.count(class) {
+        0 => class.word().to_owned(),
+        _ => told(case, class),
+    })
 }
 
 fn told(case: &Case, class: Class) -> String {

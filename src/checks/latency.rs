@@ -4,132 +4,42 @@
 //! and the series. Nothing is discarded as warm-up. An operation belongs to the phase and the second in which it
 //! was *due*: a stalled target cannot move its slow answers to a later, calmer time.
 //!
-//! Response and service times are those of acknowledged operations; an Unknown counts at the time-out, or at its age
-//! where that is more: to leave it out would favour the target that answers least.
+//! Response times are those of acknowledged operations; an Unknown counts at the time-out, or at its age where that is
+//! more: to leave it out would favour the target that answers least.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
-
 use super::phases::Phases;
-use super::{Conservation, Evidence, LaneLatency, Percentiles, SeriesPoint, operations};
+use super::{Conservation, Evidence, LaneLatency, SeriesPoint, operations};
 use crate::clock::Offset;
+use crate::load::latency::{Durations, LaneHistograms, response};
 use crate::load::{Attempt, Lane, Outcome};
 use crate::plan::{Plan, RunPhase};
 
-/// Microseconds, to three significant digits; an hour and anything above it are one.
-pub(super) type Micros = Histogram<u64>;
-
-const HOUR: u64 = 3_600_000_000;
-
-/// One of fixed bounds: `saturating_record` would cut every value at the size that a growing one happens to have.
-pub(super) fn histogram() -> Micros {
-    Histogram::new_with_bounds(1, HOUR, 3).expect("three significant digits are within what a histogram can hold")
-}
-
-pub(super) fn micros(d: Duration) -> u64 {
-    d.as_micros().try_into().unwrap_or(u64::MAX)
-}
-
-pub(super) fn percentiles(times: &Micros) -> Percentiles {
-    let ms = |q: f64| times.value_at_quantile(q) as f64 / 1e3;
-    Percentiles {
-        count: times.len(),
-        p50: ms(0.5),
-        p90: ms(0.9),
-        p99: ms(0.99),
-        p999: ms(0.999),
-        max: times.max() as f64 / 1e3,
-    }
-}
-
-/// What an operation without an answer counts as.
-#[derive(Debug, Clone, Copy)]
-struct Patience {
-    request_timeout: Duration,
-    /// When the last open request was given up.
-    load_over: Offset,
-}
-
-impl Patience {
-    fn of(plan: &Plan, evidence: &Evidence) -> Self {
-        let load_over = evidence.ledger.issued_until().plus(plan.load.grace);
-        Patience { request_timeout: plan.load.request_timeout, load_over }
-    }
-
-    /// From `start` to the outcome; `None` for what was refused or never sent.
-    fn time(self, operation: &Attempt, start: Offset) -> Option<Duration> {
-        match operation.outcome {
-            Outcome::Acked => Some(operation.done?.since(start)),
-            Outcome::Unknown => {
-                let age = operation.done.unwrap_or(self.load_over).since(start);
-                Some(age.max(self.request_timeout))
-            }
-            Outcome::Refused | Outcome::NotSent => None,
-        }
-    }
-}
-
-/// The times of one lane in one phase.
-#[derive(Debug, Clone)]
-struct Times {
-    response: Micros,
-    service: Micros,
-    waited: Micros,
-    woke_late: Micros,
-}
-
-impl Times {
-    fn new() -> Self {
-        Times { response: histogram(), service: histogram(), waited: histogram(), woke_late: histogram() }
-    }
-
-    fn record(&mut self, operation: &Attempt, patience: Patience) {
-        let Attempt { due, woke, free, sent, outcome, .. } = *operation;
-        self.woke_late.saturating_record(micros(woke.since(due)));
-        if outcome != Outcome::NotSent {
-            self.waited.saturating_record(micros(free.since(woke)));
-        }
-        if let Some(response) = patience.time(operation, due) {
-            self.response.saturating_record(micros(response));
-        }
-        if let Some(service) = sent.and_then(|sent| patience.time(operation, sent)) {
-            self.service.saturating_record(micros(service));
-        }
-    }
-
-    fn add(&mut self, other: &Times) {
-        let pairs = [
-            (&mut self.response, &other.response),
-            (&mut self.service, &other.service),
-            (&mut self.waited, &other.waited),
-            (&mut self.woke_late, &other.woke_late),
-        ];
-        for (sum, part) in pairs {
-            sum.add(part).expect("histograms of equal bounds add up");
-        }
-    }
+/// An operation whose end nobody saw has the age that it had when the load's grace was over.
+fn aged(operation: &Attempt, load_over: Offset) -> Attempt {
+    Attempt { done: operation.done.or(Some(load_over)), ..*operation }
 }
 
 /// Times and outcomes of a run.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Timing {
-    times: BTreeMap<(Lane, RunPhase), Times>,
+    times: BTreeMap<(Lane, RunPhase), LaneHistograms>,
     outcomes: BTreeMap<RunPhase, Conservation>,
     pub series: Vec<SeriesPoint>,
 }
 
 impl Timing {
     pub fn of(plan: &Plan, evidence: &Evidence, phases: &Phases) -> Self {
-        let patience = Patience::of(plan, evidence);
+        let (timeout, load_over) = (plan.load.request_timeout, evidence.ledger.issued_until().plus(plan.load.grace));
         let mut timing = Timing::default();
         let mut second = Second::default();
-        for operation in operations::operations(&evidence.ledger) {
-            let phase = phases.at(operation.due);
-            timing.times.entry((operation.lane, phase)).or_insert_with(Times::new).record(&operation, patience);
+        for operation in operations::operations(&evidence.ledger).map(|operation| aged(&operation, load_over)) {
+            let phase = phases.of_operation(&operation);
+            timing.times.entry((operation.lane, phase)).or_default().record(&operation, timeout);
             count(timing.outcomes.entry(phase).or_default(), operation.outcome);
-            second.record(&operation, patience, &mut timing.series);
+            second.record(&operation, timeout, &mut timing.series);
         }
         second.end(&mut timing.series);
         with_depths(&mut timing.series, &evidence.incidents.depths);
@@ -140,10 +50,10 @@ impl Timing {
     pub fn lanes(&self) -> Vec<LaneLatency> {
         let mut lanes = Vec::new();
         for lane in Lane::ALL {
-            let mut whole: Option<Times> = None;
+            let mut whole: Option<LaneHistograms> = None;
             let mut phases = Vec::new();
             for ((_, phase), times) in self.times.range((lane, RunPhase::Steady)..=(lane, RunPhase::Recovery)) {
-                whole.get_or_insert_with(Times::new).add(times);
+                whole.get_or_insert_default().add(times);
                 phases.push(lane_latency(lane, Some(*phase), times));
             }
             lanes.extend(whole.map(|times| lane_latency(lane, None, &times)));
@@ -153,13 +63,10 @@ impl Timing {
     }
 
     /// Response times of all lanes together.
-    pub fn responses(&self, phase: Option<RunPhase>) -> Micros {
-        let mut all = histogram();
-        for ((_, of), times) in &self.times {
-            if phase.is_none_or(|phase| phase == *of) {
-                all.add(&times.response).expect("histograms of equal bounds add up");
-            }
-        }
+    pub fn responses(&self, phase: Option<RunPhase>) -> Durations {
+        let mut all = Durations::default();
+        let wanted = self.times.iter().filter(|((_, of), _)| phase.is_none_or(|phase| phase == *of));
+        wanted.for_each(|(_, times)| all.add(&times.response));
         all
     }
 
@@ -186,14 +93,14 @@ fn count(counts: &mut Conservation, outcome: Outcome) {
     }
 }
 
-fn lane_latency(lane: Lane, phase: Option<RunPhase>, times: &Times) -> LaneLatency {
+fn lane_latency(lane: Lane, phase: Option<RunPhase>, times: &LaneHistograms) -> LaneLatency {
     LaneLatency {
         lane,
         phase,
-        response_ms: percentiles(&times.response),
-        service_ms: percentiles(&times.service),
-        waited_ms: percentiles(&times.waited),
-        woke_late_ms: percentiles(&times.woke_late),
+        response_ms: times.response.percentiles(),
+        service_ms: times.service.percentiles(),
+        waited_ms: times.waited.percentiles(),
+        woke_late_ms: times.woke_late.percentiles(),
     }
 }
 
@@ -202,17 +109,19 @@ fn lane_latency(lane: Lane, phase: Option<RunPhase>, times: &Times) -> LaneLaten
 struct Second {
     number: u64,
     counts: Conservation,
+    /// Nanoseconds.
     responses: Vec<u64>,
 }
 
 impl Second {
-    fn record(&mut self, operation: &Attempt, patience: Patience, series: &mut Vec<SeriesPoint>) {
+    fn record(&mut self, operation: &Attempt, timeout: Duration, series: &mut Vec<SeriesPoint>) {
         let number = operation.due.as_duration().as_secs();
         while self.number < number {
             self.end(series);
         }
         count(&mut self.counts, operation.outcome);
-        self.responses.extend(patience.time(operation, operation.due).map(micros));
+        let measured = operation.done.map_or(Duration::ZERO, |done| done.since(operation.due));
+        self.responses.extend(response(operation.outcome, measured, timeout).map(|took| Offset::from_duration(took).0));
     }
 
     fn end(&mut self, series: &mut Vec<SeriesPoint>) {
@@ -225,8 +134,8 @@ impl Second {
             refused,
             unknown,
             not_sent,
-            response_ms_p50: quantile(&self.responses, 0.5) as f64 / 1e3,
-            response_ms_p99: quantile(&self.responses, 0.99) as f64 / 1e3,
+            response_ms_p50: quantile(&self.responses, 0.5) as f64 / 1e6,
+            response_ms_p99: quantile(&self.responses, 0.99) as f64 / 1e6,
             depth: None,
         });
         self.responses.clear();

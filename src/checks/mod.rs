@@ -41,6 +41,7 @@ use figures::Figures;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Offset;
+pub use crate::load::latency::Percentiles;
 use crate::load::{Lane, Ledger};
 use crate::plan::{Plan, RunPhase, StopMode};
 use crate::readback::FinalState;
@@ -210,16 +211,6 @@ pub struct LaneLatency {
     pub waited_ms: Percentiles,
     /// Own lag: we woke late.
     pub woke_late_ms: Percentiles,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Percentiles {
-    pub count: u64,
-    pub p50: f64,
-    pub p90: f64,
-    pub p99: f64,
-    pub p999: f64,
-    pub max: f64,
 }
 
 /// One second of the run, by due time.

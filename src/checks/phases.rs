@@ -3,8 +3,14 @@
 //! In: the plan's windows and what the timeline did. Out: for any moment its phase. A stop is a fault from its first
 //! act until its replacement is ready (for good, where none ever was), then a recovery for the stop's window; where
 //! several overlap, fault outranks recovery outranks steady.
+//!
+//! An operation is in the phase in which it was due, with one exception: a request that was open at a victim when it
+//! was struck, and got no answer, is the fault's, though it was due just before.
 
+use super::stops::struck;
+use crate::backends::InstanceId;
 use crate::clock::Offset;
+use crate::load::{Attempt, Outcome};
 use crate::plan::{Plan, RunPhase};
 use crate::timeline::Incidents;
 
@@ -15,6 +21,8 @@ pub(super) type Span = (Offset, Offset);
 pub(super) struct Phases {
     faults: Vec<Span>,
     recoveries: Vec<Span>,
+    /// Who was struck when.
+    blows: Vec<(InstanceId, Offset)>,
     load_end: Offset,
 }
 
@@ -26,9 +34,21 @@ impl Phases {
             let planned = plan.stops().find(|planned| planned.id == stop.id);
             let window = planned.map(|planned| planned.window).unwrap_or_default();
             phases.faults.push((stop.began, healed));
+            phases.blows.push((stop.victim.id, struck(stop)));
             phases.recoveries.push((healed, healed.plus(window)));
         }
         phases
+    }
+
+    pub fn of_operation(&self, operation: &Attempt) -> RunPhase {
+        let cut_off = |(victim, blow): &(InstanceId, Offset)| {
+            let (sent, done) = (operation.sent, operation.done);
+            operation.instance == *victim && sent.is_some_and(|at| at <= *blow) && done.is_none_or(|at| at >= *blow)
+        };
+        match operation.outcome {
+            Outcome::Unknown if self.blows.iter().any(cut_off) => RunPhase::Fault,
+            _ => self.at(operation.due),
+        }
     }
 
     pub fn at(&self, moment: Offset) -> RunPhase {
@@ -73,7 +93,12 @@ mod tests {
     fn with_faults(faults: &[(u64, u64)]) -> Phases {
         let span = |&(from, to): &(u64, u64)| (seconds(from), seconds(to));
         let recoveries = faults.iter().map(|&(_, to)| (seconds(to), seconds(to + 5)));
-        Phases { faults: faults.iter().map(span).collect(), recoveries: recoveries.collect(), load_end: seconds(60) }
+        Phases {
+            faults: faults.iter().map(span).collect(),
+            recoveries: recoveries.collect(),
+            blows: Vec::new(),
+            load_end: seconds(60),
+        }
     }
 
     #[test]
@@ -93,6 +118,21 @@ mod tests {
         canned.stop(canned::LAST_STOP, |stop| stop.healed = None);
         let phases = Phases::of(&canned.plan, &canned.evidence.incidents);
         assert_eq!(phases.at(Offset(u64::MAX - 1)), RunPhase::Fault);
+    }
+
+    #[test]
+    fn a_request_that_a_blow_cut_off_is_the_faults_though_it_was_due_before() {
+        let mut canned = canned::healthy();
+        let (began, victim) = (canned.record(canned::HARD_API).began, canned.record(canned::HARD_API).victim.id);
+        let before = |a: &Attempt| a.instance == victim && a.due < began;
+        let mut last = canned.evidence.ledger.attempts().filter(before).last().unwrap();
+        canned::forget(&mut last);
+        let phases = Phases::of(&canned.plan, &canned.evidence.incidents);
+        assert_eq!(phases.at(last.due), RunPhase::Steady);
+        assert_eq!(phases.of_operation(&last), RunPhase::Fault);
+        canned.stop(canned::HARD_API, |stop| stop.victim.id = InstanceId(77));
+        let phases = Phases::of(&canned.plan, &canned.evidence.incidents);
+        assert_eq!(phases.of_operation(&last), RunPhase::Steady, "another instance was struck");
     }
 
     #[test]

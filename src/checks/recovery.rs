@@ -3,8 +3,10 @@
 //! In: the series, and when each stop struck. Out: the longest recovery of all stops, for the gate `recovery`.
 //!
 //! A second is out of band when its share of errors is above the limit of the steady error gate (0.1 % where the plan
-//! has none), or above what steady time showed, where that is more. A stop has recovered at the end of the last
-//! such second before the next stop; where the next one begins out of band, the first one has not recovered yet.
+//! has none), or above what steady time showed, where that is more. A stop has recovered when the errors stay in band
+//! for its window, or until the next stop.
+
+use std::time::Duration;
 
 use super::gates::Measured;
 use super::stops::struck;
@@ -16,24 +18,27 @@ use crate::plan::{GateMetric, RunPhase};
 const BAND: f64 = 0.001;
 
 pub(super) fn measured(case: &Case) -> Measured {
-    let mut blows: Vec<Offset> =
-        case.evidence.incidents.steps.iter().flat_map(|step| &step.stops).map(struck).collect();
+    let mut blows: Vec<(Offset, Duration)> = blows(case).collect();
     blows.sort();
     if blows.is_empty() {
         return Measured::Nothing("no stop fired: there was nothing to recover from".to_owned());
     }
-    let ends = blows.iter().skip(1).copied().map(Some).chain([None]);
-    let (mut longest, mut open) = (0.0f64, None::<f64>);
-    for (blow, next) in blows.iter().zip(ends) {
-        match recovered(&case.figures.timing.series, *blow, next, band(case)) {
-            Ok(seconds) => longest = longest.max(seconds),
-            Err(seconds) => open = Some(open.unwrap_or(0.0).max(seconds)),
-        }
+    let (series, band) = (&case.figures.timing.series, band(case));
+    let next = |at: Offset| blows.iter().map(|(next, _)| *next).find(|next| *next > at);
+    let times = blows.iter().map(|(blow, window)| recovered(series, *blow, *window, next(*blow), band));
+    let (mut longest, mut open) = (0.0f64, false);
+    for time in times {
+        open |= time.is_err();
+        longest = longest.max(time.unwrap_or_else(|so_far| so_far));
     }
-    match open {
-        Some(at_least) => Measured::AtLeast(at_least.max(longest)),
-        None => Measured::Value(longest),
-    }
+    if open { Measured::AtLeast(longest) } else { Measured::Value(longest) }
+}
+
+/// When each stop struck, and its window.
+fn blows(case: &Case) -> impl Iterator<Item = (Offset, Duration)> {
+    let window = |id: &str| case.plan.stops().find(|stop| stop.id == id).map(|stop| stop.window);
+    let records = case.evidence.incidents.steps.iter().flat_map(|step| &step.stops);
+    records.map(move |record| (struck(record), window(&record.id).unwrap_or_default()))
 }
 
 fn band(case: &Case) -> f64 {
@@ -47,18 +52,26 @@ fn errors(counts: &Conservation) -> f64 {
     (counts.refused + counts.unknown + counts.not_sent) as f64
 }
 
-/// Seconds from the blow to the last second out of band; `Err`: it was out of band when the load ended.
-fn recovered(series: &[SeriesPoint], blow: Offset, next: Option<Offset>, band: f64) -> Result<f64, f64> {
-    let index = |at: Offset| (at.as_duration().as_secs() as usize).min(series.len());
-    let (from, until) = (index(blow), next.map_or(series.len(), index));
-    let out = |point: &SeriesPoint| (point.refused + point.unknown + point.not_sent) as f64 > band * point.due as f64;
-    let last = (from..until.max(from)).rev().find(|second| out(&series[*second]));
-    let Some(mut last) = last else { return Ok(0.0) };
-    while last + 1 >= until && series.get(last + 1).is_some_and(out) {
-        last += 1;
-    }
-    let seconds = (last + 1) as f64 - blow.as_secs_f64();
-    if last + 1 == series.len() { Err(seconds) } else { Ok(seconds) }
+/// Seconds from the blow until the errors stay in band; `Err`: the load ended before that.
+fn recovered(
+    series: &[SeriesPoint],
+    blow: Offset,
+    window: Duration,
+    next: Option<Offset>,
+    band: f64,
+) -> Result<f64, f64> {
+    let second = |at: Offset| at.as_duration().as_secs() as usize;
+    let in_band =
+        |point: &SeriesPoint| (point.refused + point.unknown + point.not_sent) as f64 <= band * point.due as f64;
+    let first = second(blow);
+    let stays_in_band = |from: usize| {
+        let watched = from + (window.as_secs() as usize).max(1);
+        let until = next.map(second).filter(|next| *next > from).map_or(watched, |next| watched.min(next));
+        (from..until).all(|second| series.get(second).is_none_or(in_band))
+    };
+    let back = (first..series.len().max(first + 1)).find(|from| stays_in_band(*from));
+    let seconds = |until: usize| (until as f64 - blow.as_secs_f64()).max(0.0);
+    back.map(seconds).ok_or_else(|| seconds(series.len()))
 }
 
 #[cfg(test)]
@@ -84,30 +97,38 @@ mod tests {
         Offset((seconds * 1e9) as u64)
     }
 
-    #[test]
-    fn a_stop_without_errors_recovers_at_once() {
-        assert_eq!(recovered(&series(&[0, 0, 0, 0]), at(1.5), None, BAND), Ok(0.0));
+    fn after(refused: &[u64], blow: f64, next: Option<f64>) -> Result<f64, f64> {
+        recovered(&series(refused), at(blow), Duration::from_secs(2), next.map(at), BAND)
     }
 
     #[test]
-    fn recovery_ends_with_the_last_second_out_of_band() {
-        assert_eq!(recovered(&series(&[0, 5, 0, 5, 0, 0]), at(1.5), None, BAND), Ok(2.5));
-        assert_eq!(recovered(&series(&[0, 5, 0, 5, 0, 0]), at(1.5), None, 0.05), Ok(0.0), "5 % are in this band");
+    fn a_stop_without_errors_recovers_at_once() {
+        assert_eq!(after(&[0, 0, 0, 0], 1.5, None), Ok(0.0));
+    }
+
+    #[test]
+    fn errors_are_back_in_band_when_they_stay_there() {
+        assert_eq!(after(&[0, 5, 0, 0, 0, 0], 1.5, None), Ok(0.5));
+        assert_eq!(after(&[0, 5, 0, 5, 0, 0], 1.5, None), Ok(2.5), "one good second is no recovery");
+        assert_eq!(after(&[0, 0, 0, 0, 5, 5], 1.5, None), Ok(0.0), "later errors are not this stop's");
+        let in_band = recovered(&series(&[0, 5, 5, 5]), at(1.5), Duration::from_secs(2), None, 0.05);
+        assert_eq!(in_band, Ok(0.0), "5 % are in this band");
     }
 
     #[test]
     fn errors_of_the_next_stop_are_its_own_unless_they_never_ceased() {
-        assert_eq!(recovered(&series(&[0, 5, 0, 5, 0, 0]), at(1.0), Some(at(3.0)), BAND), Ok(1.0));
-        assert_eq!(recovered(&series(&[0, 5, 5, 5, 0, 0]), at(1.0), Some(at(3.0)), BAND), Ok(3.0));
+        assert_eq!(after(&[0, 5, 0, 5, 0, 0], 1.0, Some(3.0)), Ok(1.0));
+        assert_eq!(after(&[0, 5, 5, 5, 0, 0], 1.0, Some(3.0)), Ok(3.0));
+        assert_eq!(after(&[0, 5, 5, 0, 0, 0], 1.1, Some(1.4)), Ok(1.9), "two stops in one second");
     }
 
     #[test]
     fn errors_until_the_end_have_not_recovered() {
-        assert_eq!(recovered(&series(&[0, 0, 5, 5]), at(2.0), None, BAND), Err(2.0));
+        assert_eq!(after(&[0, 0, 5, 5], 2.0, None), Err(2.0));
     }
 
     #[test]
     fn a_stop_after_the_load_sees_no_errors() {
-        assert_eq!(recovered(&series(&[0, 0]), at(7.0), None, BAND), Ok(0.0));
+        assert_eq!(after(&[0, 0], 7.0, None), Ok(0.0));
     }
 }

@@ -79,6 +79,19 @@ impl Soundness {
         needed.iter().find_map(|why| (*why).clone())
     }
 
+    /// One sentence for each reason that voids any of these classes; `told` puts a class into words.
+    pub fn voided(&self, classes: &[Class], told: impl Fn(Class) -> String) -> Vec<String> {
+        let mut by_reason: Vec<(String, Vec<String>)> = Vec::new();
+        for class in classes {
+            let Some(why) = self.void(*class) else { continue };
+            match by_reason.iter_mut().find(|(reason, _)| *reason == why) {
+                Some((_, classes)) => classes.push(told(*class)),
+                None => by_reason.push((why, vec![told(*class)])),
+            }
+        }
+        by_reason.into_iter().map(|(why, classes)| format!("void: {} ({why})", classes.join(", "))).collect()
+    }
+
     fn all(&self) -> [(&'static str, &Option<String>); 6] {
         [
             ("ledger", &self.ledger),
@@ -182,8 +195,14 @@ pub(super) fn check(case: &Case) -> Vec<Finding> {
         let sources = "ledger sealed and as planned, reader complete, queue probe proven, target at rest";
         return vec![Finding::pass("evidence", sources.to_owned())];
     }
-    let summary = format!("{} of the sources that a verdict rests on are unsound", reasons.len());
-    vec![Finding::inconclusive("evidence", summary).because(reasons)]
+    let finding = match reasons.as_slice() {
+        [only] => Finding::inconclusive("evidence", only.clone()),
+        _ => {
+            let summary = format!("{} of the sources that a verdict rests on are unsound", reasons.len());
+            Finding::inconclusive("evidence", summary).because(reasons)
+        }
+    };
+    vec![finding]
 }
 
 #[cfg(test)]

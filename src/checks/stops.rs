@@ -4,12 +4,10 @@
 //! stop. One that never fired, has no proof, struck an instance that held nothing, or had too little load around
 //! it, proves nothing, and says why.
 
-use std::time::Duration;
-
 use super::classes::Classes;
-use super::generator::{self, Pace};
+use super::generator::Pace;
 use super::soundness::Soundness;
-use super::{Class, Evidence, StopJudgement, Verdict, latency, operations};
+use super::{Class, Evidence, StopJudgement, Verdict, operations};
 use crate::clock::Offset;
 use crate::load::{Attempt, Outcome};
 use crate::plan::{Plan, StopMode, StopPlan};
@@ -28,16 +26,13 @@ pub(super) fn struck(record: &StopRecord) -> Offset {
 pub(super) struct StopFigures {
     pub id: String,
     window: (Offset, Offset),
-    pace: Pace,
+    pub pace: Pace,
     acks: u64,
     acks_after_sigterm: u64,
-    /// Unknowns sent to the victim that the stop explains, and those that it does not.
-    unknown: u64,
+    /// Unknowns sent to the victim that the stop does not explain.
     unexplained: u64,
     /// Acked by the victim before the checkpoint, and not in it.
     unwritten: u64,
-    /// Seconds of the window in which own lag was above its limit: when, and its p99.
-    pub late_seconds: Vec<(Offset, Duration)>,
 }
 
 /// The figures of every planned stop that was recorded.
@@ -50,7 +45,7 @@ pub(super) fn figures(plan: &Plan, evidence: &Evidence) -> Vec<StopFigures> {
             watcher.see(&operation);
         }
     }
-    watchers.into_iter().map(Watcher::figures).collect()
+    watchers.into_iter().map(|watcher| watcher.figures).collect()
 }
 
 /// Follows the ledger through the window of one stop.
@@ -60,8 +55,6 @@ struct Watcher<'a> {
     /// From the blow until the load generator surely knew that the victim was gone.
     open: (Offset, Offset),
     figures: StopFigures,
-    /// Own lag in microseconds, by second of the window.
-    lag: Vec<Vec<u64>>,
 }
 
 impl<'a> Watcher<'a> {
@@ -73,31 +66,21 @@ impl<'a> Watcher<'a> {
             pace: Pace::default(),
             acks: 0,
             acks_after_sigterm: 0,
-            unknown: 0,
             unexplained: 0,
             unwritten: 0,
-            late_seconds: Vec::new(),
         };
-        Watcher { plan, record, open: (struck, ejected(plan, record, incidents)), figures, lag: Vec::new() }
+        Watcher { plan, record, open: (struck, ejected(plan, record, incidents)), figures }
     }
 
     fn see(&mut self, operation: &Attempt) {
         let (from, to) = self.figures.window;
         if (from..to).contains(&operation.due) {
-            self.see_in_window(operation, operation.due.since(from).as_secs() as usize);
+            self.figures.pace.record(operation, self.plan.load.rate_tolerance);
+            self.figures.acks += u64::from(operation.outcome == Outcome::Acked);
         }
         if operation.instance == self.record.victim.id {
             self.see_at_victim(operation);
         }
-    }
-
-    fn see_in_window(&mut self, operation: &Attempt, second: usize) {
-        self.figures.pace.record(operation, self.plan.load.rate_tolerance);
-        self.figures.acks += u64::from(operation.outcome == Outcome::Acked);
-        if self.lag.len() <= second {
-            self.lag.resize_with(second + 1, Vec::new);
-        }
-        self.lag[second].push(latency::micros(generator::lag(operation)));
     }
 
     fn see_at_victim(&mut self, operation: &Attempt) {
@@ -108,16 +91,9 @@ impl<'a> Watcher<'a> {
                 self.figures.acks_after_sigterm += u64::from(after);
                 self.figures.unwritten += u64::from(self.unwritten(operation));
             }
-            Outcome::Unknown if self.explained(operation) => self.figures.unknown += 1,
-            Outcome::Unknown => self.figures.unexplained += 1,
+            Outcome::Unknown => self.figures.unexplained += u64::from(!was_open(operation, self.open)),
             Outcome::Refused | Outcome::NotSent => {}
         }
-    }
-
-    /// A request that was open at some moment between the blow and the ejection may well have no answer.
-    fn explained(&self, operation: &Attempt) -> bool {
-        let (struck, ejected) = self.open;
-        operation.sent.is_none_or(|sent| sent <= ejected) && operation.done.is_none_or(|done| done >= struck)
     }
 
     fn unwritten(&self, operation: &Attempt) -> bool {
@@ -126,19 +102,11 @@ impl<'a> Watcher<'a> {
         let before = operation.done.is_some_and(|done| done <= checkpoint.at);
         operation.lane.writes() && before && !is_applied(applied, operation)
     }
+}
 
-    fn figures(mut self) -> StopFigures {
-        let limit = self.plan.load.own_lag_limit;
-        for (second, mut lags) in self.lag.into_iter().enumerate() {
-            lags.sort_unstable();
-            let p99 = Duration::from_micros(latency::quantile(&lags, 0.99));
-            if p99 > limit {
-                let at = self.figures.window.0.plus(Duration::from_secs(second as u64));
-                self.figures.late_seconds.push((at, p99));
-            }
-        }
-        self.figures
-    }
+/// A request that was open at some moment between the blow and the ejection may well have no answer.
+fn was_open(operation: &Attempt, (struck, ejected): (Offset, Offset)) -> bool {
+    operation.sent.is_none_or(|sent| sent <= ejected) && operation.done.is_none_or(|done| done >= struck)
 }
 
 /// When the victim was out of rotation. A shard may still write to it until it has seen the table change, which a
@@ -242,8 +210,9 @@ impl Stops<'_> {
             let share = figures.pace.share() * 100.0;
             reasons.push(format!("only {share:.2} % of what was due in its window was sent in time"));
         }
-        if let Some((second, lag)) = figures.late_seconds.first() {
-            reasons.push(format!("own lag p99 was {lag:.1?} in the second from {second}, in its window"));
+        if !figures.pace.wakes_in_time(load) {
+            let (lag, limit) = (figures.pace.lag_p99(), load.own_lag_limit);
+            reasons.push(format!("own lag p99 was {lag:.1?} in its window, above the limit of {limit:?}"));
         }
         if figures.unexplained > 0 {
             let count = figures.unexplained;

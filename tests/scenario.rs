@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser};
 use mxctl::cli::problems::render;
-use mxctl::cli::scenario::{Command, in_words, plan};
+use mxctl::cli::scenario::{Command, plan, shown};
 use mxctl::cli::target_flags::PlanFlags;
 use mxctl::plan::{Claim, Given, Plan, Role, Strategy};
 use mxctl::scenario::{Overrides, Problems, Scenario, Source, shipped};
@@ -324,7 +324,7 @@ fn scenario_and_its_flags_are_helped() {
 
 #[test]
 fn check_says_what_is_planned_and_explain_prints_the_plan_as_json() {
-    let run = |line: &[&str]| mxctl::cli::scenario::run(&Cli::parse_from(line).command).unwrap();
+    let run = |line: &[&str]| mxctl::cli::scenario::answer(&Cli::parse_from(line).command, OutputFormat::Human).unwrap();
     let text = run(&["mxctl", "check", "rolling-update", "--strategy", "in-memory"]);
     assert!(text.starts_with("rolling-update: no problems, 6 stops planned\nnote: "), "{text}");
     let json = run(&["mxctl", "explain", "loadtest", "--run-number", "7", "--seed", "42", "--output", "json"]);

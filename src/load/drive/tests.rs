@@ -305,6 +305,21 @@ async fn a_target_that_closes_idle_connections_gives_no_failed_request() {
 }
 
 #[tokio::test]
+async fn a_connection_that_ended_with_its_answer_is_not_written_to_although_jobs_wait() {
+    let ack_and_end = |seen: &Seen| {
+        let Reply::Send(bytes) = acknowledge(seen) else { panic!("an acknowledgement is one write") };
+        Reply::After(Duration::from_millis(20), Box::new(Reply::SendWithEnd(bytes)))
+    };
+    let target = FakeTarget::start(1, ack_and_end).await;
+    let lab = Lab::with(&[&target]);
+    // One connection and twice its rate: the next job is taken in the moment of the answer.
+    let attempts = lab.drive(&LoadPlan { connections: 1, ..plan(100.0, 300) }).await;
+    assert!(all_acked(&attempts), "{attempts:?}");
+    assert_eq!(target.connections(), 30);
+    assert_eq!(lab.endpoints.ejections(), []);
+}
+
+#[tokio::test]
 async fn a_connection_whose_answer_says_close_is_not_used_again() {
     let close = |seen: &Seen| {
         let body = format!(r#"{{"accepted":true,"key":{},"seq":{}}}"#, seen.key, seen.seq);

@@ -49,10 +49,6 @@ pub(super) fn load_test() -> Canned {
     Canned::run(plan, incidents)
 }
 
-pub(super) fn seconds(seconds: f64) -> Offset {
-    Offset((seconds * 1e9) as u64)
-}
-
 pub(super) fn refuse(attempt: &mut Attempt) {
     (attempt.outcome, attempt.reason, attempt.status) = (Outcome::Refused, Reason::NotStored, 503);
 }

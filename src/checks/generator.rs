@@ -177,8 +177,16 @@ mod tests {
     }
 
     #[test]
-    fn own_lag_beyond_its_limit_is_inconclusive() {
+    fn own_lag_beyond_its_limit_is_inconclusive_though_the_rate_is_kept() {
         assert_eq!(verdict(|c| late(c, 50, Duration::from_millis(30))), Verdict::Inconclusive);
+        let mut canned = canned::load_test();
+        (canned.plan.load.rate_tolerance, canned.plan.load.own_lag_limit) =
+            (Duration::from_secs(1), Duration::from_millis(20));
+        late(&mut canned, 50, Duration::from_millis(30));
+        let pace = Pace::of(&canned.plan, &canned.evidence);
+        assert!(pace.keeps_rate(&canned.plan.load) && !pace.wakes_in_time(&canned.plan.load));
+        assert!((29..32).contains(&pace.lag_p99().as_millis()), "{:?}", pace.lag_p99());
+        assert_eq!(canned.judge().finding("generator").verdict, Verdict::Inconclusive);
     }
 
     #[test]

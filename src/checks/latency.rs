@@ -18,11 +18,14 @@ use crate::clock::Offset;
 use crate::load::{Attempt, Lane, Outcome};
 use crate::plan::{Plan, RunPhase};
 
-/// Microseconds, to three significant digits.
+/// Microseconds, to three significant digits; an hour and anything above it are one.
 pub(super) type Micros = Histogram<u64>;
 
+const HOUR: u64 = 3_600_000_000;
+
+/// One of fixed bounds: `saturating_record` would cut every value at the size that a growing one happens to have.
 pub(super) fn histogram() -> Micros {
-    Histogram::new(3).expect("three significant digits are within what a histogram can hold")
+    Histogram::new_with_bounds(1, HOUR, 3).expect("three significant digits are within what a histogram can hold")
 }
 
 pub(super) fn micros(d: Duration) -> u64 {
@@ -104,7 +107,7 @@ impl Times {
             (&mut self.woke_late, &other.woke_late),
         ];
         for (sum, part) in pairs {
-            sum.add(part).expect("a histogram that resizes takes any other");
+            sum.add(part).expect("histograms of equal bounds add up");
         }
     }
 }
@@ -154,7 +157,7 @@ impl Timing {
         let mut all = histogram();
         for ((_, of), times) in &self.times {
             if phase.is_none_or(|phase| phase == *of) {
-                all.add(&times.response).expect("a histogram that resizes takes any other");
+                all.add(&times.response).expect("histograms of equal bounds add up");
             }
         }
         all

@@ -46,8 +46,8 @@ pub fn recover(run: &Path) -> Result<Recovered, RejudgeError> {
     }
     let plan: Plan = needed(&archive, Piece::Plan)?;
     let environment = archive.get_json(Piece::Environment)?.whole();
-    let ledger = Ledger::open(&archive.ledger_dir())
-        .map_err(|source| RejudgeError::Ledger { run: run.to_owned(), source })?;
+    let ledger =
+        Ledger::open(&archive.ledger_dir()).map_err(|source| RejudgeError::Ledger { run: run.to_owned(), source })?;
     let incidents: Stored<Incidents> = archive.get_json(Piece::Incidents)?;
     let incidents = incidents.whole().unwrap_or_default();
     let state = FinalState::load(&archive)?.whole();

@@ -86,7 +86,8 @@ macro_rules! ten_keys {
 
 #[tokio::test]
 async fn nothing_done_is_a_pass() {
-    let judgement = judged_after("select 1; create table a_table_of_its_own (x); insert into a_table_of_its_own values (1)").await;
+    let judgement =
+        judged_after("select 1; create table a_table_of_its_own (x); insert into a_table_of_its_own values (1)").await;
     assert_eq!(judgement.verdict, Verdict::Pass, "{:#?}", judgement.findings);
 }
 
@@ -98,10 +99,8 @@ async fn deleted_rows_are_lost() {
 
 #[tokio::test]
 async fn preset_2_removed_is_lost_since_it_was_acknowledged_whole() {
-    let sql = concat!(
-        "delete from equipment_expectation_summary where preset_no = 2 and game_character_id in ",
-        ten_keys!()
-    );
+    let sql =
+        concat!("delete from equipment_expectation_summary where preset_no = 2 and game_character_id in ", ten_keys!());
     assert_fails_as(&judged_after(sql).await, Class::Lost, 10);
 }
 

@@ -75,8 +75,7 @@ async fn in_memory_a_hard_stop_loses_exactly_what_is_counted_by_hand() {
     assert_eq!(lost, by_hand, "counted from the exported ledger and the database");
 
     // Nothing of it is the graceful part's: every lost write was acknowledged by an instance that was killed.
-    let killed: Vec<_> =
-        stops(&report).iter().filter(|s| s["mode"] == "hard").map(|s| s["victim"].clone()).collect();
+    let killed: Vec<_> = stops(&report).iter().filter(|s| s["mode"] == "hard").map(|s| s["victim"].clone()).collect();
     for exhibit in report["judgement"]["exhibits"].as_array().unwrap() {
         assert!(killed.contains(&exhibit["instance"]), "{exhibit:#}");
     }

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser};
+use mxctl::cli::OutputFormat;
 use mxctl::cli::problems::render;
-use mxctl::cli::scenario::{Command, in_words, plan};
+use mxctl::cli::scenario::{Command, answer, plan, shown};
 use mxctl::cli::target_flags::PlanFlags;
 use mxctl::plan::{Claim, Given, Plan, Role, Strategy};
 use mxctl::scenario::{Overrides, Problems, Scenario, Source, shipped};
@@ -43,6 +44,10 @@ const STEP: &str = "timeline: [ { rolling-update: { at: 1s } } ]";
 
 // What ships.
 
+fn words(plan: &Plan) -> String {
+    shown(plan, OutputFormat::Human)
+}
+
 #[test]
 fn every_shipped_scenario_resolves() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
@@ -60,17 +65,17 @@ fn every_shipped_scenario_resolves() {
 
 #[test]
 fn rolling_update_is_explained() {
-    insta::assert_snapshot!(in_words(&resolve("rolling-update", &[]).unwrap()));
+    insta::assert_snapshot!(words(&resolve("rolling-update", &[]).unwrap()));
 }
 
 #[test]
 fn rolling_update_in_memory_is_explained() {
-    insta::assert_snapshot!(in_words(&resolve("rolling-update", &["--strategy", "in-memory"]).unwrap()));
+    insta::assert_snapshot!(words(&resolve("rolling-update", &["--strategy", "in-memory"]).unwrap()));
 }
 
 #[test]
 fn loadtest_is_explained() {
-    insta::assert_snapshot!(in_words(&resolve("loadtest", &[]).unwrap()));
+    insta::assert_snapshot!(words(&resolve("loadtest", &[]).unwrap()));
 }
 
 #[test]
@@ -324,10 +329,10 @@ fn scenario_and_its_flags_are_helped() {
 
 #[test]
 fn check_says_what_is_planned_and_explain_prints_the_plan_as_json() {
-    let run = |line: &[&str]| mxctl::cli::scenario::run(&Cli::parse_from(line).command).unwrap();
-    let text = run(&["mxctl", "check", "rolling-update", "--strategy", "in-memory"]);
+    let run = |output, line: &[&str]| answer(&Cli::parse_from(line).command, output).unwrap();
+    let text = run(OutputFormat::Human, &["mxctl", "check", "rolling-update", "--strategy", "in-memory"]);
     assert!(text.starts_with("rolling-update: no problems, 6 stops planned\nnote: "), "{text}");
-    let json = run(&["mxctl", "explain", "loadtest", "--run-number", "7", "--seed", "42", "--output", "json"]);
+    let json = run(OutputFormat::Json, &["mxctl", "explain", "loadtest", "--run-number", "7", "--seed", "42"]);
     assert_eq!(serde_json::from_str::<Plan>(&json).unwrap(), resolve("loadtest", &[]).unwrap());
 }
 

@@ -113,9 +113,10 @@ impl State {
             Some(Phase::Load) => {
                 let Second { at, due, sent, response_ms_p99, .. } = self.second;
                 let of = self.duration.as_secs();
-                let next = self.next.as_ref().map_or_else(String::new, |(at, step)| {
-                    format!(" · next: {step} at {:.0}s", at.as_secs_f64())
-                });
+                let next = self
+                    .next
+                    .as_ref()
+                    .map_or_else(String::new, |(at, step)| format!(" · next: {step} at {:.0}s", at.as_secs_f64()));
                 let (at, errors) = (at.as_secs_f64(), self.errors);
                 format!(
                     "     load {at:>3.0}/{of}s · asked {due}/s, sent {sent}/s · p99 {response_ms_p99:.1} ms · \

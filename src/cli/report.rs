@@ -9,8 +9,8 @@ use super::exit::Exit;
 use super::launch::print_report;
 use super::{Global, fail};
 use crate::archive::{Archive, ArchiveError};
-use crate::report::export;
 use crate::rejudge::{self, Recovered, RejudgeError};
+use crate::report::export;
 
 #[derive(Debug, clap::Args)]
 pub struct Command {

@@ -1,9 +1,11 @@
 //! A target for this stage's tests: a tiny HTTP server whose every reply is scripted.
 
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use nix::sys::socket::{MsgFlags, send};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -27,6 +29,8 @@ pub enum Reply {
     /// Two writes, with a little time between them.
     InTwo(Vec<u8>, Vec<u8>),
     SendAndClose(Vec<u8>),
+    /// The answer and the end of the connection in one segment: who has read the one has received the other.
+    SendWithEnd(Vec<u8>),
     /// The connection ends in good order.
     Close,
     /// The connection ends with a reset.
@@ -139,6 +143,12 @@ async fn reply(stream: &mut TcpStream, what: Reply) -> bool {
         }
         Reply::SendAndClose(bytes) => {
             let _ = stream.write_all(&bytes).await;
+            false
+        }
+        Reply::SendWithEnd(bytes) => {
+            // The kernel keeps what "more" is announced for until the close.
+            let more = MsgFlags::from_bits_retain(nix::libc::MSG_MORE);
+            assert_eq!(send(stream.as_raw_fd(), &bytes, more), Ok(bytes.len()));
             false
         }
         Reply::Close => false,

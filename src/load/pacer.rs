@@ -60,6 +60,14 @@ mod tests {
 
     proptest! {
         #[test]
+        fn due_times_rise_by_the_gap(rps in 0.1f64..100_000.0, index in 0u64..1_000_000_000) {
+            let pacer = Constant::new(rps);
+            let gap = pacer.due(index + 1).0 as f64 - pacer.due(index).0 as f64;
+            // Offsets are whole nanoseconds, and at 10^18 of them a double counts in steps of 128.
+            prop_assert!((gap - 1e9 / rps).abs() <= 1.0 + pacer.due(index).0 as f64 / 1e15);
+        }
+
+        #[test]
         fn due_and_due_before_agree(rps in 0.1f64..100_000.0, ms in 0u64..120_000) {
             let (pacer, end) = (Constant::new(rps), Offset(ms * 1_000_000));
             let n = pacer.due_before(end);

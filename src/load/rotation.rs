@@ -104,10 +104,7 @@ impl Rotation {
     /// Gives a job back to its instance, whose connection ended before anything was written; or to another one, if
     /// that instance is out of rotation.
     pub fn replace(&mut self, id: InstanceId, job: Job) -> Placement {
-        match self.seats.get(&id) {
-            Some(seat) if seat.in_rotation => self.assign(id, job),
-            _ => self.place(job),
-        }
+        if self.has(id) { self.assign(id, job) } else { self.place(job) }
     }
 
     fn assign(&mut self, id: InstanceId, job: Job) -> Placement {
@@ -121,6 +118,11 @@ impl Rotation {
         }
         seat.queue.push(job);
         Placement::Waits
+    }
+
+    /// Whether an instance was in rotation at the last look.
+    pub fn has(&self, id: InstanceId) -> bool {
+        self.seats.get(&id).is_some_and(|seat| seat.in_rotation)
     }
 
     /// A connection has had its answer.

@@ -198,6 +198,11 @@ impl Shard {
                 is_new.then(|| self.eject(endpoint, "eof"));
                 return Some(job);
             }
+            // The rotation may have changed since the job was given: nothing is sent to an ejected instance.
+            self.reroute();
+            if !self.rotation.borrow().has(endpoint.id) {
+                return Some(job);
+            }
             if !self.exchange(&mut connection, endpoint, &job, free).await {
                 return None;
             }
@@ -328,4 +333,16 @@ impl Broken {
 fn is_own_fault(error: &io::Error) -> bool {
     use nix::libc::{EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS, ENOMEM};
     error.raw_os_error().is_some_and(|code| [EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(&code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lack_of_descriptors_is_our_own_fault_and_a_refusal_is_not() {
+        assert!(is_own_fault(&io::Error::from_raw_os_error(nix::libc::EMFILE)));
+        assert!(!is_own_fault(&io::Error::from_raw_os_error(nix::libc::ECONNREFUSED)));
+        assert!(!is_own_fault(&io::ErrorKind::TimedOut.into()));
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::backends::{Endpoint, InstanceId};
-use crate::load::fake_target::{FakeTarget, Reply, acknowledge, answer};
+use crate::load::fake_target::{FakeTarget, Reply, Seen, acknowledge, answer};
 use crate::load::latency::Histograms;
 use crate::load::ledger::{Attempt, Outcome, Reason, Soundness};
 use crate::load::{Lane, Operations, test_plan};
@@ -176,11 +176,11 @@ async fn every_row_of_the_outcome_table_is_told_apart() {
         ),
     ];
     let plan = LoadPlan { request_timeout: Duration::from_secs(1), ..plan(50.0, 440) };
-    let row = move |key: u64| ((key & 0xffff_ffff) - u64::from(plan.hot_keys)) as usize;
+    let hot_keys = u64::from(plan.hot_keys);
     let replies: Vec<_> = table.iter().map(|(reply, _)| reply.clone()).collect();
     // Even operations meet the table, odd ones a healthy service.
-    let script = move |seen: &crate::load::fake_target::Seen| match row(seen.key) {
-        n if n % 2 == 0 => replies[n / 2].clone(),
+    let script = move |seen: &Seen| match (seen.key & u64::from(u32::MAX)) - hot_keys {
+        n if n % 2 == 0 => replies[n as usize / 2].clone(),
         _ => acknowledge(seen),
     };
     let target = FakeTarget::start(1, script).await;
@@ -305,8 +305,23 @@ async fn a_target_that_closes_idle_connections_gives_no_failed_request() {
 }
 
 #[tokio::test]
+async fn a_connection_that_ended_with_its_answer_is_not_written_to_although_jobs_wait() {
+    let ack_and_end = |seen: &Seen| {
+        let Reply::Send(bytes) = acknowledge(seen) else { panic!("an acknowledgement is one write") };
+        Reply::After(Duration::from_millis(20), Box::new(Reply::SendWithEnd(bytes)))
+    };
+    let target = FakeTarget::start(1, ack_and_end).await;
+    let lab = Lab::with(&[&target]);
+    // One connection and twice its rate: the next job is taken in the moment of the answer.
+    let attempts = lab.drive(&LoadPlan { connections: 1, ..plan(100.0, 300) }).await;
+    assert!(all_acked(&attempts), "{attempts:?}");
+    assert_eq!(target.connections(), 30);
+    assert_eq!(lab.endpoints.ejections(), []);
+}
+
+#[tokio::test]
 async fn a_connection_whose_answer_says_close_is_not_used_again() {
-    let close = |seen: &crate::load::fake_target::Seen| {
+    let close = |seen: &Seen| {
         let body = format!(r#"{{"accepted":true,"key":{},"seq":{}}}"#, seen.key, seen.seq);
         let head = format!("HTTP/1.1 202 Accepted\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
         // The target is slow to close: whoever wrote again would be lost.

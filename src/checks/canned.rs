@@ -229,7 +229,7 @@ impl Canned {
     }
 
     pub fn struck(&self, id: &str) -> Offset {
-        super::stops::struck(self.record(id))
+        super::windows::struck(self.record(id))
     }
 }
 

@@ -20,12 +20,15 @@ const SHOWN: usize = 10;
 
 pub(super) struct Exhibits<'a> {
     incidents: &'a Incidents,
+    /// There is a queue that could be looked into.
+    queue: bool,
     shown: BTreeMap<Class, Vec<Exhibit>>,
 }
 
 impl<'a> Exhibits<'a> {
     pub fn of(evidence: &'a Evidence) -> Self {
-        Exhibits { incidents: &evidence.incidents, shown: BTreeMap::new() }
+        let queue = evidence.state.as_ref().is_some_and(|state| state.queue.read().is_some());
+        Exhibits { incidents: &evidence.incidents, queue, shown: BTreeMap::new() }
     }
 
     pub fn into_first_of_each(self) -> Vec<Exhibit> {
@@ -85,13 +88,13 @@ impl<'a> Exhibits<'a> {
         match class {
             Class::Corrupt => each(concerned, corrupt),
             Class::Phantom => {
-                format!("refused ({:?}), and yet {}", seen.operation.reason, each(concerned, whereabouts))
+                format!("refused ({:?}), and yet {}", seen.operation.reason, self.whereabouts(concerned))
             }
             Class::Stranded if concerned.iter().all(|write| write.queued.is_none()) => {
                 let instance = self.name(seen.operation.instance).unwrap_or_default();
                 format!("not in the database; {instance} still has tasks in its own memory")
             }
-            Class::Stranded => each(concerned, whereabouts),
+            Class::Stranded => self.whereabouts(concerned),
             Class::Stale => each(concerned, stale),
             Class::Torn => format!("{} not in the database, the others are", presets(concerned)),
             _ => self.lost(&seen.operation, concerned),
@@ -99,15 +102,22 @@ impl<'a> Exhibits<'a> {
     }
 
     fn lost(&self, operation: &Attempt, concerned: &[&Write]) -> String {
-        let gone = each(concerned, whereabouts);
+        let gone = self.whereabouts(concerned);
+        let missing = concerned.iter().all(|write| write.presence == Presence::Missing && !write.regressed);
         match self.end_of(operation) {
-            Some(end) => format!("{end}; {gone}"),
+            Some((end, Some(false))) if missing && !self.queue => format!("{end}, never seen again"),
+            Some((end, _)) => format!("{end}; {gone}"),
             None => gone,
         }
     }
 
-    /// How the instance that acknowledged it was stopped, and what the checkpoint of that stop says of the write.
-    fn end_of(&self, operation: &Attempt) -> Option<String> {
+    fn whereabouts(&self, writes: &[&Write]) -> String {
+        each(writes, if self.queue { in_rows_and_queue } else { in_rows })
+    }
+
+    /// How the instance that acknowledged it was stopped, and whether the write was in the database at the checkpoint
+    /// of that stop.
+    fn end_of(&self, operation: &Attempt) -> Option<(String, Option<bool>)> {
         let acked = operation.done.filter(|_| operation.outcome == Outcome::Acked)?;
         let stop = self.stops().find(|stop| stop.victim.id == operation.instance)?;
         let struck = stop.signalled.filter(|signalled| acked <= *signalled)?;
@@ -117,11 +127,13 @@ impl<'a> Exhibits<'a> {
         };
         let ago = struck.since(acked).as_secs_f64();
         let end = format!("acknowledged by {} {ago:.1} s before it was {act}", stop.victim.name);
-        Some(match at_checkpoint(stop, operation, acked) {
+        let there = at_checkpoint(stop, operation, acked);
+        let told = match there {
             Some(true) => format!("{end}, in the database at the checkpoint of {}", stop.id),
             Some(false) => format!("{end}, not in the database at the checkpoint of {}", stop.id),
             None => end,
-        })
+        };
+        Some((told, there))
     }
 
     fn stops(&self) -> impl Iterator<Item = &'a StopRecord> {
@@ -133,7 +145,7 @@ impl<'a> Exhibits<'a> {
 fn at_checkpoint(stop: &StopRecord, operation: &Attempt, acked: Offset) -> Option<bool> {
     let Exposure::Unwritten(checkpoint) = &stop.exposure else { return None };
     let applied = checkpoint.applied.read().filter(|_| acked <= checkpoint.at)?;
-    Some(super::stops::is_applied(applied, operation))
+    Some(super::windows::is_applied(applied, operation))
 }
 
 /// Which writes of an operation put it into its class.
@@ -168,8 +180,17 @@ fn presets(writes: &[&Write]) -> String {
     format!("preset {}", numbers.join(", "))
 }
 
-fn whereabouts(write: &Write) -> String {
-    let row = match (write.presence, write.row) {
+fn in_rows_and_queue(write: &Write) -> String {
+    let row = in_rows(write);
+    match write.queued {
+        Some(item) => format!("queue: {}; {row}", place(item)),
+        None if write.presence == Presence::There => row,
+        None => format!("{row}, not in the queue"),
+    }
+}
+
+fn in_rows(write: &Write) -> String {
+    match (write.presence, write.row) {
         (Presence::There, Some(row)) => format!("in the database, written by {}", row.written_by),
         (Presence::Overwritten, Some(row)) => format!("its row has seq {}, which nobody attempted", row.seq),
         (Presence::Superseded, Some(row)) if write.seen == Some(false) => {
@@ -179,11 +200,6 @@ fn whereabouts(write: &Write) -> String {
         (Presence::Older, Some(row)) => format!("its row has the older seq {}", row.seq),
         _ if write.regressed => "written once, and not in the database at the end".to_owned(),
         _ => "not in the database".to_owned(),
-    };
-    match write.queued {
-        Some(item) => format!("queue: {}; {row}", place(item)),
-        None if write.presence == Presence::There => row,
-        None => format!("{row}, not in the queue"),
     }
 }
 

@@ -9,7 +9,8 @@ use super::generator::Pace;
 use super::latency::Timing;
 use super::phases::Phases;
 use super::soundness::Soundness;
-use super::stops::{self, StopFigures, Stops};
+use super::stops::Stops;
+use super::windows::{self, StopFigures};
 use super::{Evidence, Finding, OrderCounts, StopJudgement, guarded, order};
 use crate::plan::Plan;
 
@@ -34,7 +35,7 @@ impl Figures {
             order: guarded("order", crashes, || None, || order::counts(plan, evidence, &soundness)),
             timing: guarded("latency", crashes, Timing::default, || Timing::of(plan, evidence, &phases)),
             pace: guarded("generator", crashes, Pace::default, || Pace::of(plan, evidence)),
-            stops: guarded("stops", crashes, Vec::new, || stops::figures(plan, evidence)),
+            stops: guarded("stops", crashes, Vec::new, || windows::figures(plan, evidence)),
             phases,
             conserved,
             soundness,

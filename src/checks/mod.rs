@@ -27,6 +27,7 @@ mod rows;
 mod settled;
 mod soundness;
 mod stops;
+mod windows;
 mod witness;
 
 #[cfg(test)]

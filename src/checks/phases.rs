@@ -7,7 +7,7 @@
 //! An operation is in the phase in which it was due, with one exception: a request that was open at a victim when it
 //! was struck, and got no answer, is the fault's, though it was due just before.
 
-use super::stops::struck;
+use super::windows::struck;
 use crate::backends::InstanceId;
 use crate::clock::Offset;
 use crate::load::{Attempt, Outcome};

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use super::gates::Measured;
-use super::stops::struck;
+use super::windows::struck;
 use super::{Case, Conservation, SeriesPoint};
 use crate::clock::Offset;
 use crate::plan::{GateMetric, RunPhase};

@@ -1,129 +1,18 @@
-//! Stops, one by one: what the ledger shows around each, and what each proves.
+//! Stops, one by one: what each proves.
 //!
-//! In: the plan's stops, the timeline's record of each, the ledger. Out: a [`StopJudgement`] for every *planned*
-//! stop. One that never fired, has no proof, struck an instance that held nothing, or had too little load around
-//! it, proves nothing, and says why.
+//! In: the plan's stops, the timeline's record of each, what the ledger shows around it. Out: a [`StopJudgement`] for
+//! every *planned* stop. One that never fired, has no proof, struck an instance that held nothing, or had too little
+//! load around it, proves nothing, and says why.
 
 use super::classes::Classes;
-use super::generator::Pace;
 use super::soundness::Soundness;
-use super::{Class, Evidence, StopJudgement, Verdict, operations};
-use crate::clock::Offset;
-use crate::load::{Attempt, Outcome};
+use super::windows::{StopFigures, struck};
+use super::{Class, Evidence, StopJudgement, Verdict};
 use crate::plan::{Plan, StopMode, StopPlan};
-use crate::timeline::{Exposure, Incidents, StopRecord};
+use crate::timeline::{Exposure, StopRecord};
 
 /// What losing a write in a stop looks like.
 pub(super) const BROKEN: [Class; 4] = [Class::Stranded, Class::Lost, Class::Stale, Class::Torn];
-
-/// The moment of the blow: from then on the victim does not answer as it did.
-pub(super) fn struck(record: &StopRecord) -> Offset {
-    record.frozen.or(record.signalled).unwrap_or(record.began)
-}
-
-/// What the ledger shows around one stop.
-#[derive(Debug, Clone)]
-pub(super) struct StopFigures {
-    pub id: String,
-    window: (Offset, Offset),
-    pub pace: Pace,
-    acks: u64,
-    acks_after_sigterm: u64,
-    /// Unknowns sent to the victim that the stop does not explain.
-    unexplained: u64,
-    /// Acked by the victim before the checkpoint, and not in it.
-    unwritten: u64,
-}
-
-/// The figures of every planned stop that was recorded.
-pub(super) fn figures(plan: &Plan, evidence: &Evidence) -> Vec<StopFigures> {
-    let recorded =
-        |planned| Some(Watcher::of(plan, planned, evidence.incidents.stop(&planned.id)?, &evidence.incidents));
-    let mut watchers: Vec<Watcher> = plan.stops().filter_map(recorded).collect();
-    for operation in operations::operations(&evidence.ledger) {
-        for watcher in &mut watchers {
-            watcher.see(&operation);
-        }
-    }
-    watchers.into_iter().map(|watcher| watcher.figures).collect()
-}
-
-/// Follows the ledger through the window of one stop.
-struct Watcher<'a> {
-    plan: &'a Plan,
-    record: &'a StopRecord,
-    /// From the blow until the load generator surely knew that the victim was gone.
-    open: (Offset, Offset),
-    figures: StopFigures,
-}
-
-impl<'a> Watcher<'a> {
-    fn of(plan: &'a Plan, planned: &StopPlan, record: &'a StopRecord, incidents: &Incidents) -> Self {
-        let struck = struck(record);
-        let figures = StopFigures {
-            id: planned.id.clone(),
-            window: (struck.minus(planned.window), struck.plus(planned.window)),
-            pace: Pace::default(),
-            acks: 0,
-            acks_after_sigterm: 0,
-            unexplained: 0,
-            unwritten: 0,
-        };
-        Watcher { plan, record, open: (struck, ejected(plan, record, incidents)), figures }
-    }
-
-    fn see(&mut self, operation: &Attempt) {
-        let (from, to) = self.figures.window;
-        if (from..to).contains(&operation.due) {
-            self.figures.pace.record(operation, self.plan.load.rate_tolerance);
-            self.figures.acks += u64::from(operation.outcome == Outcome::Acked);
-        }
-        if operation.instance == self.record.victim.id {
-            self.see_at_victim(operation);
-        }
-    }
-
-    fn see_at_victim(&mut self, operation: &Attempt) {
-        match operation.outcome {
-            Outcome::Acked => {
-                let after =
-                    self.record.signalled.is_some_and(|signalled| operation.sent.is_some_and(|s| s > signalled));
-                self.figures.acks_after_sigterm += u64::from(after);
-                self.figures.unwritten += u64::from(self.unwritten(operation));
-            }
-            Outcome::Unknown => self.figures.unexplained += u64::from(!was_open(operation, self.open)),
-            Outcome::Refused | Outcome::NotSent => {}
-        }
-    }
-
-    fn unwritten(&self, operation: &Attempt) -> bool {
-        let Exposure::Unwritten(checkpoint) = &self.record.exposure else { return false };
-        let Some(applied) = checkpoint.applied.read() else { return false };
-        let before = operation.done.is_some_and(|done| done <= checkpoint.at);
-        operation.lane.writes() && before && !is_applied(applied, operation)
-    }
-}
-
-/// A request that was open at some moment between the blow and the ejection may well have no answer.
-fn was_open(operation: &Attempt, (struck, ejected): (Offset, Offset)) -> bool {
-    operation.sent.is_none_or(|sent| sent <= ejected) && operation.done.is_none_or(|done| done >= struck)
-}
-
-/// When the victim was out of rotation. A shard may still write to it until it has seen the table change, which a
-/// probe's interval bounds generously.
-fn ejected(plan: &Plan, record: &StopRecord, incidents: &Incidents) -> Offset {
-    let struck = struck(record);
-    let mut ejections = incidents.ejections.iter().filter(|ejection| ejection.id == record.victim.id);
-    let ejection = ejections.find(|ejection| ejection.at >= struck).map(|ejection| ejection.at);
-    let gone = ejection.or(record.exit.map(|exit| exit.at)).unwrap_or(struck);
-    gone.plus(plan.target.probe.interval)
-}
-
-/// Whether (key, seq), or a newer seq of that key, is among these, which ascend by key.
-pub(super) fn is_applied(applied: &[(u64, u64)], operation: &Attempt) -> bool {
-    let found = applied.binary_search_by_key(&operation.key, |(key, _)| *key);
-    found.is_ok_and(|at| applied[at].1 >= u64::from(operation.seq))
-}
 
 /// What a stop proves, judged along the plan.
 pub(super) struct Stops<'a> {
@@ -159,15 +48,8 @@ impl Stops<'_> {
 
     fn fired(&self, planned: &StopPlan, record: &StopRecord, figures: &StopFigures) -> StopJudgement {
         let (exposure, exposure_unit) = exposure(record, figures);
-        let mut reasons = unproven(planned, record);
-        reasons.extend(no_exposure(record, exposure));
-        reasons.extend(self.too_little_load(planned, figures));
-        let after_sigterm = reached_after_sigterm(planned, figures);
-        if after_sigterm == Some(0) {
-            reasons.push("it acknowledged no request that was sent after its SIGTERM".to_owned());
-        }
-        let broken = self.broken(record);
-        let verdict = match (broken.is_empty(), reasons.is_empty()) {
+        let (broken, missing) = (self.broken(record), self.missing(planned, record, figures));
+        let verdict = match (broken.is_empty(), missing.is_empty()) {
             (false, _) => Verdict::Fail,
             (true, false) => Verdict::Inconclusive,
             (true, true) => Verdict::Pass,
@@ -182,11 +64,22 @@ impl Stops<'_> {
             exposure_unit: exposure_unit.to_owned(),
             exit: exit(planned, record),
             drain: record.drain(),
-            acks_after_sigterm: after_sigterm,
+            acks_after_sigterm: reached_after_sigterm(planned, figures),
             acks_in_window: figures.acks,
-            reasons: broken.into_iter().chain(reasons).collect(),
+            reasons: [broken, missing].concat(),
             proof: record.proof.iter().map(|proof| (format!("{}: {}", proof.what, proof.seen), proof.holds)).collect(),
         }
+    }
+
+    /// What it takes for a stop to prove anything, and this one lacks.
+    fn missing(&self, planned: &StopPlan, record: &StopRecord, figures: &StopFigures) -> Vec<String> {
+        let mut missing = unproven(planned, record);
+        missing.extend(no_exposure(record, exposure(record, figures).0));
+        missing.extend(self.too_little_load(planned, figures));
+        if reached_after_sigterm(planned, figures) == Some(0) {
+            missing.push("it acknowledged no request that was sent after its SIGTERM".to_owned());
+        }
+        missing
     }
 
     /// What the victim acknowledged and broke, on sound evidence.
@@ -230,7 +123,7 @@ fn reached_after_sigterm(planned: &StopPlan, figures: &StopFigures) -> Option<u6
 /// Why it is not known that what was planned took effect.
 fn unproven(planned: &StopPlan, record: &StopRecord) -> Vec<String> {
     let mut reasons = Vec::new();
-    reasons.extend(record.error.as_ref().map(|error| format!("it ended early: {error}")));
+    reasons.extend(record.error.as_ref().map(|error| format!("it failed to {error}")));
     if record.victim.slot != planned.slot {
         reasons.push(format!("it struck {}, and {} was planned", record.victim.name, planned.slot));
     }

@@ -80,7 +80,7 @@ fn a_step_that_never_fired_is_inconclusive_for_each_of_its_stops() {
 fn a_stop_without_proof_or_with_a_false_one_proves_nothing() {
     proves_nothing(HARD_API, recorded(|stop| stop.proof.clear()), "without proof");
     proves_nothing(HARD_API, recorded(|stop| stop.proof[0].holds = false), "not proven: its process ended");
-    proves_nothing(HARD_API, recorded(|stop| stop.error = Some("signal lost".into())), "ended early: signal lost");
+    proves_nothing(HARD_API, recorded(|stop| stop.error = Some("signal lost".into())), "failed to signal lost");
 }
 
 #[test]

@@ -306,11 +306,17 @@ mod tests {
     #[test]
     fn a_sealed_ledger_that_lacks_operations_accuses_no_row_of_being_unexpected() {
         let mut canned = canned::healthy();
-        let op = canned.once(5);
-        canned.attempts(|attempts| attempts.retain(|a| a.op != op));
+        let in_the_middle = canned.once(5);
+        canned.attempts(|attempts| attempts.retain(|a| a.op != in_the_middle));
         let judgement = canned.judge();
         assert_eq!(judgement.count(Class::Unexpected), 3);
         assert_eq!(judgement.verdict, Verdict::Inconclusive);
+
+        let mut canned = canned::healthy();
+        canned.attempts(|attempts| attempts.truncate(attempts.len() - 20));
+        let judgement = canned.judge();
+        assert!(judgement.count(Class::Unexpected) > 0);
+        assert_eq!(judgement.verdict, Verdict::Inconclusive, "nor one that lacks its end");
     }
 
     #[test]

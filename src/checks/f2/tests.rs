@@ -236,6 +236,23 @@ fn what_a_private_buffer_held_is_joined_with_the_ledger() {
 }
 
 #[test]
+fn only_what_was_acknowledged_before_the_checkpoint_can_be_missing_from_it() {
+    let mut canned = canned::in_memory();
+    let id = canned.plan.timeline[0].stops[0].id.clone();
+    let mut at = None;
+    canned.stop(&id, |stop| {
+        let Exposure::Unwritten(checkpoint) = &mut stop.exposure else { panic!("V4 has checkpoints") };
+        (checkpoint.applied, at) = (Source::Read(Vec::new()), Some(checkpoint.at));
+    });
+    let victim = canned.record(&id).victim.id;
+    let own = |w: &crate::load::Attempt| w.instance == victim && w.outcome == Outcome::Acked;
+    let acked: Vec<_> = operations::writes(&canned.evidence.ledger).filter(own).collect();
+    let before = acked.iter().filter(|w| w.done <= at).count();
+    assert!(before < acked.len(), "it went on serving after the checkpoint");
+    assert_eq!(stop(&canned.judge(), &id).exposure, Some(before as u64));
+}
+
+#[test]
 fn a_private_buffer_whose_writes_are_all_in_the_checkpoint_was_not_exposed() {
     let mut canned = canned::in_memory();
     let id = canned.plan.timeline[0].stops[0].id.clone();

@@ -5,7 +5,6 @@
 //! a copy that lags, and nothing that it reads proves that a row is missing.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
@@ -163,17 +162,14 @@ impl Database {
     }
 
     async fn open(&self, read_only: bool) -> Result<SqliteConnection, DatabaseError> {
-        let open = |source| DatabaseError::Open { path: self.path.clone(), source };
-        SqliteConnectOptions::from_str("sqlite::memory:")
-            .map_err(open)?
+        SqliteConnectOptions::new()
             .filename(&self.path)
-            .in_memory(false)
             .read_only(read_only)
             .busy_timeout(BUSY)
             .disable_statement_logging()
             .connect()
             .await
-            .map_err(open)
+            .map_err(|source| DatabaseError::Open { path: self.path.clone(), source })
     }
 }
 

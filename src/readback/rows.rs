@@ -173,7 +173,7 @@ mod tests {
     use crate::load::content;
 
     fn row(n: u64) -> Row {
-        let (key, preset) = (17 << 32 | n / 3, (n % 3 + 1) as u8);
+        let (key, preset) = ((17 << 32) + n / 3, (n % 3 + 1) as u8);
         Row { key, preset, seq: 1, costs: content::costs(key, 1, preset), written_by: "worker-1.1".into() }
     }
 
@@ -223,7 +223,8 @@ mod tests {
         std::fs::write(archive.place(Piece::Rows), &whole[..whole.len() - 1]).unwrap();
         std::fs::remove_file(archive.place(Piece::Witness)).unwrap();
         let loaded = FinalState::load(&archive).unwrap().whole().unwrap();
-        let why = "state/rows.csv: truncated: the last line does not hold the count and checksum of the lines before it";
+        let why =
+            "state/rows.csv: truncated: the last line does not hold the count and checksum of the lines before it";
         assert_eq!(loaded.rows.why_not(), Some(why));
         assert!(loaded.witness.why_not().unwrap().starts_with("state/witness.csv is not there"));
         assert_eq!(loaded.queue, state(10).queue);

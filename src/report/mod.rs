@@ -1,1 +1,219 @@
-//! report
+//! The report: what a run found, as plain data, and what renders it to bytes. No I/O.
+//!
+//! In: the plan, the incidents and the judgement. Out: a [`RunReport`], which is `run.json`, and from it every other
+//! form: one [`Renderer`] a form. The run's folder takes them ([`RunReport::files`], then
+//! [`Archive::seal`](crate::archive::Archive::seal)).
+//!
+//! # What cannot be lost on the way
+//! A claim, gate or stop of the plan that nobody judged becomes an INCONCLUSIVE finding here, and an interrupted run
+//! is never a PASS: no renderer has to know.
+
+#[cfg(test)]
+mod canned;
+mod evidence;
+pub mod export;
+mod figures;
+mod incidents;
+mod json;
+mod junit;
+mod markdown;
+mod plan;
+#[cfg(test)]
+mod samples;
+mod table;
+mod terminal;
+mod text;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::archive::{Environment, Piece};
+use crate::backends::SettleOutcome;
+use crate::checks::{Finding, Judgement, Verdict};
+use crate::plan::Plan;
+use crate::timeline::Incidents;
+
+pub use incidents::TimelineLine;
+pub use json::Json;
+pub use junit::JUnit;
+pub use markdown::Markdown;
+pub use plan::PlanSummary;
+pub use terminal::Terminal;
+
+/// Rises when a field changes its meaning or goes; a new field does not raise it.
+pub const SCHEMA: u32 = 1;
+
+/// `run.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunReport {
+    pub schema: u32,
+    pub verdict: Verdict,
+    /// The run was told to stop; its verdict is then never PASS.
+    pub interrupted: bool,
+    pub plan: PlanSummary,
+    /// Every claim, gate and stop of the plan, by the name under which it is judged.
+    pub declared: Vec<String>,
+    /// `None`: the run's folder does not have it.
+    pub environment: Option<Environment>,
+    /// From the start of mxctl to the judgement; `None`: the run did not live to see it.
+    pub duration: Option<Duration>,
+    /// `None`: the run ended before it settled.
+    pub settle: Option<SettleOutcome>,
+    pub judgement: Judgement,
+    pub timeline: Vec<TimelineLine>,
+    pub paths: Paths,
+}
+
+/// What the plan and the incidents do not say.
+#[derive(Debug)]
+pub struct Ran {
+    pub environment: Option<Environment>,
+    pub duration: Option<Duration>,
+    pub settle: Option<SettleOutcome>,
+    pub interrupted: bool,
+    /// Relative to the run's folder.
+    pub database: Option<PathBuf>,
+}
+
+/// Where the evidence lies, relative to the run's folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paths {
+    pub plan: PathBuf,
+    pub environment: PathBuf,
+    pub incidents: PathBuf,
+    pub state: PathBuf,
+    pub rows: PathBuf,
+    pub witness: PathBuf,
+    pub ledger: PathBuf,
+    pub target: PathBuf,
+    pub junit: PathBuf,
+    pub markdown: PathBuf,
+    /// A file that a person can query.
+    pub database: Option<PathBuf>,
+}
+
+impl RunReport {
+    pub fn new(plan: &Plan, incidents: &Incidents, judgement: Judgement, ran: Ran) -> RunReport {
+        let declared = plan::declared(plan);
+        let judgement = with_open_questions(judgement, &declared, ran.interrupted);
+        RunReport {
+            schema: SCHEMA,
+            verdict: judgement.verdict,
+            interrupted: ran.interrupted,
+            plan: PlanSummary::of(plan),
+            declared,
+            environment: ran.environment,
+            duration: ran.duration,
+            settle: ran.settle,
+            judgement,
+            timeline: incidents::lines(incidents),
+            paths: Paths::with_database(ran.database),
+        }
+    }
+
+    /// Every file of the report, as [`Archive::seal`](crate::archive::Archive::seal) takes them.
+    pub fn files(&self) -> Result<Vec<(Piece, Vec<u8>)>, RenderError> {
+        FILES.iter().map(|(piece, renderer)| Ok((*piece, renderer.render(self)?))).collect()
+    }
+}
+
+/// What nobody answered is INCONCLUSIVE.
+fn with_open_questions(mut judgement: Judgement, declared: &[String], interrupted: bool) -> Judgement {
+    let checks = judgement.findings.iter().map(|finding| &finding.check);
+    let judged: BTreeSet<&String> = checks.chain(judgement.stops.iter().map(|stop| &stop.id)).collect();
+    let unjudged = declared.iter().filter(|name| !judged.contains(name));
+    let mut open: Vec<Finding> = unjudged.map(|name| inconclusive(name, "declared, and nothing judged it")).collect();
+    if interrupted && judgement.verdict == Verdict::Pass {
+        open.push(inconclusive("interrupted", "the run was told to stop before its plan was over"));
+    }
+    if !open.is_empty() {
+        judgement.verdict = judgement.verdict.max(Verdict::Inconclusive);
+        judgement.findings.append(&mut open);
+    }
+    judgement
+}
+
+fn inconclusive(check: &str, summary: &str) -> Finding {
+    Finding {
+        check: check.to_owned(),
+        verdict: Verdict::Inconclusive,
+        summary: summary.to_owned(),
+        details: Vec::new(),
+    }
+}
+
+impl Paths {
+    fn with_database(database: Option<PathBuf>) -> Paths {
+        Paths {
+            plan: Piece::Plan.path().into(),
+            environment: Piece::Environment.path().into(),
+            incidents: Piece::Incidents.path().into(),
+            state: Piece::State.path().into(),
+            rows: Piece::Rows.path().into(),
+            witness: Piece::Witness.path().into(),
+            ledger: "ledger".into(),
+            target: "target".into(),
+            junit: Piece::JUnit.path().into(),
+            markdown: Piece::Markdown.path().into(),
+            database,
+        }
+    }
+}
+
+/// Plain data → bytes.
+pub trait Renderer: Sync {
+    fn render(&self, report: &RunReport) -> Result<Vec<u8>, RenderError>;
+}
+
+/// The files that a report consists of. Another one is a line here and a [`Piece`].
+pub const FILES: [(Piece, &dyn Renderer); 3] =
+    [(Piece::JUnit, &JUnit), (Piece::Markdown, &Markdown), (Piece::Run, &Json)];
+
+#[derive(Debug, thiserror::Error)]
+#[error("render the report as {form}: {why}")]
+pub struct RenderError {
+    pub form: &'static str,
+    pub why: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_declared_gate_that_nobody_judged_is_inconclusive() {
+        let (plan, mut judgement) = (canned::plan(), canned::passing());
+        judgement.findings.retain(|f| f.check != "p99.steady");
+        let report = RunReport::new(&plan, &Incidents::default(), judgement, canned::ran());
+        assert_eq!((report.verdict, report.judgement.verdict), (Verdict::Inconclusive, Verdict::Inconclusive));
+        let finding = report.judgement.findings.last().unwrap();
+        assert_eq!((finding.check.as_str(), finding.verdict), ("p99.steady", Verdict::Inconclusive));
+    }
+
+    #[test]
+    fn a_planned_stop_that_nobody_judged_is_inconclusive() {
+        let (plan, mut judgement) = (canned::plan(), canned::passing());
+        let stop = judgement.stops.pop().unwrap();
+        let report = RunReport::new(&plan, &Incidents::default(), judgement, canned::ran());
+        assert_eq!(report.verdict, Verdict::Inconclusive);
+        assert_eq!(report.judgement.findings.last().unwrap().check, stop.id);
+    }
+
+    #[test]
+    fn an_interrupted_run_never_passes_and_a_failure_stays_one() {
+        let told_to_stop = || Ran { interrupted: true, ..canned::ran() };
+        let report = RunReport::new(&canned::plan(), &Incidents::default(), canned::passing(), told_to_stop());
+        assert_eq!(report.verdict, Verdict::Inconclusive);
+        let report = RunReport::new(&canned::plan(), &Incidents::default(), canned::failing(), told_to_stop());
+        assert_eq!(report.verdict, Verdict::Fail);
+    }
+
+    #[test]
+    fn the_report_for_machines_is_the_last_file() {
+        let files = canned::reports()[0].1.files().unwrap();
+        assert_eq!(files.last().unwrap().0, Piece::Run);
+    }
+}

@@ -1,0 +1,75 @@
+//! A plan in two lines, and the names of what it declares.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::figures::{brief, thousands};
+use crate::plan::{Claim, Database, LoadPlan, Plan, Role, Strategy, TargetPlan};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanSummary {
+    pub name: String,
+    pub run_number: u32,
+    pub seed: u64,
+    /// `V5 redis (appendfsync always), 3 api + 2 worker, sqlite, witness on`.
+    pub target: String,
+    /// `800 operations/s for 60 s: 80 % write-once, 15 % hot-key (64 keys), 5 % read`.
+    pub load: String,
+    pub rps: f64,
+    pub load_duration: Duration,
+    /// What the scenario asked for and the plan left out.
+    pub notes: Vec<String>,
+}
+
+impl PlanSummary {
+    pub fn of(plan: &Plan) -> PlanSummary {
+        PlanSummary {
+            name: plan.name.clone(),
+            run_number: plan.run.number,
+            seed: plan.run.seed,
+            target: target(&plan.target),
+            load: load(&plan.load),
+            rps: plan.load.rps,
+            load_duration: plan.load.duration,
+            notes: plan.notes.clone(),
+        }
+    }
+}
+
+/// The names under which the plan's claims, gates and stops are judged.
+pub fn declared(plan: &Plan) -> Vec<String> {
+    let claims = plan.claims.iter().map(|claim| match claim {
+        Claim::F2 => "F2".to_owned(),
+    });
+    let gates = plan.gates.iter().map(|gate| gate.name());
+    claims.chain(gates).chain(plan.stops().map(|stop| stop.id.clone())).collect()
+}
+
+fn target(target: &TargetPlan) -> String {
+    let strategy = match target.strategy {
+        Strategy::InMemory => String::new(),
+        Strategy::Redis => format!(" (appendfsync {})", target.redis.appendfsync),
+    };
+    let database = match target.database {
+        Database::Sqlite => "sqlite",
+    };
+    let witness = if target.witness { "on" } else { "off" };
+    let (generation, word) = (target.strategy.generation(), target.strategy.word());
+    format!("{generation} {word}{strategy}, {}, {database}, witness {witness}", instances(target))
+}
+
+/// `3 api + 2 worker`.
+fn instances(target: &TargetPlan) -> String {
+    let of = |role| target.slots.iter().filter(|slot| slot.role == role).count();
+    let roles = [Role::Api, Role::Worker, Role::All].into_iter().filter(|role| of(*role) > 0);
+    roles.map(|role| format!("{} {}", of(role), role.word())).collect::<Vec<_>>().join(" + ")
+}
+
+fn load(load: &LoadPlan) -> String {
+    let hot = format!("hot-key ({} keys)", thousands(load.hot_keys.into()));
+    let lanes = [(load.mix.write_once, "write-once"), (load.mix.hot_key, &hot), (load.mix.read, "read")];
+    let mix = lanes.into_iter().filter(|(permille, _)| *permille > 0);
+    let mix: Vec<_> = mix.map(|(permille, lane)| format!("{} % {lane}", f64::from(permille) / 10.0)).collect();
+    format!("{} operations/s for {}: {}", load.rps, brief(load.duration), mix.join(", "))
+}

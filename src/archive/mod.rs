@@ -273,7 +273,7 @@ fn write_aside(folder: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
     // Readable by whom the umask allows, not only by the owner: other users collect the reports of a CI job.
     let mode = Permissions::from_mode(0o666);
     let mut file = tempfile::Builder::new().prefix(".writing-").permissions(mode).tempfile_in(folder)?;
-    file.write_all(bytes)?;
+    file.as_file_mut().write_all(bytes)?;
     file.as_file().sync_all()?;
     Ok(file)
 }

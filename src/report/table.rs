@@ -1,9 +1,12 @@
-//! Tables for a terminal: aligned columns, no frame, at most [`WIDTH`](super::text::WIDTH) columns wide.
+//! Tables for a terminal: aligned columns, no frame, at most [`WIDTH`] columns wide: words that do not fit are wrapped.
 
 use tabled::builder::Builder;
 use tabled::settings::formatting::AlignmentStrategy;
 use tabled::settings::object::Columns;
+use tabled::settings::peaker::Priority;
 use tabled::settings::{Alignment, Padding, Span, Style, Width};
+
+use super::text::{WIDTH, columns};
 
 const INDENT: &str = "  ";
 const GAP: usize = 2;
@@ -18,8 +21,6 @@ pub struct Column {
     /// May have two lines.
     title: &'static str,
     right: bool,
-    /// Cells that are wider are wrapped between words.
-    wrap: Option<usize>,
 }
 
 enum Row {
@@ -29,15 +30,11 @@ enum Row {
 }
 
 pub const fn left(title: &'static str) -> Column {
-    Column { title, right: false, wrap: None }
+    Column { title, right: false }
 }
 
 pub const fn right(title: &'static str) -> Column {
-    Column { title, right: true, wrap: None }
-}
-
-pub const fn wrapped(title: &'static str, width: usize) -> Column {
-    Column { title, right: false, wrap: Some(width) }
+    Column { title, right: true }
 }
 
 impl Table {
@@ -66,6 +63,9 @@ impl Table {
         let mut table = builder.build();
         table.with(Style::empty()).with(Padding::new(0, GAP, 0, 0)).with(AlignmentStrategy::PerLine);
         self.shape(&mut table);
+        // The widest column gives way first. The gap behind the last column is cut off below.
+        let width = WIDTH - columns(INDENT) + GAP;
+        table.with(Width::wrap(width).keep_words(true).priority(Priority::max(true)));
         table.to_string().lines().map(|line| format!("{INDENT}{line}").trim_end().to_owned() + "\n").collect()
     }
 
@@ -73,9 +73,6 @@ impl Table {
         for (i, column) in self.columns.iter().enumerate() {
             if column.right {
                 table.modify(Columns::one(i), Alignment::right());
-            }
-            if let Some(width) = column.wrap {
-                table.modify(Columns::one(i), Width::wrap(width + GAP).keep_words(true));
             }
         }
         for (i, row) in self.rows.iter().enumerate() {
@@ -91,18 +88,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_aligned_wrapped_and_grouped_under_headings() {
-        let mut table = Table::new(&[left("slot"), right("acks in\nwindow"), wrapped("why", 8)]);
+    fn columns_are_aligned_and_grouped_under_headings() {
+        let mut table = Table::new(&[left("slot"), right("acks in\nwindow"), left("why")]);
         table.heading("1:rolling-update, graceful".into());
-        table.row(["api-1".into(), "7,812".into(), "a reason that wraps".into()]);
+        table.row(["api-1".into(), "7,812".into(), "a reason".into()]);
         table.row(["worker-10".into(), "9".into(), String::new()]);
         insta::assert_snapshot!(table.render(), @"
         slot       acks in  why
                     window
         1:rolling-update, graceful
         api-1        7,812  a reason
-                            that wraps
         worker-10        9
         ");
+    }
+
+    #[test]
+    fn the_widest_column_gives_way_where_a_line_is_too_long() {
+        let mut table = Table::new(&[left("slot"), left("why"), right("acks")]);
+        table.row(["api-1".into(), "word ".repeat(40), "7,812".into()]);
+        let text = table.render();
+        assert!(text.lines().all(|line| columns(line) <= WIDTH), "{text}");
+        assert!(text.contains("api-1  word word") && text.contains("word  7,812\n"), "{text}");
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::figures::{gibibytes, hundredths, seconds, span, thousands};
-use super::table::{Table, left, right, wrapped};
+use super::table::{Table, left, right};
 use super::text::{Ink, wrap};
 use super::{RenderError, Renderer, RunReport, evidence};
 use crate::archive::{Environment, mask};
@@ -111,8 +111,8 @@ fn stops(ink: Ink, stops: &[StopJudgement]) -> String {
         left("slot"),
         left("victim"),
         right("at"),
-        wrapped("exposure", 18),
-        wrapped("exit", 11),
+        left("exposure"),
+        left("exit"),
         right("drain"),
         right("acks after\nSIGTERM"),
         right("acks in\nwindow"),
@@ -150,7 +150,7 @@ fn doubt(ink: Ink, stop: &StopJudgement) -> String {
 }
 
 fn classes(judgement: &Judgement) -> String {
-    let mut table = Table::new(&[left("class"), right("operations"), left("must be"), wrapped("rests on", 80)]);
+    let mut table = Table::new(&[left("class"), right("operations"), left("must be"), left("rests on")]);
     for count in &judgement.classes {
         table.row([
             evidence::class_word(count.class).to_owned(),
@@ -179,7 +179,7 @@ fn exhibits(exhibits: &[Exhibit]) -> String {
         left("presets"),
         left("acked by"),
         right("acked at"),
-        wrapped("last seen", 44),
+        left("last seen"),
     ]);
     exhibits.iter().take(EXHIBITS).for_each(|exhibit| table.row(exhibit_cells(exhibit)));
     let more = match exhibits.len().saturating_sub(EXHIBITS) {

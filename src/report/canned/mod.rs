@@ -38,7 +38,7 @@ pub fn widen(report: &mut RunReport) {
         stop.victim = stop.victim.as_ref().map(|victim| victim.replace("-1", "-10") + "0");
         stop.at = Some(Offset(3_599_999_000_000));
         stop.exposure = stop.exposure.map(|n| n + 123_456);
-        stop.drain = Some(Duration::from_millis(599_999));
+        stop.drain = Some(Duration::from_millis(59_999));
         (stop.acks_after_sigterm, stop.acks_in_window) = (Some(123_456), 123_456);
         stop.exit = "signal 9 after its grace of 10 s".into();
     }

@@ -78,7 +78,7 @@ fn stops(judgement: &Judgement) -> String {
 
 fn classes(judgement: &Judgement) -> String {
     let rows = judgement.classes.iter().map(|count| {
-        let word = evidence::class_word(count.class);
+        let word = count.class.word();
         let word = if count.fails { format!("**{word}**") } else { word.to_owned() };
         [word, evidence::class_count(count), evidence::class_basis(count)]
     });
@@ -93,7 +93,7 @@ fn classes(judgement: &Judgement) -> String {
 fn exhibits(exhibits: &[Exhibit]) -> String {
     let rows = exhibits.iter().take(EXHIBITS).map(|exhibit| {
         [
-            evidence::class_word(exhibit.class).to_owned(),
+            exhibit.class.word().to_owned(),
             exhibit.key.to_string(),
             exhibit.seq.to_string(),
             exhibit.presets.iter().map(u8::to_string).collect::<Vec<_>>().join(" "),

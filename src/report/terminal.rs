@@ -153,7 +153,7 @@ fn classes(judgement: &Judgement) -> String {
     let mut table = Table::new(&[left("class"), right("operations"), left("must be"), left("rests on")]);
     for count in &judgement.classes {
         table.row([
-            evidence::class_word(count.class).to_owned(),
+            count.class.word().to_owned(),
             evidence::class_count(count),
             if count.fails { "0" } else { "" }.to_owned(),
             evidence::class_basis(count),
@@ -192,7 +192,7 @@ fn exhibits(exhibits: &[Exhibit]) -> String {
 /// Keys and seqs without separators: a person copies them into a query.
 fn exhibit_cells(exhibit: &Exhibit) -> [String; 7] {
     [
-        evidence::class_word(exhibit.class).to_owned(),
+        exhibit.class.word().to_owned(),
         exhibit.key.to_string(),
         exhibit.seq.to_string(),
         exhibit.presets.iter().map(u8::to_string).collect::<Vec<_>>().join(" "),

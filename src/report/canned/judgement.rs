@@ -94,32 +94,15 @@ fn finding(check: &str, verdict: Verdict, summary: &str, details: &[&str]) -> Fi
     Finding { check: check.into(), verdict, summary: summary.into(), details }
 }
 
-const CLASSES: [(Class, &str); 14] = [
-    (Class::Unexpected, "untorn ledger, empty start"),
-    (Class::Corrupt, "complete reader"),
-    (Class::Phantom, "untorn ledger"),
-    (Class::Dead, "queue probe"),
-    (Class::Stranded, "queue probe, checkpoint"),
-    (Class::Lost, "complete reader"),
-    (Class::Stale, "complete reader"),
-    (Class::Torn, "complete reader"),
-    (Class::Applied, "complete reader"),
-    (Class::Superseded, "complete reader"),
-    (Class::Recovered, "complete reader"),
-    (Class::Unresolved, "complete reader"),
-    (Class::Refused, "ledger"),
-    (Class::NotSent, "ledger"),
-];
-
 fn classes(counts: &[(Class, u64)]) -> Vec<ClassCount> {
-    let count = |(class, rests_on): (Class, &str)| ClassCount {
+    let count = |class: Class| ClassCount {
         class,
         count: counts.iter().find(|(c, _)| *c == class).map_or(0, |(_, n)| *n),
-        fails: class < Class::Applied && class != Class::Dead,
-        rests_on: rests_on.into(),
+        fails: class.fails(),
+        rests_on: class.rests_on().into(),
         void: None,
     };
-    CLASSES.map(count).to_vec()
+    Class::ALL.map(count).to_vec()
 }
 
 fn void_classes() -> Vec<ClassCount> {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::archive::{Archive, ArchiveError, Environment, Piece};
 use crate::backends::process::Site;
-use crate::backends::{self, Deployment, DownError, UpError};
+use crate::backends::{self, Deployment, DownError, Settled, UpError};
 use crate::checks::{self, Evidence};
 use crate::clock::RunClock;
 use crate::heal::{self, HealError};
@@ -47,6 +47,8 @@ pub enum RunError {
     Archive(#[from] ArchiveError),
     #[error("write the journal: {0}")]
     Journal(std::io::Error),
+    #[error("close the journal: {0}; nothing of the run is left, and `mxctl heal` says so")]
+    Close(std::io::Error),
     #[error(
         "start over an unhealed run: {} was killed before it could clean up; `mxctl heal` ends what it left",
         .0.display()
@@ -111,7 +113,7 @@ pub async fn run(plan: Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> R
 
     watch.phase(Phase::Down).await;
     let grace = if stop.abort.is_cancelled() { Duration::ZERO } else { plan.target.grace };
-    let down = settled.down(grace).await;
+    let down = close(settled, grace, &journal).await;
     incidents.interrupted = stop.interrupt.is_cancelled();
     kept = kept.and(archive.put_json(Piece::Incidents, &incidents));
     kept?;
@@ -121,7 +123,6 @@ pub async fn run(plan: Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> R
     let report = judged(&plan, &evidence, Some(place.environment.clone()), Some(began.elapsed()));
     archive.seal(&report.files()?)?;
     down?;
-    journal.close().map_err(RunError::Journal)?;
     Ok(Ran { report, folder: archive.root().to_owned() })
 }
 
@@ -169,6 +170,12 @@ async fn drive(load: Load<'_>, loaded: &CancellationToken) -> Result<Ledger, Run
     let driven = load::drive(load).await;
     loaded.cancel();
     driven.or_else(|e| Ledger::recover(folder).map_err(|_| RunError::Load(e)))
+}
+
+/// Takes the target down; the journal is closed only where nothing of it is left.
+async fn close(settled: Settled, grace: Duration, journal: &Journal) -> Result<(), RunError> {
+    settled.down(grace).await?;
+    journal.close().map_err(RunError::Close)
 }
 
 /// The judgement of a run, as a report: from a run that has just ended, or from its folder.

@@ -48,7 +48,7 @@ impl Exit {
                 Exit::Laboratory
             }
             // It broke after the first request: nobody knows.
-            RunError::Archive(_) | RunError::Load(_) | RunError::Down(_) => Exit::Inconclusive,
+            RunError::Archive(_) | RunError::Load(_) | RunError::Down(_) | RunError::Close(_) => Exit::Inconclusive,
             RunError::Render(_) => Exit::Bug,
         }
     }

@@ -101,9 +101,16 @@ async fn play_step(
         }
         clock.next_epoch();
         let played = stop.abort.run_until_cancelled(play_fault(fault, &scene)).await;
-        let Some(done) = played.flatten() else { break };
-        watch.event(Event::Note(in_words(&done)));
-        record.stops.push(done);
+        match played.unwrap_or_else(|| Err("the run was told to stop at once".into())) {
+            Ok(done) => {
+                watch.event(Event::Note(in_words(&done)));
+                record.stops.push(done);
+            }
+            Err(why) => {
+                record.error = Some(format!("{}: {why}", planned.id));
+                break;
+            }
+        }
     }
     record.ended = clock.now();
     record
@@ -118,15 +125,17 @@ fn too_late(plan: &Plan, clock: &RunClock, stop: &Stop) -> Option<String> {
     (clock.now() >= load_end).then(|| format!("the load had ended at {load_end}"))
 }
 
-/// Inject, heal whatever happened, look for proof.
-async fn play_fault(mut fault: Box<dyn Fault>, scene: &Scene<'_>) -> Option<StopRecord> {
+/// Inject, heal whatever happened, look for proof. An error means that there was nobody to strike.
+async fn play_fault(mut fault: Box<dyn Fault>, scene: &Scene<'_>) -> Result<StopRecord, String> {
     let injected = fault.inject(scene).await;
     let healed = fault.heal(scene).await;
     let proof = fault.proof(scene).await;
-    let mut record = fault.record()?;
-    record.proof = proof;
-    record.error = injected.and(healed).err().map(|e| e.to_string());
-    Some(record)
+    let error = injected.and(healed).err().map(|e| e.to_string());
+    let Some(mut record) = fault.record() else {
+        return Err(format!("failed to {}", error.as_deref().unwrap_or("find a victim")));
+    };
+    (record.proof, record.error) = (proof, error);
+    Ok(record)
 }
 
 fn in_words(stop: &StopRecord) -> String {

@@ -2,6 +2,9 @@
 
 #![expect(dead_code, reason = "each test binary uses its own part of the laboratory")]
 
+pub mod inside;
+pub mod powerless;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};

@@ -169,7 +169,10 @@ async fn drive(load: Load<'_>, loaded: &CancellationToken) -> Result<Ledger, Run
     let folder = load.folder;
     let driven = load::drive(load).await;
     loaded.cancel();
-    driven.or_else(|e| Ledger::recover(folder).map_err(|_| RunError::Load(e)))
+    driven.or_else(|e| match Ledger::recover(folder) {
+        Ok(ledger) => Ok(ledger.torn_by(&format!("the load failed to {e}"))),
+        Err(_) => Err(RunError::Load(e)),
+    })
 }
 
 /// Takes the target down; the journal is closed only where nothing of it is left.

@@ -186,6 +186,16 @@ impl Ledger {
         Ok(ledger)
     }
 
+    /// Torn, and known by what: the files alone do not say it.
+    pub fn torn_by(mut self, cause: &str) -> Self {
+        let why = match self.soundness {
+            Soundness::Sealed => cause.to_owned(),
+            Soundness::Torn { why } => format!("{cause}; {why}"),
+        };
+        self.soundness = Soundness::Torn { why };
+        self
+    }
+
     pub fn soundness(&self) -> &Soundness {
         &self.soundness
     }

@@ -57,10 +57,13 @@ fn await_entry(lab: &Lab, kind: &str) {
     }
 }
 
-/// A short run that passes: there is nothing in its way.
-fn a_new_run_passes(lab: &Lab, reports: &Path) {
+/// A short run comes to its end: nothing is in its way. On a machine that is busy it need not pass.
+#[track_caller]
+fn a_new_run_ends(lab: &Lab, reports: &Path) {
     let file = lab.scenario("next", &in_memory("rps: 50, duration: 1s"));
-    lab.run(&["chaos", "--scenario", &file, "--reports", reports.to_str().expect("a plain path")]).exits_with(0);
+    let reports = reports.to_str().expect("a plain path");
+    let ended = lab.run(&["chaos", "--scenario", &file, "--reports", reports, "--output", "json"]);
+    assert!(matches!(ended.code, 0 | 3) && ended.stdout.contains("\"verdict\""), "{ended:#?}");
 }
 
 /// The report is whole, and says INCONCLUSIVE.
@@ -90,13 +93,13 @@ async fn a_killed_run_is_judged_as_torn_and_blocks_the_next_one_until_it_is_heal
     let file = lab.scenario("refused", &in_memory("rps: 50, duration: 1s"));
     let refused = lab.run(&["chaos", "--scenario", &file]).exits_with(4).stderr;
     assert!(refused.contains("mxctl heal"), "{refused}");
-    a_new_run_passes(&lab, &lab.folder().join("other-reports"));
+    a_new_run_ends(&lab, &lab.folder().join("other-reports"));
 
     let healed = lab.run(&["heal"]).exits_with(0).stdout;
     assert!(healed.contains("healed") && !healed.contains("NOT"), "{healed}");
     let again = lab.run(&["heal"]).exits_with(0).stdout;
     assert!(again.contains("nothing to heal"), "{again}");
-    a_new_run_passes(&lab, &lab.reports());
+    a_new_run_ends(&lab, &lab.reports());
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use crate::journal::Journal;
 use crate::load::{self, Ledger, Load, LoadError};
 use crate::plan::Plan;
 use crate::readback;
+use crate::readback::database::{Database, DatabaseError};
 use crate::readback::depth::DepthProbe;
 use crate::report::{self, RenderError, RunReport};
 use crate::stop::Stop;
@@ -56,6 +57,15 @@ pub enum RunError {
     Heal(#[from] HealError),
     #[error(transparent)]
     Up(#[from] UpError),
+    /// Rows that this run did not write would be judged as its own.
+    #[error(
+        "start in an empty key range: {} has {rows} rows of run number {run_number} already; give this run another \
+         `--run-number`",
+        database.display()
+    )]
+    NotEmpty { database: PathBuf, rows: u64, run_number: u32 },
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
     #[error(transparent)]
     Load(LoadError),
     #[error(transparent)]
@@ -137,7 +147,7 @@ fn open(plan: &Plan, place: &Place) -> Result<(Archive, Arc<Journal>), RunError>
     Ok((archive, Arc::new(journal)))
 }
 
-/// Brings the target up, or leaves nothing behind.
+/// Brings the target up, ready and empty, or leaves nothing behind.
 async fn up(
     plan: &Plan,
     place: &Place,
@@ -152,14 +162,25 @@ async fn up(
         journal: journal.clone(),
         clock: clock.clone(),
     };
-    match backends::up(plan, site, stop).await {
-        Ok(deployment) => Ok(deployment),
-        Err(e) => {
-            // Nothing runs any more: the journal may say so. If it cannot, the next run asks for `heal`.
-            let _ = journal.close();
-            Err(e.into())
-        }
-    }
+    let up = async { refuse_rows(plan, backends::up(plan, site, stop).await?).await };
+    up.await.inspect_err(|_| {
+        // Nothing runs any more: the journal may say so. If it cannot, the next run asks for `heal`.
+        let _ = journal.close();
+    })
+}
+
+/// Rows in this run's key range would be judged as its own: the target goes down again.
+async fn refuse_rows(plan: &Plan, deployment: Box<dyn Deployment>) -> Result<Box<dyn Deployment>, RunError> {
+    let database = deployment.sources().database.clone();
+    let counted = Database::new(&database, plan.run, plan.load.hot_keys).rows_in_range().await;
+    let refused = match counted {
+        Ok(0) => return Ok(deployment),
+        Ok(rows) => RunError::NotEmpty { database, rows, run_number: plan.run.number },
+        Err(e) => e.into(),
+    };
+    // What could not be ended is in the journal; the first error is the one that explains.
+    let _ = deployment.down(Duration::ZERO).await;
+    Err(refused)
 }
 
 /// Drives the load to its end. A ledger that could not be written to its end (a full disk) is judged as what it is:

@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use crate::archive::ArchiveError;
-use crate::backends::UpError;
 use crate::checks::Verdict;
 use crate::run::RunError;
 
@@ -44,9 +43,11 @@ impl Exit {
     pub fn of_run_error(error: &RunError) -> Exit {
         match error {
             RunError::Archive(ArchiveError::Create { .. }) | RunError::Journal(_) => Exit::BadInput,
-            RunError::Unhealed(_) | RunError::Heal(_) | RunError::Up(UpError::Interrupted) | RunError::Up(_) => {
-                Exit::Laboratory
-            }
+            RunError::Unhealed(_)
+            | RunError::Heal(_)
+            | RunError::Up(_)
+            | RunError::NotEmpty { .. }
+            | RunError::Database(_) => Exit::Laboratory,
             // It broke after the first request: nobody knows.
             RunError::Archive(_) | RunError::Load(_) | RunError::Down(_) => Exit::Inconclusive,
             RunError::Render(_) => Exit::Bug,

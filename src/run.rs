@@ -17,6 +17,8 @@ use crate::checks::{self, Evidence};
 use crate::clock::RunClock;
 use crate::heal::{self, HealError};
 use crate::journal::Journal;
+use crate::load::ledger::disk_bytes;
+use crate::load::pacer::Constant;
 use crate::load::{self, Ledger, Load, LoadError};
 use crate::plan::Plan;
 use crate::readback;
@@ -141,6 +143,8 @@ fn open(plan: &Plan, place: &Place) -> Result<(Archive, Arc<Journal>), RunError>
         return Err(RunError::Unhealed(dead));
     }
     let archive = Archive::create(&place.reports, &plan.name, plan.run.number, place.environment.started_at)?;
+    let archive =
+        archive.reserve(disk_bytes(Constant::new(plan.load.rps).total(plan.load.duration), plan.load.shards))?;
     archive.put_json(Piece::Plan, plan)?;
     archive.put_json(Piece::Environment, &place.environment)?;
     let journal = Journal::open(archive.root(), TARGET).map_err(RunError::Journal)?;
@@ -189,7 +193,7 @@ async fn drive(load: Load<'_>, loaded: &CancellationToken) -> Result<Ledger, Run
     let folder = load.folder;
     let driven = load::drive(load).await;
     loaded.cancel();
-    driven.or_else(|e| Ledger::recover(folder).map_err(|_| RunError::Load(e)))
+    driven.or_else(|e| Ledger::recover(folder, &format!("mxctl failed to {e}")).map_err(|_| RunError::Load(e)))
 }
 
 /// The judgement of a run, as a report: from a run that has just ended, or from its folder.

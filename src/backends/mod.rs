@@ -162,7 +162,7 @@ pub enum SettleEnd {
 
 #[derive(Debug, thiserror::Error)]
 pub enum UpError {
-    #[error("{what}: {why}; {remedy}")]
+    #[error("find {what}: {why}; {remedy}")]
     Missing { what: String, why: String, remedy: String },
     #[error("start {name}: {why} (log: {log})")]
     Start { name: String, why: String, log: PathBuf },

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crate::archive::ArchiveError;
 use crate::checks::Verdict;
+use crate::heal::HealError;
 use crate::run::RunError;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +43,9 @@ impl Exit {
 
     pub fn of_run_error(error: &RunError) -> Exit {
         match error {
-            RunError::Archive(ArchiveError::Create { .. }) | RunError::Journal(_) => Exit::BadInput,
+            RunError::Archive(ArchiveError::Create { .. })
+            | RunError::Heal(HealError::Archive(ArchiveError::Runs { .. }))
+            | RunError::Journal(_) => Exit::BadInput,
             RunError::Unhealed(_)
             | RunError::Heal(_)
             | RunError::Up(_)

@@ -74,7 +74,7 @@ fn export_ledger(run: &Path, global: &Global) -> Result<Exit, RejudgeError> {
 /// A folder, the name of one in the reports folder, or `latest`.
 fn find(run: &Path, reports: &Path) -> Result<PathBuf, ArchiveError> {
     if run.as_os_str() == "latest" {
-        return Archive::runs(reports)?.pop().ok_or_else(|| ArchiveError::NotARun(reports.join("latest")));
+        return Archive::runs(reports)?.pop().ok_or_else(|| ArchiveError::NoRuns(reports.to_owned()));
     }
     let within = reports.join(run);
     Ok(if !run.is_dir() && within.is_dir() { within } else { run.to_owned() })

@@ -61,7 +61,7 @@ pub enum RunError {
     Up(#[from] UpError),
     /// Rows that this run did not write would be judged as its own.
     #[error(
-        "start in an empty key range: {} has {rows} rows of run number {run_number} already; give this run another \
+        "start in an empty key range: {} holds {rows} of the rows of run number {run_number} already; give this run another \
          `--run-number`",
         database.display()
     )]

@@ -115,10 +115,10 @@ fn workers_of_a_buffer_in_memory_are_refused() {
 #[test]
 fn a_flag_that_does_not_exist_is_answered_with_the_nearest() {
     let lab = Lab::new();
-    let message = refused(&lab, &["loadtest", "--rsp", "5"], 2);
+    let message = refused(&lab, &["loadtest", "--rsp=5"], 2);
     assert!(message.contains("'--rsp'") && message.contains("'--rps'"), "{message}");
     let message = refused(&lab, &["loadtest", "--output", "xml"], 2);
-    assert!(message.contains("human, json"), "{message}");
+    assert!(message.contains("[possible values: human, json]"), "{message}");
 }
 
 // The laboratory.

@@ -65,7 +65,7 @@ pub enum ArchiveError {
     #[error("read {}: {source}", place.display())]
     Read { place: PathBuf, source: io::Error },
     /// It is there, and it is not what was written.
-    #[error("read {}: {why}", place.display())]
+    #[error("read {}: {why}; the file is damaged: take it from a whole copy of the run's folder", place.display())]
     Corrupt { place: PathBuf, why: String },
 }
 

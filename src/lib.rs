@@ -17,9 +17,10 @@ pub mod stop;
 pub mod watch;
 pub mod process;
 
-// What a person wrote, and what it means.
+// What a person wrote, what it means, and what every write says.
 pub mod scenario;
 pub mod plan;
+pub mod content;
 
 // The run's folder, and in it the journal of what was done to the world.
 pub mod archive;

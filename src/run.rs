@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::archive::{Archive, ArchiveError, Environment, Piece};
 use crate::backends::process::Site;
-use crate::backends::{self, Deployment, DownError, UpError};
+use crate::backends::{self, Deployment, DownError, Settled, UpError};
 use crate::checks::{self, Evidence};
 use crate::clock::RunClock;
 use crate::heal::{self, HealError};
-use crate::journal::Journal;
+use crate::journal::{Found, Journal};
 use crate::load::ledger::disk_bytes;
 use crate::load::pacer::Constant;
 use crate::load::{self, Ledger, Load, LoadError};
@@ -50,6 +50,8 @@ pub enum RunError {
     Archive(#[from] ArchiveError),
     #[error("write the journal: {0}")]
     Journal(std::io::Error),
+    #[error("close the journal: {0}; nothing of the run is left, and `mxctl heal` says so")]
+    Close(std::io::Error),
     #[error(
         "start over an unhealed run: {} was killed before it could clean up; `mxctl heal` ends what it left",
         .0.display()
@@ -123,7 +125,7 @@ pub async fn run(plan: Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> R
 
     watch.phase(Phase::Down).await;
     let grace = if stop.abort.is_cancelled() { Duration::ZERO } else { plan.target.grace };
-    let down = settled.down(grace).await;
+    let down = close(settled, grace, &journal).await;
     incidents.interrupted = stop.interrupt.is_cancelled();
     kept = kept.and(archive.put_json(Piece::Incidents, &incidents));
     kept?;
@@ -133,7 +135,6 @@ pub async fn run(plan: Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> R
     let report = judged(&plan, &evidence, Some(place.environment.clone()), Some(began.elapsed()));
     archive.seal(&report.files()?)?;
     down?;
-    journal.close().map_err(RunError::Journal)?;
     Ok(Ran { report, folder: archive.root().to_owned() })
 }
 
@@ -168,8 +169,11 @@ async fn up(
     };
     let up = async { refuse_rows(plan, backends::up(plan, site, stop).await?).await };
     up.await.inspect_err(|_| {
-        // Nothing runs any more: the journal may say so. If it cannot, the next run asks for `heal`.
-        let _ = journal.close();
+        let found = Found::read(archive.root());
+        if found.is_ok_and(|found| found.is_some_and(|found| found.leftovers().is_empty())) {
+            // Nothing of it runs any more. A journal that stays open makes the next run ask for `heal`.
+            let _ = journal.close();
+        }
     })
 }
 
@@ -194,6 +198,12 @@ async fn drive(load: Load<'_>, loaded: &CancellationToken) -> Result<Ledger, Run
     let driven = load::drive(load).await;
     loaded.cancel();
     driven.or_else(|e| Ledger::recover(folder, &format!("mxctl failed to {e}")).map_err(|_| RunError::Load(e)))
+}
+
+/// Takes the target down; the journal is closed only where nothing of it is left.
+async fn close(settled: Settled, grace: Duration, journal: &Journal) -> Result<(), RunError> {
+    settled.down(grace).await?;
+    journal.close().map_err(RunError::Close)
 }
 
 /// The judgement of a run, as a report: from a run that has just ended, or from its folder.

@@ -18,7 +18,10 @@ fn plan(name: &str, given: Given) -> Plan {
 /// Every operation of a plan, as text: lane, key and seq in the order in which they are due.
 fn operations(plan: &Plan) -> String {
     let total = Constant::new(plan.load.rps).total(plan.load.duration);
-    (0..total).zip(Operations::new(plan.run, &plan.load)).map(|(at, operation)| format!("{at} {operation:?}\n")).collect()
+    (0..total)
+        .zip(Operations::new(plan.run, &plan.load))
+        .map(|(at, operation)| format!("{at} {operation:?}\n"))
+        .collect()
 }
 
 proptest! {

@@ -189,7 +189,7 @@ impl Canned {
     pub fn rewrite(&mut self, op: u64, preset: u8, seq: u64) {
         self.row(op, preset, |row| {
             row.seq = seq;
-            row.costs = crate::load::content::costs(row.key, seq, row.preset);
+            row.costs = crate::content::costs(row.key, seq, row.preset);
         });
     }
 

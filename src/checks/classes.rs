@@ -18,7 +18,7 @@ use super::soundness::Soundness;
 use super::witness::Witness;
 use super::{Class, ClassCount, Evidence, Exhibit, operations};
 use crate::backends::InstanceId;
-use crate::load::content::{self, PRESETS};
+use crate::content::{self, PRESETS};
 use crate::load::{Attempt, Outcome};
 use crate::plan::Plan;
 use crate::readback::{Counters, QueuedItem, Row, Source};

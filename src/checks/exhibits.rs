@@ -9,7 +9,7 @@ use super::classes::{Presence, Seen, Write};
 use super::{Class, Evidence, Exhibit};
 use crate::backends::InstanceId;
 use crate::clock::Offset;
-use crate::load::content::{self, COLUMNS};
+use crate::content::{self, COLUMNS};
 use crate::load::{Attempt, Outcome};
 use crate::plan::StopMode;
 use crate::readback::{Place, QueuedItem, Row};

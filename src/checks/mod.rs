@@ -195,6 +195,8 @@ pub struct StopJudgement {
     /// Requests that the victim acknowledged although they were sent after SIGTERM (graceful api stops).
     pub acks_after_sigterm: Option<u64>,
     pub acks_in_window: u64,
+    /// Requests that the victim did not acknowledge, from the stop's begin on; `None`: it never fired.
+    pub failed: Option<u64>,
     /// What it is not a proof of, and why; empty for a pass.
     pub reasons: Vec<String>,
     /// `what: seen`, each with whether it holds.

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::canned::{self, Canned};
 use super::*;
+use crate::content::costs;
 use crate::load::Outcome;
-use crate::load::content::costs;
 use crate::readback::Row;
 
 #[test]

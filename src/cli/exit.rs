@@ -52,7 +52,7 @@ impl Exit {
             | RunError::NotEmpty { .. }
             | RunError::Database(_) => Exit::Laboratory,
             // It broke after the first request: nobody knows.
-            RunError::Archive(_) | RunError::Load(_) | RunError::Down(_) => Exit::Inconclusive,
+            RunError::Archive(_) | RunError::Load(_) | RunError::Down(_) | RunError::Close(_) => Exit::Inconclusive,
             RunError::Render(_) => Exit::Bug,
         }
     }

@@ -5,7 +5,7 @@
 
 use crate::plan::{LoadPlan, Mix, RunKey};
 
-use super::content::mix;
+use crate::content::mix;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]

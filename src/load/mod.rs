@@ -11,7 +11,6 @@
 //! ```
 
 mod client;
-pub mod content;
 mod drive;
 mod horizon;
 pub mod lanes;

@@ -8,8 +8,8 @@
 
 use std::net::SocketAddr;
 
-use super::content::{COLUMNS, PRESETS, costs};
 use super::lanes::Operation;
+use crate::content::{COLUMNS, PRESETS, costs};
 
 /// 2^63 − 1 has 19 digits.
 const KEY_DIGITS: usize = 19;

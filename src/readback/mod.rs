@@ -57,7 +57,7 @@ pub struct Row {
     pub preset: u8,
     pub seq: u64,
     /// black cube, red cube, additional cube, starforce, total, in the order of
-    /// [`content::COLUMNS`](crate::load::content::COLUMNS).
+    /// [`content::COLUMNS`](crate::content::COLUMNS).
     pub costs: [i64; 5],
     pub written_by: String,
 }

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 
 use super::{FinalState, RowSet, Source};
 use crate::archive::{Archive, ArchiveError, Piece, Stored};
-use crate::load::content::COLUMNS;
+use crate::content::COLUMNS;
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum TableError {
@@ -170,7 +170,7 @@ mod tests {
     use super::super::{QueueState, Row, Sighting, SightingKind};
     use super::*;
     use crate::backends::{SettleEnd, SettleOutcome};
-    use crate::load::content;
+    use crate::content;
 
     fn row(n: u64) -> Row {
         let (key, preset) = ((17 << 32) + n / 3, (n % 3 + 1) as u8);

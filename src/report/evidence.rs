@@ -65,7 +65,7 @@ fn fates(classes: &[ClassCount]) -> String {
 }
 
 fn fate(count: &ClassCount) -> String {
-    format!("{} {}", class_word(count.class), class_count(count))
+    format!("{} {}", count.class.word(), class_count(count))
 }
 
 fn stakes(report: &RunReport) -> String {
@@ -219,25 +219,6 @@ pub fn class_basis(count: &ClassCount) -> String {
     match &count.void {
         Some(why) => why.clone(),
         None => count.rests_on.clone(),
-    }
-}
-
-pub fn class_word(class: Class) -> &'static str {
-    match class {
-        Class::Unexpected => "unexpected",
-        Class::Corrupt => "corrupt",
-        Class::Phantom => "phantom",
-        Class::Dead => "dead",
-        Class::Stranded => "stranded",
-        Class::Lost => "lost",
-        Class::Stale => "stale",
-        Class::Torn => "torn",
-        Class::Applied => "applied",
-        Class::Superseded => "superseded",
-        Class::Recovered => "recovered",
-        Class::Unresolved => "unresolved",
-        Class::Refused => "refused",
-        Class::NotSent => "not sent",
     }
 }
 

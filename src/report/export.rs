@@ -5,7 +5,6 @@
 
 use std::io::Write;
 
-use super::evidence::class_word;
 use crate::backends::Instance;
 use crate::checks::Class;
 use crate::clock::Offset;
@@ -81,7 +80,7 @@ fn line(a: &Attempt, roster: &[Instance], class: Option<Class>) -> [String; 17] 
         instance,
         a.epoch.to_string(),
         a.done.map(|done| format!("{:.3}", done.since(a.due).as_secs_f64() * 1e3)).unwrap_or_default(),
-        class.map(class_word).unwrap_or_default().to_owned(),
+        class.map(Class::word).unwrap_or_default().to_owned(),
     ]
 }
 

@@ -68,17 +68,19 @@ fn stops(judgement: &Judgement) -> String {
                 stop.drain.map_or_else(dash, seconds),
                 stop.acks_after_sigterm.map_or_else(dash, thousands),
                 thousands(stop.acks_in_window),
+                stop.failed.map_or_else(dash, thousands),
                 stop.verdict.word().to_owned(),
             ]
         })
     });
-    let columns = ["step", "victim", "exposure", "exit", "drain", "acks after SIGTERM", "acks in window", "verdict"];
-    table("Stops", columns, "    ::: ", rows)
+    let columns =
+        ["step", "victim", "exposure", "exit", "drain", "acks after SIGTERM", "acks in window", "failed", "verdict"];
+    table("Stops", columns, "    :::: ", rows)
 }
 
 fn classes(judgement: &Judgement) -> String {
     let rows = judgement.classes.iter().map(|count| {
-        let word = evidence::class_word(count.class);
+        let word = count.class.word();
         let word = if count.fails { format!("**{word}**") } else { word.to_owned() };
         [word, evidence::class_count(count), evidence::class_basis(count)]
     });
@@ -93,7 +95,7 @@ fn classes(judgement: &Judgement) -> String {
 fn exhibits(exhibits: &[Exhibit]) -> String {
     let rows = exhibits.iter().take(EXHIBITS).map(|exhibit| {
         [
-            evidence::class_word(exhibit.class).to_owned(),
+            exhibit.class.word().to_owned(),
             exhibit.key.to_string(),
             exhibit.seq.to_string(),
             exhibit.presets.iter().map(u8::to_string).collect::<Vec<_>>().join(" "),

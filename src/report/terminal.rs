@@ -116,6 +116,7 @@ fn stops(ink: Ink, stops: &[StopJudgement]) -> String {
         right("drain"),
         right("acks after\nSIGTERM"),
         right("acks in\nwindow"),
+        right("failed"),
         left("verdict"),
     ]);
     for (title, group) in evidence::steps(stops) {
@@ -127,7 +128,7 @@ fn stops(ink: Ink, stops: &[StopJudgement]) -> String {
     if doubts.is_empty() { table.render() } else { format!("{}\n{doubts}", table.render()) }
 }
 
-fn stop_cells(stop: &StopJudgement) -> [String; 9] {
+fn stop_cells(stop: &StopJudgement) -> [String; 10] {
     [
         format!("  {}", evidence::slot_of(&stop.id)),
         stop.victim.clone().unwrap_or_else(|| "none".to_owned()),
@@ -137,6 +138,7 @@ fn stop_cells(stop: &StopJudgement) -> [String; 9] {
         stop.drain.map_or_else(dash, seconds),
         stop.acks_after_sigterm.map_or_else(dash, thousands),
         thousands(stop.acks_in_window),
+        stop.failed.map_or_else(dash, thousands),
         stop.verdict.word().to_owned(),
     ]
 }
@@ -153,7 +155,7 @@ fn classes(judgement: &Judgement) -> String {
     let mut table = Table::new(&[left("class"), right("operations"), left("must be"), left("rests on")]);
     for count in &judgement.classes {
         table.row([
-            evidence::class_word(count.class).to_owned(),
+            count.class.word().to_owned(),
             evidence::class_count(count),
             if count.fails { "0" } else { "" }.to_owned(),
             evidence::class_basis(count),
@@ -192,7 +194,7 @@ fn exhibits(exhibits: &[Exhibit]) -> String {
 /// Keys and seqs without separators: a person copies them into a query.
 fn exhibit_cells(exhibit: &Exhibit) -> [String; 7] {
     [
-        evidence::class_word(exhibit.class).to_owned(),
+        exhibit.class.word().to_owned(),
         exhibit.key.to_string(),
         exhibit.seq.to_string(),
         exhibit.presets.iter().map(u8::to_string).collect::<Vec<_>>().join(" "),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Canned;
 use crate::backends::{SettleEnd, SettleOutcome};
-use crate::load::content::{self, PRESETS};
+use crate::content::{self, PRESETS};
 use crate::load::{Attempt, Ledger, Outcome};
 use crate::plan::Plan;
 use crate::readback::{Counters, FinalState, QueueState, Row, RowSet, Sighting, SightingKind, Source};

@@ -94,32 +94,15 @@ fn finding(check: &str, verdict: Verdict, summary: &str, details: &[&str]) -> Fi
     Finding { check: check.into(), verdict, summary: summary.into(), details }
 }
 
-const CLASSES: [(Class, &str); 14] = [
-    (Class::Unexpected, "untorn ledger, empty start"),
-    (Class::Corrupt, "complete reader"),
-    (Class::Phantom, "untorn ledger"),
-    (Class::Dead, "queue probe"),
-    (Class::Stranded, "queue probe, checkpoint"),
-    (Class::Lost, "complete reader"),
-    (Class::Stale, "complete reader"),
-    (Class::Torn, "complete reader"),
-    (Class::Applied, "complete reader"),
-    (Class::Superseded, "complete reader"),
-    (Class::Recovered, "complete reader"),
-    (Class::Unresolved, "complete reader"),
-    (Class::Refused, "ledger"),
-    (Class::NotSent, "ledger"),
-];
-
 fn classes(counts: &[(Class, u64)]) -> Vec<ClassCount> {
-    let count = |(class, rests_on): (Class, &str)| ClassCount {
+    let count = |class: Class| ClassCount {
         class,
         count: counts.iter().find(|(c, _)| *c == class).map_or(0, |(_, n)| *n),
-        fails: class < Class::Applied && class != Class::Dead,
-        rests_on: rests_on.into(),
+        fails: class.fails(),
+        rests_on: class.rests_on().into(),
         void: None,
     };
-    CLASSES.map(count).to_vec()
+    Class::ALL.map(count).to_vec()
 }
 
 fn void_classes() -> Vec<ClassCount> {
@@ -148,6 +131,7 @@ fn proven_stop(i: u64, stop: &StopPlan) -> StopJudgement {
         drain: Some(Duration::from_millis(if graceful { 400 + 31 * i } else { 3 })),
         acks_after_sigterm: (api && graceful).then_some(41 + i),
         acks_in_window: 7_980 + i,
+        failed: Some(if graceful { 0 } else { 1 + i % 3 }),
         reasons: Vec::new(),
         proof: vec![("a new process serves the slot: pid 4711 → 4801".into(), true)],
     }
@@ -170,6 +154,7 @@ fn stops_of_a_killed_run() -> Vec<StopJudgement> {
         exit: "never fired".into(),
         drain: None,
         acks_in_window: 0,
+        failed: None,
         reasons: vec!["it never fired: the run ended before its turn".into()],
         proof: Vec::new(),
         ..stops[9].clone()
@@ -191,6 +176,7 @@ fn lossy_stop(number: u64) -> StopJudgement {
         drain: Some(Duration::from_millis(3)),
         acks_after_sigterm: None,
         acks_in_window: 7_990,
+        failed: Some(52),
         reasons: vec![format!("{lost} operations that it acknowledged are lost")],
         proof: vec![("ended by SIGKILL: signal 9".into(), true)],
     }

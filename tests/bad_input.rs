@@ -115,8 +115,8 @@ fn workers_of_a_buffer_in_memory_are_refused() {
 #[test]
 fn a_flag_that_does_not_exist_is_answered_with_the_nearest() {
     let lab = Lab::new();
-    let message = refused(&lab, &["loadtest", "--rsp=5"], 2);
-    assert!(message.contains("'--rsp'") && message.contains("'--rps'"), "{message}");
+    let message = refused(&lab, &["loadtest", "--duraton=5s"], 2);
+    assert!(message.contains("'--duraton'") && message.contains("'--duration'"), "{message}");
     let message = refused(&lab, &["loadtest", "--output", "xml"], 2);
     assert!(message.contains("[possible values: human, json]"), "{message}");
 }

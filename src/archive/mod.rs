@@ -54,14 +54,18 @@ pub enum ArchiveError {
     Create { place: PathBuf, source: io::Error },
     #[error("write to {}: the run in it is alive ({holder}); wait for its end, or stop it", place.display())]
     Held { place: PathBuf, holder: String },
-    #[error("open {}: not a run's folder: it has no file named {LOCK}", .0.display())]
+    #[error("look for runs in {}: {source}; {}", place.display(), remedy(source))]
+    Runs { place: PathBuf, source: io::Error },
+    #[error("open {}: not a run's folder: it has no file named {LOCK}; name one that is in the reports folder", .0.display())]
     NotARun(PathBuf),
+    #[error("find the latest run in {}: there is none; name the folder of runs with `--reports`", .0.display())]
+    NoRuns(PathBuf),
     #[error("write {}: {source}; {}", place.display(), remedy(source))]
     Write { place: PathBuf, source: io::Error },
     #[error("read {}: {source}", place.display())]
     Read { place: PathBuf, source: io::Error },
     /// It is there, and it is not what was written.
-    #[error("read {}: {why}", place.display())]
+    #[error("read {}: {why}; the file is damaged: take it from a whole copy of the run's folder", place.display())]
     Corrupt { place: PathBuf, why: String },
 }
 
@@ -89,6 +93,21 @@ impl Archive {
                 // Only what was made a moment ago, by us. That it cannot be removed either adds nothing.
                 let _ = fs::remove_dir_all(&root);
                 Err(ArchiveError::Create { place: root, source })
+            }
+        }
+    }
+
+    /// Finds out that the disk has room for what a run is going to write; else no folder stays behind.
+    pub fn reserve(self, bytes: u64) -> Result<Archive, ArchiveError> {
+        match free_bytes(&self.root) {
+            Ok(free) if free >= bytes => Ok(self),
+            found => {
+                let why = |free| format!("{free} bytes are free, and this run writes {bytes}");
+                let source =
+                    found.map_or_else(Into::into, |free| io::Error::new(io::ErrorKind::StorageFull, why(free)));
+                // Only what was made a moment ago, by us, as in `create`.
+                let _ = fs::remove_dir_all(&self.root);
+                Err(ArchiveError::Create { place: self.root, source })
             }
         }
     }
@@ -135,7 +154,7 @@ impl Archive {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.and_then(|all| all.map(|e| Ok(e?.path())).collect::<io::Result<Vec<_>>>()),
         };
-        let mut runs = entries.map_err(|source| ArchiveError::Read { place: reports.to_owned(), source })?;
+        let mut runs = entries.map_err(|source| ArchiveError::Runs { place: reports.to_owned(), source })?;
         runs.retain(|path| path.join(LOCK).is_file());
         runs.sort();
         Ok(runs)
@@ -266,6 +285,11 @@ fn furnish(root: &Path) -> io::Result<File> {
     }
     write_aside(root, &[0; PROBE_BYTES])?.close()?;
     Ok(lock)
+}
+
+fn free_bytes(folder: &Path) -> nix::Result<u64> {
+    let disk = nix::sys::statvfs::statvfs(folder)?;
+    Ok(disk.blocks_available().saturating_mul(disk.fragment_size()))
 }
 
 /// A file with a name of its own, whole and fsynced, removed unless it is renamed.

@@ -1,3 +1,5 @@
+//! The archive against what happens to folders: a full disk, a killed writer, a second run, a lock that is held.
+
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 

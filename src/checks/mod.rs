@@ -2,7 +2,7 @@
 //!
 //! In: the plan and the evidence. Out: a [`Judgement`]: every finding, and the figures that they rest on.
 //!
-//! `judge` first works out the figures that several checks share ([`figures`]), then runs the [`CHECKS`] in their
+//! `judge` first works out the figures that several checks share (`figures`), then runs the `CHECKS` in their
 //! order. Adding a check is one file and its line in that list.
 
 mod answers;

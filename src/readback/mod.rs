@@ -1,6 +1,6 @@
 //! The state, read from the database and the queues themselves, never through the service under test.
 //!
-//! In: a [`Settled`](crate::backends::Settled) deployment, or, at a checkpoint, one that is struck. Out: a
+//! In: a [`Settled`] deployment, or, at a checkpoint, one that is struck. Out: a
 //! [`FinalState`], which says per source what it could not read: a gap is evidence that is missing, not an error.
 
 pub mod counters;

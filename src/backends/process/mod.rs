@@ -10,6 +10,7 @@ mod redis_server;
 mod slots;
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -153,13 +154,22 @@ impl Processes {
         }
     }
 
-    /// Awaits the end of a child in a task of its own, so that no zombie stays and the moment is known.
+    /// Awaits the end of a child in a task of its own, so that no zombie stays and the moment is known. One that has
+    /// not come as far as its slot when everything ends is known to nobody else, and is ended here.
     fn reap(&self, child: Child, name: String) -> tokio::sync::watch::Receiver<Option<Exit>> {
         let (tell, exit) = tokio::sync::watch::channel(None);
-        let (clock, journal) = (self.site.clock.clone(), self.site.journal.clone());
+        let (clock, journal, over) = (self.site.clock.clone(), self.site.journal.clone(), self.over.clone());
         self.tasks().spawn(async move {
             let process = child.identity;
-            let (code, signal) = child.ended().await;
+            let mut ended = pin!(child.ended());
+            let (code, signal) = match over.run_until_cancelled(ended.as_mut()).await {
+                Some(how) => how,
+                None => {
+                    // One that ended in this moment is what we want.
+                    let _ = process.signal(Signal::SIGKILL);
+                    ended.await
+                }
+            };
             let _ = tell.send(Some(Exit { at: clock.now(), code, signal }));
             // A journal that cannot be written keeps the process as a leftover, which heal finds to be gone.
             let _ = journal.write(&Entry::Ended { name, process });

@@ -35,7 +35,7 @@ pub enum Healing {
 pub enum HealError {
     #[error("read the journal of {run}: {source}")]
     Journal { run: PathBuf, source: io::Error },
-    #[error("find a journal in {run}: there is none; is it a run's folder?")]
+    #[error("find a journal in {run}: there is none; name a run's folder, or none to look at every run")]
     NoJournal { run: PathBuf },
     #[error(transparent)]
     Archive(#[from] ArchiveError),

@@ -10,24 +10,24 @@
 //! Start with [`run`]: it is the whole pass on one screen. A module may use only what stands above it here
 //! (`tests/architecture.rs` holds it to that); `load` and `timeline` never use each other.
 
-/// What everything shares: the run's clock, its two-step stop, the eyes that follow it, and processes as the kernel
-/// knows them.
+// What everything shares: the run's clock, its two-step stop, the eyes that follow it, and processes as the kernel
+// knows them.
 pub mod clock;
 pub mod stop;
 pub mod watch;
 pub mod process;
 
-/// What a person wrote, what it means, and what every write says.
+// What a person wrote, what it means, and what every write says.
 pub mod scenario;
 pub mod plan;
 pub mod content;
 
-/// The run's folder, and in it the journal of what was done to the world.
+// The run's folder, and in it the journal of what was done to the world.
 pub mod archive;
 pub mod journal;
 pub mod heal;
 
-/// The stages, in the order of the pass.
+// The stages, in the order of the pass.
 pub mod backends;
 pub mod readback;
 pub mod load;
@@ -36,9 +36,9 @@ pub mod settle;
 pub mod checks;
 pub mod report;
 
-/// The whole pass; and its end alone, again, from a run's folder.
+// The whole pass; and its end alone, again, from a run's folder.
 pub mod run;
 pub mod rejudge;
 
-/// The command line.
+// The command line.
 pub mod cli;

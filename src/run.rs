@@ -16,10 +16,13 @@ use crate::backends::{self, Deployment, DownError, Settled, UpError};
 use crate::checks::{self, Evidence};
 use crate::clock::RunClock;
 use crate::heal::{self, HealError};
-use crate::journal::Journal;
+use crate::journal::{Found, Journal};
+use crate::load::ledger::disk_bytes;
+use crate::load::pacer::Constant;
 use crate::load::{self, Ledger, Load, LoadError};
 use crate::plan::Plan;
 use crate::readback;
+use crate::readback::database::{Database, DatabaseError};
 use crate::readback::depth::DepthProbe;
 use crate::report::{self, RenderError, RunReport};
 use crate::stop::Stop;
@@ -58,6 +61,15 @@ pub enum RunError {
     Heal(#[from] HealError),
     #[error(transparent)]
     Up(#[from] UpError),
+    /// Rows that this run did not write would be judged as its own.
+    #[error(
+        "start in an empty key range: {} holds {rows} of the rows of run number {run_number} already; give this run another \
+         `--run-number`",
+        database.display()
+    )]
+    NotEmpty { database: PathBuf, rows: u64, run_number: u32 },
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
     #[error(transparent)]
     Load(LoadError),
     #[error(transparent)]
@@ -132,13 +144,15 @@ fn open(plan: &Plan, place: &Place) -> Result<(Archive, Arc<Journal>), RunError>
         return Err(RunError::Unhealed(dead));
     }
     let archive = Archive::create(&place.reports, &plan.name, plan.run.number, place.environment.started_at)?;
+    let archive =
+        archive.reserve(disk_bytes(Constant::new(plan.load.rps).total(plan.load.duration), plan.load.shards))?;
     archive.put_json(Piece::Plan, plan)?;
     archive.put_json(Piece::Environment, &place.environment)?;
     let journal = Journal::open(archive.root(), TARGET).map_err(RunError::Journal)?;
     Ok((archive, Arc::new(journal)))
 }
 
-/// Brings the target up, or leaves nothing behind.
+/// Brings the target up, ready and empty, or leaves nothing behind.
 async fn up(
     plan: &Plan,
     place: &Place,
@@ -153,14 +167,28 @@ async fn up(
         journal: journal.clone(),
         clock: clock.clone(),
     };
-    match backends::up(plan, site, stop).await {
-        Ok(deployment) => Ok(deployment),
-        Err(e) => {
-            // Nothing runs any more: the journal may say so. If it cannot, the next run asks for `heal`.
+    let up = async { refuse_rows(plan, backends::up(plan, site, stop).await?).await };
+    up.await.inspect_err(|_| {
+        let found = Found::read(archive.root());
+        if found.is_ok_and(|found| found.is_some_and(|found| found.leftovers().is_empty())) {
+            // Nothing of it runs any more. A journal that stays open makes the next run ask for `heal`.
             let _ = journal.close();
-            Err(e.into())
         }
-    }
+    })
+}
+
+/// Rows in this run's key range would be judged as its own: the target goes down again.
+async fn refuse_rows(plan: &Plan, deployment: Box<dyn Deployment>) -> Result<Box<dyn Deployment>, RunError> {
+    let database = deployment.sources().database.clone();
+    let counted = Database::new(&database, plan.run, plan.load.hot_keys).rows_in_range().await;
+    let refused = match counted {
+        Ok(0) => return Ok(deployment),
+        Ok(rows) => RunError::NotEmpty { database, rows, run_number: plan.run.number },
+        Err(e) => e.into(),
+    };
+    // What could not be ended is in the journal; the first error is the one that explains.
+    let _ = deployment.down(Duration::ZERO).await;
+    Err(refused)
 }
 
 /// Drives the load to its end. A ledger that could not be written to its end (a full disk) is judged as what it is:
@@ -169,10 +197,7 @@ async fn drive(load: Load<'_>, loaded: &CancellationToken) -> Result<Ledger, Run
     let folder = load.folder;
     let driven = load::drive(load).await;
     loaded.cancel();
-    driven.or_else(|e| match Ledger::recover(folder) {
-        Ok(ledger) => Ok(ledger.torn_by(&format!("the load failed to {e}"))),
-        Err(_) => Err(RunError::Load(e)),
-    })
+    driven.or_else(|e| Ledger::recover(folder, &format!("mxctl failed to {e}")).map_err(|_| RunError::Load(e)))
 }
 
 /// Takes the target down; the journal is closed only where nothing of it is left.

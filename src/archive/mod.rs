@@ -41,7 +41,7 @@ const FOLDERS: [&str; 3] = ["target", "ledger", "state"];
 /// Enough that a nearly full disk is found before anything is started.
 const PROBE_BYTES: usize = 64 * 1024;
 
-/// A run's folder. It is locked while the archive that created it, or opened it for writing, lives.
+/// A run's folder. It is locked while the archive that created it lives; one that was opened only reads.
 #[derive(Debug)]
 pub struct Archive {
     root: PathBuf,
@@ -52,16 +52,21 @@ pub struct Archive {
 pub enum ArchiveError {
     #[error("make the run's folder {}: {source}; {}", place.display(), remedy(source))]
     Create { place: PathBuf, source: io::Error },
-    #[error("write to {}: the run in it is alive ({holder}); wait for its end, or stop it", place.display())]
-    Held { place: PathBuf, holder: String },
-    #[error("open {}: not a run's folder: it has no file named {LOCK}", .0.display())]
+    #[error("look for runs in {}: {source}; {}", place.display(), remedy(source))]
+    Runs { place: PathBuf, source: io::Error },
+    #[error(
+        "open {}: not a run's folder: it has no file named {LOCK}; name one that is in the reports folder",
+        .0.display()
+    )]
     NotARun(PathBuf),
+    #[error("find the latest run in {}: there is none; name the folder of runs with `--reports`", .0.display())]
+    NoRuns(PathBuf),
     #[error("write {}: {source}; {}", place.display(), remedy(source))]
     Write { place: PathBuf, source: io::Error },
     #[error("read {}: {source}", place.display())]
     Read { place: PathBuf, source: io::Error },
     /// It is there, and it is not what was written.
-    #[error("read {}: {why}", place.display())]
+    #[error("read {}: {why}; the file is damaged: take it from a whole copy of the run's folder", place.display())]
     Corrupt { place: PathBuf, why: String },
 }
 
@@ -93,25 +98,27 @@ impl Archive {
         }
     }
 
+    /// Finds out that the disk has room for what a run is going to write; else no folder stays behind.
+    pub fn reserve(self, bytes: u64) -> Result<Archive, ArchiveError> {
+        match free_bytes(&self.root) {
+            Ok(free) if free >= bytes => Ok(self),
+            found => {
+                let why = |free| format!("{free} bytes are free, and this run writes {bytes}");
+                let source =
+                    found.map_or_else(Into::into, |free| io::Error::new(io::ErrorKind::StorageFull, why(free)));
+                // Only what was made a moment ago, by us, as in `create`.
+                let _ = fs::remove_dir_all(&self.root);
+                Err(ArchiveError::Create { place: self.root, source })
+            }
+        }
+    }
+
     /// Opens the folder of a finished or broken run for reading: it is not locked.
     pub fn open(root: &Path) -> Result<Archive, ArchiveError> {
         if !root.join(LOCK).is_file() {
             return Err(ArchiveError::NotARun(root.to_owned()));
         }
         Ok(Archive { root: root.to_owned(), lock: None })
-    }
-
-    /// Opens the folder of a finished or broken run to write into it: only where no live run holds it.
-    pub fn reopen(root: &Path) -> Result<Archive, ArchiveError> {
-        let archive = Archive::open(root)?;
-        let place = root.join(LOCK);
-        let lock = File::options().read(true).write(true).open(&place);
-        let lock = lock.map_err(|source| ArchiveError::Write { place: place.clone(), source })?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Archive { lock: Some(lock), ..archive }),
-            Err(TryLockError::WouldBlock) => Err(ArchiveError::Held { place: root.to_owned(), holder: holder(&place) }),
-            Err(TryLockError::Error(source)) => Err(ArchiveError::Write { place, source }),
-        }
     }
 
     /// Whether a live process holds the run's folder.
@@ -135,7 +142,7 @@ impl Archive {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.and_then(|all| all.map(|e| Ok(e?.path())).collect::<io::Result<Vec<_>>>()),
         };
-        let mut runs = entries.map_err(|source| ArchiveError::Read { place: reports.to_owned(), source })?;
+        let mut runs = entries.map_err(|source| ArchiveError::Runs { place: reports.to_owned(), source })?;
         runs.retain(|path| path.join(LOCK).is_file());
         runs.sort();
         Ok(runs)
@@ -156,11 +163,6 @@ impl Archive {
 
     pub fn place(&self, piece: Piece) -> PathBuf {
         self.root.join(piece.path())
-    }
-
-    /// Whether the run's report is there, and so whole.
-    pub fn is_sealed(&self) -> bool {
-        self.place(Piece::Run).is_file()
     }
 
     pub fn put_json<T: Serialize>(&self, piece: Piece, value: &T) -> Result<(), ArchiveError> {
@@ -268,6 +270,11 @@ fn furnish(root: &Path) -> io::Result<File> {
     Ok(lock)
 }
 
+fn free_bytes(folder: &Path) -> nix::Result<u64> {
+    let disk = nix::sys::statvfs::statvfs(folder)?;
+    Ok(disk.blocks_available().saturating_mul(disk.fragment_size()))
+}
+
 /// A file with a name of its own, whole and fsynced, removed unless it is renamed.
 fn write_aside(folder: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
     // Readable by whom the umask allows, not only by the owner: other users collect the reports of a CI job.
@@ -276,11 +283,6 @@ fn write_aside(folder: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
     file.as_file_mut().write_all(bytes)?;
     file.as_file().sync_all()?;
     Ok(file)
-}
-
-/// Who says that he holds the lock.
-fn holder(lock: &Path) -> String {
-    fs::read_to_string(lock).map_or_else(|_| "pid unknown".into(), |text| text.trim().to_owned())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The target: brought up, controlled, taken down.
 //!
-//! In: a [`TargetPlan`](crate::plan::TargetPlan). Out: a [`Deployment`], ready and empty, or an [`UpError`]: the
+//! In: a [`TargetPlan`](crate::plan::TargetPlan). Out: a [`Deployment`], ready, or an [`UpError`]: the
 //! laboratory broke before the first request. What a backend can do to its target is asked for as a trait
 //! ([`ProcessControl`]); a backend that lacks it says so at `check`, not in the middle of a run.
 
@@ -65,7 +65,7 @@ pub enum QueueSource {
     Private,
 }
 
-/// Brings a plan's target up, ready and empty, or leaves nothing behind.
+/// Brings a plan's target up, ready, or leaves nothing behind.
 pub async fn up(plan: &Plan, site: process::Site, stop: &Stop) -> Result<Box<dyn Deployment>, UpError> {
     let coming = match plan.target.backend {
         Backend::Process => process::Processes::up(plan, site, stop),
@@ -162,18 +162,10 @@ pub enum SettleEnd {
 
 #[derive(Debug, thiserror::Error)]
 pub enum UpError {
-    #[error("{what}: {why}; {remedy}")]
+    #[error("find {what}: {why}; {remedy}")]
     Missing { what: String, why: String, remedy: String },
     #[error("start {name}: {why} (log: {log})")]
     Start { name: String, why: String, log: PathBuf },
-    #[error(
-        "start in an empty key range: {} has {rows} rows of run number {run_number} already; \
-         choose another `--run-number`, or another database",
-        database.display()
-    )]
-    NotEmpty { database: PathBuf, rows: u64, run_number: u32 },
-    #[error("look into the database: {0}")]
-    Database(String),
     #[error("prepare {path}: {source}")]
     Files { path: PathBuf, source: std::io::Error },
     #[error("write the journal: {0}")]

@@ -2,7 +2,7 @@
 //!
 //! In: the plan and the evidence. Out: a [`Judgement`]: every finding, and the figures that they rest on.
 //!
-//! `judge` first works out the figures that several checks share ([`figures`]), then runs the [`CHECKS`] in their
+//! `judge` first works out the figures that several checks share (`figures`), then runs the `CHECKS` in their
 //! order. Adding a check is one file and its line in that list.
 
 mod answers;
@@ -195,6 +195,8 @@ pub struct StopJudgement {
     /// Requests that the victim acknowledged although they were sent after SIGTERM (graceful api stops).
     pub acks_after_sigterm: Option<u64>,
     pub acks_in_window: u64,
+    /// Requests that the victim did not acknowledge, from the stop's begin on; `None`: it never fired.
+    pub failed: Option<u64>,
     /// What it is not a proof of, and why; empty for a pass.
     pub reasons: Vec<String>,
     /// `what: seen`, each with whether it holds.

@@ -66,6 +66,7 @@ impl Stops<'_> {
             drain: record.drain(),
             acks_after_sigterm: reached_after_sigterm(planned, figures),
             acks_in_window: figures.acks,
+            failed: Some(figures.failed),
             reasons: [broken, missing].concat(),
             proof: record.proof.iter().map(|proof| (format!("{}: {}", proof.what, proof.seen), proof.holds)).collect(),
         }
@@ -204,6 +205,7 @@ fn never_fired(planned: &StopPlan, reason: String) -> StopJudgement {
         drain: None,
         acks_after_sigterm: None,
         acks_in_window: 0,
+        failed: None,
         reasons: vec![reason],
         proof: Vec::new(),
     }

@@ -24,6 +24,8 @@ pub(super) struct StopFigures {
     pub pace: Pace,
     pub acks: u64,
     pub acks_after_sigterm: u64,
+    /// Requests to the victim, from the stop's begin on, that were not acknowledged.
+    pub failed: u64,
     /// Unknowns sent to the victim that the stop does not explain.
     pub unexplained: u64,
     /// Acked by the victim before the checkpoint, and not in it.
@@ -61,6 +63,7 @@ impl<'a> Watcher<'a> {
             pace: Pace::default(),
             acks: 0,
             acks_after_sigterm: 0,
+            failed: 0,
             unexplained: 0,
             unwritten: 0,
         };
@@ -79,6 +82,8 @@ impl<'a> Watcher<'a> {
     }
 
     fn see_at_victim(&mut self, operation: &Attempt) {
+        let ended_in_it = operation.done.is_none_or(|done| done >= self.record.began);
+        self.figures.failed += u64::from(operation.outcome != Outcome::Acked && ended_in_it);
         match operation.outcome {
             Outcome::Acked => {
                 let after =

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use crate::archive::ArchiveError;
-use crate::backends::UpError;
 use crate::checks::Verdict;
+use crate::heal::HealError;
 use crate::run::RunError;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,10 +43,14 @@ impl Exit {
 
     pub fn of_run_error(error: &RunError) -> Exit {
         match error {
-            RunError::Archive(ArchiveError::Create { .. }) | RunError::Journal(_) => Exit::BadInput,
-            RunError::Unhealed(_) | RunError::Heal(_) | RunError::Up(UpError::Interrupted) | RunError::Up(_) => {
-                Exit::Laboratory
-            }
+            RunError::Archive(ArchiveError::Create { .. })
+            | RunError::Heal(HealError::Archive(ArchiveError::Runs { .. }))
+            | RunError::Journal(_) => Exit::BadInput,
+            RunError::Unhealed(_)
+            | RunError::Heal(_)
+            | RunError::Up(_)
+            | RunError::NotEmpty { .. }
+            | RunError::Database(_) => Exit::Laboratory,
             // It broke after the first request: nobody knows.
             RunError::Archive(_) | RunError::Load(_) | RunError::Down(_) | RunError::Close(_) => Exit::Inconclusive,
             RunError::Render(_) => Exit::Bug,

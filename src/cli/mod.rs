@@ -22,7 +22,7 @@ use exit::Exit;
 
 /// Proves, with open-loop load, injected faults and a ledger of every write, that a write-behind service keeps its data.
 #[derive(Debug, Parser)]
-#[command(name = "mxctl", version, after_help = AFTER_HELP, max_term_width = 110)]
+#[command(name = "mxctl", version, after_help = format!("{EXAMPLES}\n\n{}", exit::TABLE), max_term_width = 110)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -30,14 +30,12 @@ struct Cli {
     command: Command,
 }
 
-const AFTER_HELP: &str = "\
+const EXAMPLES: &str = "\
 Examples:
   mxctl chaos rolling-update                        replace every instance under load, and judge
   mxctl chaos rolling-update --strategy in-memory   the same on a buffer in memory: loses data
   mxctl loadtest --rps 800                          load alone
-  mxctl scenario explain rolling-update             what would happen, and what it could prove
-
-Exit codes: 0 pass, 1 fail, 2 bad input, 3 inconclusive, 4 laboratory, 70 bug, 130/143 interrupted";
+  mxctl scenario explain rolling-update             what would happen, and what it could prove";
 
 #[derive(Debug, clap::Args)]
 pub struct Global {
@@ -65,7 +63,7 @@ enum Command {
     /// Inject failures under load, and judge from the database
     Chaos(chaos::Command),
     /// Look at scenarios; nothing is started
-    #[command(subcommand)]
+    #[command(subcommand, after_help = scenario::EXAMPLES)]
     Scenario(scenario::Command),
     /// Judge or export a run again, from its folder alone
     Report(report::Command),

@@ -1,4 +1,4 @@
-//! What a person sees while a run lasts, on stderr: one living line on a terminal, one line every few seconds in a
+//! What a person sees while a run lasts, on stderr: two living lines on a terminal, one line every few seconds in a
 //! log.
 
 use std::io::IsTerminal;
@@ -24,6 +24,7 @@ pub struct Progress {
 
 struct State {
     duration: Duration,
+    quiet: Duration,
     phase: Option<Phase>,
     second: Second,
     errors: u64,
@@ -36,10 +37,14 @@ impl Progress {
     pub fn new(plan: &Plan, quiet: bool) -> Self {
         let on_terminal = std::io::stderr().is_terminal();
         let line = if on_terminal && !quiet { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
-        line.set_style(ProgressStyle::with_template("{spinner} {elapsed:>4} {wide_msg}").expect("a fixed template"));
+        line.set_style(
+            ProgressStyle::with_template("{spinner} {elapsed:>4}  {wide_msg}\n        {prefix}")
+                .expect("a fixed template"),
+        );
         line.enable_steady_tick(Duration::from_millis(200));
         let state = State {
             duration: plan.load.duration,
+            quiet: plan.settle.quiet,
             phase: None,
             second: Second::default(),
             errors: 0,
@@ -71,60 +76,60 @@ impl Progress {
 #[async_trait]
 impl Watch for Progress {
     async fn phase(&self, phase: Phase) {
-        self.with(|state| state.phase = Some(phase));
-        self.line.set_message(phase.name());
+        let doing = self.with(|state| {
+            state.phase = Some(phase);
+            state.doing()
+        });
+        self.line.set_message(doing);
         if !self.on_terminal {
             self.say(&format!("{:>9} …", phase.name()));
         }
     }
 
     fn event(&self, event: Event) {
+        let is_second = matches!(event, Event::Second(_));
         match event {
-            Event::Second(second) => {
-                let (text, due) = self.with(|state| {
-                    state.second = second;
-                    state.errors += second.errors;
-                    state.seconds += 1;
-                    (state.in_words(), state.seconds.is_multiple_of(LOG_EVERY))
-                });
-                self.line.set_message(text.clone());
-                if due && !self.on_terminal {
-                    self.say(&text);
-                }
-            }
-            Event::Depth(depth) => {
-                let text = self.with(|state| {
-                    state.depth = depth;
-                    state.in_words()
-                });
-                self.line.set_message(text);
-            }
-            Event::Note(text) => self.say(&format!("          · {text}")),
+            Event::Note(text) => return self.say(&format!("          · {text}")),
+            Event::Second(second) => self.with(|state| state.see(second)),
+            Event::Depth(depth) => self.with(|state| state.depth = depth),
             Event::NextStep(next) => self.with(|state| state.next = next),
         }
+        let (doing, buffer, seconds) = self.with(|state| (state.doing(), state.buffer(), state.seconds));
+        if is_second && !self.on_terminal && seconds.is_multiple_of(LOG_EVERY) {
+            self.say(&format!("          {doing} · {buffer}"));
+        }
+        self.line.set_message(doing);
+        self.line.set_prefix(buffer);
     }
 }
 
 impl State {
-    fn in_words(&self) -> String {
-        let Depth { ready, leased, delayed, dead } = self.depth;
-        let buffer = format!("buffer {ready} ready, {leased} leased, {delayed} delayed, {dead} dead");
+    fn see(&mut self, second: Second) {
+        self.second = second;
+        self.errors += second.errors;
+        self.seconds += 1;
+    }
+
+    /// What the run is doing, and how it goes.
+    fn doing(&self) -> String {
         match self.phase {
             Some(Phase::Load) => {
                 let Second { at, due, sent, response_ms_p99, .. } = self.second;
-                let of = self.duration.as_secs();
-                let next = self
-                    .next
-                    .as_ref()
-                    .map_or_else(String::new, |(at, step)| format!(" · next: {step} at {:.0}s", at.as_secs_f64()));
-                let (at, errors) = (at.as_secs_f64(), self.errors);
+                let (at, of, errors) = (at.as_secs_f64(), self.duration.as_secs(), self.errors);
                 format!(
-                    "     load {at:>3.0}/{of}s · asked {due}/s, sent {sent}/s · p99 {response_ms_p99:.1} ms · \
-                     errors {errors} · {buffer}{next}"
+                    "load {at:.0}/{of}s · asked {due}/s, sent {sent}/s · p99 {response_ms_p99:.1} ms · errors {errors}"
                 )
             }
-            Some(phase) => format!("{:>9} · {buffer}", phase.name()),
+            Some(Phase::Settle) => format!("settle: until nothing has moved for {:.1?}", self.quiet),
+            Some(phase) => phase.name().to_owned(),
             None => String::new(),
         }
+    }
+
+    /// What the buffer holds, and what comes next.
+    fn buffer(&self) -> String {
+        let Depth { ready, leased, delayed, dead } = self.depth;
+        let next = self.next.as_ref().map(|(at, step)| format!(" · next: {step} at {:.0}s", at.as_secs_f64()));
+        format!("buffer {ready} ready, {leased} leased, {delayed} delayed, {dead} dead{}", next.unwrap_or_default())
     }
 }

@@ -13,6 +13,9 @@ use crate::rejudge::{self, Recovered, RejudgeError};
 use crate::report::export;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  mxctl report judge latest
+  mxctl report export latest --ledger csv > ledger.csv")]
 pub struct Command {
     #[command(subcommand)]
     action: Action,
@@ -25,7 +28,9 @@ enum Action {
   mxctl report judge latest
   mxctl report judge reports/20261124T001203Z-rolling-update-1795478400 --output json
 
-A run that was killed is judged as far as its folder goes: its ledger is recovered and marked torn.")]
+A run that was killed is judged as far as its folder goes: its ledger is recovered and marked torn.
+
+Exit codes: 0 pass, 1 fail, 2 no run, or one that cannot be read, 3 inconclusive")]
     Judge {
         /// A run's folder, its name in the reports folder, or `latest`
         run: PathBuf,
@@ -74,7 +79,7 @@ fn export_ledger(run: &Path, global: &Global) -> Result<Exit, RejudgeError> {
 /// A folder, the name of one in the reports folder, or `latest`.
 fn find(run: &Path, reports: &Path) -> Result<PathBuf, ArchiveError> {
     if run.as_os_str() == "latest" {
-        return Archive::runs(reports)?.pop().ok_or_else(|| ArchiveError::NotARun(reports.join("latest")));
+        return Archive::runs(reports)?.pop().ok_or_else(|| ArchiveError::NoRuns(reports.to_owned()));
     }
     let within = reports.join(run);
     Ok(if !run.is_dir() && within.is_dir() { within } else { run.to_owned() })

@@ -26,6 +26,10 @@ pub enum Command {
     Explain(ExplainArgs),
 }
 
+pub const EXAMPLES: &str = "Examples:
+  mxctl scenario check rolling-update
+  mxctl scenario explain rolling-update --strategy in-memory";
+
 const CHECK_EXAMPLES: &str = "Examples:
   mxctl scenario check rolling-update
   mxctl scenario check my/scenario.yml --strategy in-memory --rps 1500";

@@ -20,11 +20,14 @@ pub struct Command {
     config: PathBuf,
 }
 
+const NAME_ONE: &str = "name a configuration that can be read with `--config`, such as testbed/application.yml";
+
 pub async fn run(command: Command) -> Exit {
     testbed::log_to_stderr();
     let shutdown = shutdown_on_signal();
     let config = match testbed::Config::load(&command.config) {
         Ok(config) => config,
+        Err(e @ testbed::ConfigError::Read { .. }) => return refused(&format!("{e}; {NAME_ONE}"), Exit::BadInput),
         Err(e) => return refused(&e.to_string(), Exit::BadInput),
     };
     match testbed::serve(config, inherited_control_socket(), shutdown).await {

@@ -68,12 +68,14 @@ fn stops(judgement: &Judgement) -> String {
                 stop.drain.map_or_else(dash, seconds),
                 stop.acks_after_sigterm.map_or_else(dash, thousands),
                 thousands(stop.acks_in_window),
+                stop.failed.map_or_else(dash, thousands),
                 stop.verdict.word().to_owned(),
             ]
         })
     });
-    let columns = ["step", "victim", "exposure", "exit", "drain", "acks after SIGTERM", "acks in window", "verdict"];
-    table("Stops", columns, "    ::: ", rows)
+    let columns =
+        ["step", "victim", "exposure", "exit", "drain", "acks after SIGTERM", "acks in window", "failed", "verdict"];
+    table("Stops", columns, "    :::: ", rows)
 }
 
 fn classes(judgement: &Judgement) -> String {

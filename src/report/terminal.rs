@@ -116,6 +116,7 @@ fn stops(ink: Ink, stops: &[StopJudgement]) -> String {
         right("drain"),
         right("acks after\nSIGTERM"),
         right("acks in\nwindow"),
+        right("failed"),
         left("verdict"),
     ]);
     for (title, group) in evidence::steps(stops) {
@@ -127,7 +128,7 @@ fn stops(ink: Ink, stops: &[StopJudgement]) -> String {
     if doubts.is_empty() { table.render() } else { format!("{}\n{doubts}", table.render()) }
 }
 
-fn stop_cells(stop: &StopJudgement) -> [String; 9] {
+fn stop_cells(stop: &StopJudgement) -> [String; 10] {
     [
         format!("  {}", evidence::slot_of(&stop.id)),
         stop.victim.clone().unwrap_or_else(|| "none".to_owned()),
@@ -137,6 +138,7 @@ fn stop_cells(stop: &StopJudgement) -> [String; 9] {
         stop.drain.map_or_else(dash, seconds),
         stop.acks_after_sigterm.map_or_else(dash, thousands),
         thousands(stop.acks_in_window),
+        stop.failed.map_or_else(dash, thousands),
         stop.verdict.word().to_owned(),
     ]
 }

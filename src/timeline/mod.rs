@@ -3,7 +3,7 @@
 //! In: the plan's steps and a deployment. Out: [`Incidents`]: what was done to whom, when, what the victim held at
 //! that moment, and how we know. Nothing is left held or frozen when `play` returns.
 //!
-//! One fault a file. A new one is a file with `impl Fault`, and its line in [`faults_of`].
+//! One fault a file. A new one is a file with `impl Fault`, and its line in `faults_of`.
 
 mod exposure;
 mod graceful_stop;

@@ -9,16 +9,16 @@
 //!
 //! Start with `service.rs`: what is opened, what runs, how it ends.
 
-/// What a person wrote.
+// What a person wrote.
 pub mod config;
 mod duration;
 
-/// The service, its life, and its orderly end.
+// The service, its life, and its orderly end.
 mod lifecycle;
 mod service;
 mod shutdown;
 
-/// A write: offered, buffered, moved, stored.
+// A write: offered, buffered, moved, stored.
 mod api;
 pub mod strategy;
 pub mod task;
@@ -26,7 +26,7 @@ mod worker;
 
 mod store;
 
-/// What looks on: the log, the metrics, and the hands that hold a task.
+// What looks on: the log, the metrics, and the hands that hold a task.
 mod logging;
 mod metrics;
 mod pause;

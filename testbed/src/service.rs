@@ -178,7 +178,7 @@ pub enum ServeError {
     Buffer(#[from] BufferError),
     #[error("open {url}: {source}")]
     Database { url: DatabaseUrl, source: StoreError },
-    #[error("listen on {addr}: {source}")]
+    #[error("listen on {addr}: {source}; choose another server.host or server.port (port 0: any free one)")]
     Listen { addr: SocketAddr, source: std::io::Error },
     #[error("use the control socket: {0}")]
     Control(std::io::Error),

@@ -10,6 +10,7 @@ mod redis_server;
 mod slots;
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -58,7 +59,7 @@ pub struct Processes {
     endpoints: Endpoints,
     redis: Option<RedisServer>,
     slots: Mutex<Slots>,
-    /// Probers and reapers; they end by `over`, and `down` awaits them.
+    /// Probers and listeners, which end by `over`, and reapers, which end with their process; `down` awaits them.
     tasks: Mutex<JoinSet<()>>,
     over: CancellationToken,
 }
@@ -76,8 +77,9 @@ struct Handle {
 impl Processes {
     /// Brings every slot up, ready and in rotation. On failure nothing is left running.
     pub async fn up(plan: &Plan, site: Site, stop: &Stop) -> Result<Box<dyn Deployment>, UpError> {
+        let mut tasks = JoinSet::new();
         let redis = match plan.target.strategy.shared() {
-            true => Some(RedisServer::start(&plan.target.redis, &site).await?),
+            true => Some(RedisServer::start(&plan.target.redis, &site, &mut tasks).await?),
             false => None,
         };
         let target = Processes {
@@ -93,7 +95,7 @@ impl Processes {
             redis,
             endpoints: Endpoints::default(),
             slots: Mutex::default(),
-            tasks: Mutex::default(),
+            tasks: Mutex::new(tasks),
             over: CancellationToken::new(),
         };
         let filled = stop.interrupt.run_until_cancelled(target.fill_every_slot()).await;
@@ -153,13 +155,22 @@ impl Processes {
         }
     }
 
-    /// Awaits the end of a child in a task of its own, so that no zombie stays and the moment is known.
+    /// Awaits the end of a child in a task of its own, so that no zombie stays and the moment is known. One that has
+    /// not come as far as its slot when everything ends is known to nobody else, and is ended here.
     fn reap(&self, child: Child, name: String) -> tokio::sync::watch::Receiver<Option<Exit>> {
         let (tell, exit) = tokio::sync::watch::channel(None);
-        let (clock, journal) = (self.site.clock.clone(), self.site.journal.clone());
+        let (clock, journal, over) = (self.site.clock.clone(), self.site.journal.clone(), self.over.clone());
         self.tasks().spawn(async move {
             let process = child.identity;
-            let (code, signal) = child.ended().await;
+            let mut ended = pin!(child.ended());
+            let (code, signal) = match over.run_until_cancelled(ended.as_mut()).await {
+                Some(how) => how,
+                None => {
+                    // One that ended in this moment is what we want.
+                    let _ = process.signal(Signal::SIGKILL);
+                    ended.await
+                }
+            };
             let _ = tell.send(Some(Exit { at: clock.now(), code, signal }));
             // A journal that cannot be written keeps the process as a leftover, which heal finds to be gone.
             let _ = journal.write(&Entry::Ended { name, process });
@@ -256,8 +267,13 @@ impl Deployment for Processes {
         }
         self.over.cancel();
         let mut tasks = std::mem::take(&mut *self.tasks());
+        if !left.is_empty() {
+            // Who reaps a process that outlives SIGKILL would wait for ever.
+            tasks.shutdown().await;
+            return Err(DownError(left));
+        }
         while tasks.join_next().await.is_some() {}
-        if left.is_empty() { Ok(()) } else { Err(DownError(left)) }
+        Ok(())
     }
 }
 

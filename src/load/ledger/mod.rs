@@ -22,7 +22,7 @@ use crate::clock::Offset;
 use file::ShardFile;
 pub use header::Part;
 pub use record::{Begin, Dispatch, End};
-pub use writer::LedgerWriter;
+pub use writer::{LedgerWriter, disk_bytes};
 
 /// What became of an attempt. Nobody turns `Unknown` into something nicer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -176,24 +176,15 @@ impl Ledger {
         Ok(Ledger { store: Store::Files(files), soundness, issued_until })
     }
 
-    /// The ledger of a harness that died: what was begun and not ended is Unknown, and the whole is torn, even where
-    /// the files look sealed.
-    pub fn recover(folder: &Path) -> Result<Self, LedgerError> {
+    /// The ledger of a harness that died, or could not write it to its end: what was begun and not ended is Unknown,
+    /// and the whole is torn, for this reason, even where the files look sealed.
+    pub fn recover(folder: &Path, because: &str) -> Result<Self, LedgerError> {
         let mut ledger = Ledger::open(folder)?;
-        if ledger.soundness == Soundness::Sealed {
-            ledger.soundness = Soundness::Torn { why: "recovered after its harness died".to_owned() };
-        }
-        Ok(ledger)
-    }
-
-    /// Torn, and known by what: the files alone do not say it.
-    pub fn torn_by(mut self, cause: &str) -> Self {
-        let why = match self.soundness {
-            Soundness::Sealed => cause.to_owned(),
-            Soundness::Torn { why } => format!("{cause}; {why}"),
+        ledger.soundness = match ledger.soundness {
+            Soundness::Sealed => Soundness::Torn { why: because.to_owned() },
+            Soundness::Torn { why } => Soundness::Torn { why: format!("{because}; {why}") },
         };
-        self.soundness = Soundness::Torn { why };
-        self
+        Ok(ledger)
     }
 
     pub fn soundness(&self) -> &Soundness {

@@ -77,7 +77,7 @@ fn a_killed_writer_leaves_all_that_was_begun_and_the_ledger_is_torn() {
     writers[0].finish(4, &ACK);
     // No destructor runs, as under kill -9.
     std::mem::forget(writers);
-    let ledger = Ledger::recover(folder.path()).unwrap();
+    let ledger = Ledger::recover(folder.path(), "its harness died").unwrap();
     let Soundness::Torn { why } = ledger.soundness() else { panic!("a ledger without a seal is torn") };
     assert_eq!(
         why,
@@ -117,7 +117,7 @@ fn what_is_still_open_at_the_end_is_unknown_if_it_was_sent() {
 fn recovery_never_calls_a_ledger_sealed() {
     let folder = tempfile::tempdir().unwrap();
     sealed(folder.path());
-    let ledger = Ledger::recover(folder.path()).unwrap();
+    let ledger = Ledger::recover(folder.path(), "its harness died").unwrap();
     assert_eq!(ledger.soundness(), &Soundness::Torn { why: "recovered after its harness died".to_owned() });
     assert_eq!(ledger.attempts().count() as u64, OPS);
 }
@@ -184,6 +184,6 @@ proptest! {
         let bytes = if keep_header { [header, garbage].concat() } else { garbage };
         std::fs::write(&path, bytes).unwrap();
         prop_assert!(is_torn(folder.path()));
-        prop_assert!(Ledger::recover(folder.path()).unwrap().attempts().count() < 1000);
+        prop_assert!(Ledger::recover(folder.path(), "its harness died").unwrap().attempts().count() < 1000);
     }
 }

@@ -29,6 +29,13 @@ use crate::clock::Offset;
 const WINDOW_RECORDS: u64 = 65_536;
 const WINDOW_BYTES: usize = WINDOW_RECORDS as usize * RECORD_SIZE;
 
+/// What the ledger of so many operations takes on the disk.
+pub fn disk_bytes(operations: u64, shards: u16) -> u64 {
+    let shards = u64::from(shards.max(1));
+    let windows = operations.div_ceil(shards).div_ceil(WINDOW_RECORDS).max(1);
+    shards * (PAGE as u64 + windows * WINDOW_BYTES as u64)
+}
+
 #[derive(Debug)]
 pub struct LedgerWriter {
     file: File,

@@ -97,7 +97,8 @@ impl<'a> Victims<'a> {
 
     fn remedy(&self, text: &str) -> String {
         let slots: Vec<String> = self.plan.slots.iter().map(Slot::to_string).collect();
-        let roles: Vec<&str> = if self.in_memory() { vec!["all"] } else { vec!["api", "worker"] };
+        let mut roles: Vec<&str> = self.plan.slots.iter().map(|slot| slot.role.word()).collect();
+        roles.dedup();
         let known: Vec<&str> = roles.iter().copied().chain(slots.iter().map(String::as_str)).collect();
         // A wrong number is no slip of the pen: the nearest slot would be a guess.
         match nearest(text, &known).filter(|_| parse(text).is_none()) {

@@ -131,6 +131,7 @@ fn proven_stop(i: u64, stop: &StopPlan) -> StopJudgement {
         drain: Some(Duration::from_millis(if graceful { 400 + 31 * i } else { 3 })),
         acks_after_sigterm: (api && graceful).then_some(41 + i),
         acks_in_window: 7_980 + i,
+        failed: Some(if graceful { 0 } else { 1 + i % 3 }),
         reasons: Vec::new(),
         proof: vec![("a new process serves the slot: pid 4711 → 4801".into(), true)],
     }
@@ -153,6 +154,7 @@ fn stops_of_a_killed_run() -> Vec<StopJudgement> {
         exit: "never fired".into(),
         drain: None,
         acks_in_window: 0,
+        failed: None,
         reasons: vec!["it never fired: the run ended before its turn".into()],
         proof: Vec::new(),
         ..stops[9].clone()
@@ -174,6 +176,7 @@ fn lossy_stop(number: u64) -> StopJudgement {
         drain: Some(Duration::from_millis(3)),
         acks_after_sigterm: None,
         acks_in_window: 7_990,
+        failed: Some(52),
         reasons: vec![format!("{lost} operations that it acknowledged are lost")],
         proof: vec![("ended by SIGKILL: signal 9".into(), true)],
     }

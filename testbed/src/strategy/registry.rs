@@ -30,7 +30,11 @@ pub struct StrategyContext {
 
 #[derive(Debug, thiserror::Error)]
 pub enum StrategyError {
-    #[error("unknown strategy {word:?} (known: {}){}", known.join(", "), suggestion.map(|s| format!("; did you mean {s:?}?")).unwrap_or_default())]
+    #[error(
+        "use buffer.strategy = {word}: no such strategy{} known: {}",
+        suggestion.map_or_else(|| ";".to_owned(), |s| format!(", did you mean {s}?")),
+        known.join(", ")
+    )]
     Unknown { word: String, known: Vec<&'static str>, suggestion: Option<&'static str> },
     #[error("use {key} = {value}: {why}")]
     Config { key: &'static str, value: String, why: String },
@@ -92,12 +96,15 @@ mod tests {
 
     #[test]
     fn an_unknown_strategy_is_answered_with_the_known_ones_and_the_nearest() {
-        assert_eq!(message("redsi"), r#"unknown strategy "redsi" (known: in-memory, redis); did you mean "redis"?"#);
+        assert_eq!(
+            message("redsi"),
+            "use buffer.strategy = redsi: no such strategy, did you mean redis? known: in-memory, redis"
+        );
         assert_eq!(
             message("IN_MEMORY"),
-            r#"unknown strategy "IN_MEMORY" (known: in-memory, redis); did you mean "in-memory"?"#
+            "use buffer.strategy = IN_MEMORY: no such strategy, did you mean in-memory? known: in-memory, redis"
         );
-        assert_eq!(message("zzz"), r#"unknown strategy "zzz" (known: in-memory, redis)"#);
+        assert_eq!(message("zzz"), "use buffer.strategy = zzz: no such strategy; known: in-memory, redis");
     }
 
     #[tokio::test]

@@ -166,7 +166,7 @@ impl WriteBackBufferStrategy for RedisBufferStrategy {
         Ok(deliveries)
     }
 
-    /// Asks for the length every [`READY_INTERVAL`]: no command of Redis waits for a list to reach a length. Where it
+    /// Asks for the length every `READY_INTERVAL`: no command of Redis waits for a list to reach a length. Where it
     /// cannot ask it waits for the limit, and leaves the failure to the poll that follows.
     async fn wait_ready(&self, at_least: usize, limit: Duration) {
         let deadline = Instant::now() + limit;

@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
@@ -32,12 +32,13 @@ pub enum Entry {
         name: String,
         process: ProcessIdentity,
     },
-    /// It is about to be stopped by SIGSTOP. To revert: SIGCONT.
+    /// It is about to be stopped by SIGSTOP. To revert: kill it, as it was started by this run: SIGKILL ends it frozen.
     Freezing {
         name: String,
         process: ProcessIdentity,
     },
-    /// A task is about to be held in it. To revert: release; the hold also ends with this run.
+    /// A task is about to be held in it. Nothing to revert: the hold ends with the process, or with the run's end of
+    /// the control socket.
     Holding {
         name: String,
         point: String,
@@ -69,15 +70,14 @@ pub enum Entry {
 #[derive(Debug)]
 pub struct Journal {
     file: Mutex<File>,
-    path: PathBuf,
 }
 
 impl Journal {
     /// Opens the journal of a new run.
     pub fn open(folder: &Path, target: &str) -> io::Result<Journal> {
         let path = folder.join(FILE);
-        let file = OpenOptions::new().create_new(true).append(true).open(&path)?;
-        let journal = Journal { file: Mutex::new(file), path };
+        let file = OpenOptions::new().create_new(true).append(true).open(path)?;
+        let journal = Journal { file: Mutex::new(file) };
         journal.write(&Entry::Opened { target: target.to_owned() })?;
         Ok(journal)
     }
@@ -88,11 +88,7 @@ impl Journal {
         let whole_lines = std::fs::read(&path)?.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
         let file = OpenOptions::new().append(true).open(&path)?;
         file.set_len(whole_lines as u64)?;
-        Ok(Journal { file: Mutex::new(file), path })
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.path
+        Ok(Journal { file: Mutex::new(file) })
     }
 
     /// On disk when this returns: only then may the caller act.

@@ -5,15 +5,15 @@ use async_trait::async_trait;
 
 use crate::clock::Offset;
 
-/// The stages of a run that a person waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// The stages of a run that a person waits for, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     Up,
     Load,
     Settle,
     ReadBack,
-    Judge,
     Down,
+    Judge,
 }
 
 impl Phase {
@@ -23,8 +23,8 @@ impl Phase {
             Phase::Load => "load",
             Phase::Settle => "settle",
             Phase::ReadBack => "read back",
-            Phase::Judge => "judge",
             Phase::Down => "down",
+            Phase::Judge => "judge",
         }
     }
 }

@@ -41,7 +41,7 @@ const FOLDERS: [&str; 3] = ["target", "ledger", "state"];
 /// Enough that a nearly full disk is found before anything is started.
 const PROBE_BYTES: usize = 64 * 1024;
 
-/// A run's folder. It is locked while the archive that created it, or opened it for writing, lives.
+/// A run's folder. It is locked while the archive that created it lives; one that was opened only reads.
 #[derive(Debug)]
 pub struct Archive {
     root: PathBuf,
@@ -52,11 +52,12 @@ pub struct Archive {
 pub enum ArchiveError {
     #[error("make the run's folder {}: {source}; {}", place.display(), remedy(source))]
     Create { place: PathBuf, source: io::Error },
-    #[error("write to {}: the run in it is alive ({holder}); wait for its end, or stop it", place.display())]
-    Held { place: PathBuf, holder: String },
     #[error("look for runs in {}: {source}; {}", place.display(), remedy(source))]
     Runs { place: PathBuf, source: io::Error },
-    #[error("open {}: not a run's folder: it has no file named {LOCK}; name one that is in the reports folder", .0.display())]
+    #[error(
+        "open {}: not a run's folder: it has no file named {LOCK}; name one that is in the reports folder",
+        .0.display()
+    )]
     NotARun(PathBuf),
     #[error("find the latest run in {}: there is none; name the folder of runs with `--reports`", .0.display())]
     NoRuns(PathBuf),
@@ -120,19 +121,6 @@ impl Archive {
         Ok(Archive { root: root.to_owned(), lock: None })
     }
 
-    /// Opens the folder of a finished or broken run to write into it: only where no live run holds it.
-    pub fn reopen(root: &Path) -> Result<Archive, ArchiveError> {
-        let archive = Archive::open(root)?;
-        let place = root.join(LOCK);
-        let lock = File::options().read(true).write(true).open(&place);
-        let lock = lock.map_err(|source| ArchiveError::Write { place: place.clone(), source })?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Archive { lock: Some(lock), ..archive }),
-            Err(TryLockError::WouldBlock) => Err(ArchiveError::Held { place: root.to_owned(), holder: holder(&place) }),
-            Err(TryLockError::Error(source)) => Err(ArchiveError::Write { place, source }),
-        }
-    }
-
     /// Whether a live process holds the run's folder.
     pub fn is_held(root: &Path) -> Result<bool, ArchiveError> {
         let place = root.join(LOCK);
@@ -175,11 +163,6 @@ impl Archive {
 
     pub fn place(&self, piece: Piece) -> PathBuf {
         self.root.join(piece.path())
-    }
-
-    /// Whether the run's report is there, and so whole.
-    pub fn is_sealed(&self) -> bool {
-        self.place(Piece::Run).is_file()
     }
 
     pub fn put_json<T: Serialize>(&self, piece: Piece, value: &T) -> Result<(), ArchiveError> {
@@ -300,11 +283,6 @@ fn write_aside(folder: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
     file.as_file_mut().write_all(bytes)?;
     file.as_file().sync_all()?;
     Ok(file)
-}
-
-/// Who says that he holds the lock.
-fn holder(lock: &Path) -> String {
-    fs::read_to_string(lock).map_or_else(|_| "pid unknown".into(), |text| text.trim().to_owned())
 }
 
 #[cfg(test)]

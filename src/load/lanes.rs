@@ -72,11 +72,6 @@ impl Operations {
         }
     }
 
-    /// Whether this key belongs to the write-once lane.
-    pub fn is_write_once(&self, key: u64) -> bool {
-        (key & u64::from(u32::MAX)) >= u64::from(self.hot_keys)
-    }
-
     fn lane(&mut self) -> Lane {
         let at = (self.next % self.period.len() as u64) as usize;
         if at == 0 {

@@ -12,13 +12,11 @@
 //! were due in it, sent or not (coordinated omission: Gil Tene, "How NOT to Measure Latency"). Own lag is kept apart
 //! from the target's time, in two parts: no connection was free, and we woke late.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use super::lanes::Lane;
 use super::ledger::{Attempt, Outcome};
 
 /// Milliseconds.
@@ -63,10 +61,6 @@ impl Durations {
 
     pub fn add(&mut self, other: &Durations) {
         self.0.add(&other.0).expect("all histograms here have the same bounds");
-    }
-
-    pub fn clear(&mut self) {
-        self.0.reset();
     }
 
     /// All 0 where nothing was recorded.
@@ -126,51 +120,12 @@ impl LaneHistograms {
     }
 }
 
-/// The histograms of every lane that has an attempt.
-#[derive(Debug, Clone)]
-pub struct Histograms {
-    request_timeout: Duration,
-    lanes: BTreeMap<Lane, LaneHistograms>,
-}
-
-impl Histograms {
-    pub fn new(request_timeout: Duration) -> Self {
-        Histograms { request_timeout, lanes: BTreeMap::new() }
-    }
-
-    /// The histograms of these attempts: a whole ledger's, or those of a phase.
-    pub fn of(attempts: impl IntoIterator<Item = Attempt>, request_timeout: Duration) -> Self {
-        let mut histograms = Histograms::new(request_timeout);
-        attempts.into_iter().for_each(|attempt| histograms.record(&attempt));
-        histograms
-    }
-
-    pub fn record(&mut self, attempt: &Attempt) {
-        self.lanes.entry(attempt.lane).or_default().record(attempt, self.request_timeout);
-    }
-
-    /// In the order of [`Lane::ALL`].
-    pub fn lanes(&self) -> impl Iterator<Item = (Lane, &LaneHistograms)> {
-        self.lanes.iter().map(|(lane, histograms)| (*lane, histograms))
-    }
-
-    pub fn lane(&self, lane: Lane) -> Option<&LaneHistograms> {
-        self.lanes.get(&lane)
-    }
-
-    /// All lanes as one.
-    pub fn all(&self) -> LaneHistograms {
-        let mut all = LaneHistograms::default();
-        self.lanes.values().for_each(|lane| all.add(lane));
-        all
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::backends::InstanceId;
     use crate::clock::Offset;
+    use crate::load::lanes::Lane;
     use crate::load::ledger::Reason;
 
     const TIMEOUT: Duration = Duration::from_secs(2);
@@ -201,7 +156,9 @@ mod tests {
     }
 
     fn of_one(attempt: Attempt) -> LaneHistograms {
-        Histograms::of([attempt], TIMEOUT).all()
+        let mut histograms = LaneHistograms::default();
+        histograms.record(&attempt, TIMEOUT);
+        histograms
     }
 
     fn max_ms(durations: &Durations) -> f64 {
@@ -259,12 +216,10 @@ mod tests {
     }
 
     #[test]
-    fn lanes_stand_apart_and_add_up() {
-        let read = Attempt { lane: Lane::Read, ..attempt(Outcome::Acked, Some(200)) };
-        let histograms = Histograms::of([attempt(Outcome::Acked, Some(150)), read], TIMEOUT);
-        assert_near(max_ms(&histograms.lane(Lane::WriteOnce).unwrap().response), 50.0);
-        assert_near(max_ms(&histograms.lane(Lane::Read).unwrap().response), 100.0);
-        assert!(histograms.lane(Lane::HotKey).is_none());
-        assert_eq!(histograms.all().response.percentiles().count, 2);
+    fn lanes_add_up() {
+        let mut sum = of_one(attempt(Outcome::Acked, Some(150)));
+        sum.add(&of_one(Attempt { lane: Lane::Read, ..attempt(Outcome::Acked, Some(200)) }));
+        assert_near(max_ms(&sum.response), 100.0);
+        assert_eq!(sum.response.percentiles().count, 2);
     }
 }

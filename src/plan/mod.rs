@@ -215,7 +215,7 @@ pub struct LoadPlan {
     pub request_timeout: Duration,
     /// How long open requests may still end after the last one was due.
     pub grace: Duration,
-    /// Own-lag limit: p99 of "we woke late", in any window of a second's length around a stop and over the run.
+    /// Own-lag limit: p99 of "we woke late", over each stop's window and over the run.
     pub own_lag_limit: Duration,
     /// The share of due operations that must be sent within `rate_tolerance` of their due time.
     pub rate_floor: f64,

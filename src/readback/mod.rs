@@ -97,7 +97,7 @@ pub enum SightingKind {
     Dropped,
 }
 
-/// What is in the broker, or in private buffers.
+/// What is in the broker. Private buffers have no such state: nobody but their instances can say what is in them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct QueueState {
     pub items: Vec<QueuedItem>,
@@ -136,11 +136,12 @@ impl Place {
     }
 }
 
-/// What an instance said of itself at the end (`/metrics`); only private buffers are judged by it.
+/// What an instance said of itself at the end (`/metrics`): the only window into a private buffer, and otherwise a
+/// cross-check of what was read from the database.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Counters {
     pub instance: String,
-    /// Ready tasks in its own memory; 0 for a shared buffer.
+    /// Ready, leased and delayed tasks in its own memory; 0 for a shared buffer.
     pub private_buffer: u64,
     pub processed_tasks: u64,
     pub failed_attempts: u64,
@@ -156,13 +157,13 @@ pub struct FinalState {
     pub counters: Source<Vec<Counters>>,
 }
 
-/// A read-back while a fault lasts: which write of which key the database had, and what the victim held.
+/// A read-back while a fault lasts: which write of which key the database had.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// The stop it belongs to.
     pub stop: String,
     pub at: Offset,
-    /// (key, seq) of every key whose three rows are there, ascending by key.
+    /// (key, lowest seq of its presets) of every key whose three rows are there, ascending by key.
     pub applied: Source<Vec<(u64, u64)>>,
 }
 

@@ -18,7 +18,7 @@ pub struct Incidents {
     pub roster: Vec<Instance>,
     /// Every instance that left the rotation, in order.
     pub ejections: Vec<Ejection>,
-    /// What the broker held over the run: (time, tasks in any place but the dead-letter queue).
+    /// What the buffer held over the load, wherever it is: (time, tasks in any place but the dead-letter queue).
     pub depths: Vec<(Offset, u64)>,
     /// The run was told to stop before the timeline was over.
     pub interrupted: bool,
@@ -59,7 +59,7 @@ pub struct StopRecord {
     pub frozen: Option<Offset>,
     /// What the victim held just before the signal.
     pub exposure: Exposure,
-    /// SIGTERM (graceful) or SIGKILL (hard) sent.
+    /// Just before SIGTERM (graceful) or SIGKILL (hard) was sent.
     pub signalled: Option<Offset>,
     /// SIGKILL after the grace (graceful stops).
     pub killed_after_grace: bool,
@@ -134,11 +134,11 @@ pub enum Exposure {
 /// One observation that shows that an act took effect (or that it did not).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {
-    /// `mechanism` or `symptom`.
+    /// What the operating system shows, or what a client sees.
     pub of: ProofOf,
-    /// `process ended by SIGKILL`, `a new pid with a later birth serves the slot`.
+    /// `the process was ended by SIGKILL`, `another process fills the slot`.
     pub what: String,
-    /// What was seen: `pid 4711 → 4801`.
+    /// What was seen: `SIGKILL`, `api-2.1 (pid 4711) → api-2.2 (pid 4801)`.
     pub seen: String,
     pub holds: bool,
 }

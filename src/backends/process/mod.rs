@@ -59,7 +59,7 @@ pub struct Processes {
     endpoints: Endpoints,
     redis: Option<RedisServer>,
     slots: Mutex<Slots>,
-    /// Probers and reapers; they end by `over`, and `down` awaits them.
+    /// Probers and listeners, which end by `over`, and reapers, which end with their process; `down` awaits them.
     tasks: Mutex<JoinSet<()>>,
     over: CancellationToken,
 }
@@ -77,8 +77,9 @@ struct Handle {
 impl Processes {
     /// Brings every slot up, ready and in rotation. On failure nothing is left running.
     pub async fn up(plan: &Plan, site: Site, stop: &Stop) -> Result<Box<dyn Deployment>, UpError> {
+        let mut tasks = JoinSet::new();
         let redis = match plan.target.strategy.shared() {
-            true => Some(RedisServer::start(&plan.target.redis, &site).await?),
+            true => Some(RedisServer::start(&plan.target.redis, &site, &mut tasks).await?),
             false => None,
         };
         let target = Processes {
@@ -94,7 +95,7 @@ impl Processes {
             redis,
             endpoints: Endpoints::default(),
             slots: Mutex::default(),
-            tasks: Mutex::default(),
+            tasks: Mutex::new(tasks),
             over: CancellationToken::new(),
         };
         let filled = stop.interrupt.run_until_cancelled(target.fill_every_slot()).await;
@@ -266,8 +267,13 @@ impl Deployment for Processes {
         }
         self.over.cancel();
         let mut tasks = std::mem::take(&mut *self.tasks());
+        if !left.is_empty() {
+            // Who reaps a process that outlives SIGKILL would wait for ever.
+            tasks.shutdown().await;
+            return Err(DownError(left));
+        }
         while tasks.join_next().await.is_some() {}
-        if left.is_empty() { Ok(()) } else { Err(DownError(left)) }
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use tokio::process::Command;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::Site;
 use super::child::Child;
@@ -26,12 +27,13 @@ pub(super) struct RedisServer {
 }
 
 impl RedisServer {
-    pub async fn start(plan: &RedisPlan, site: &Site) -> Result<RedisServer, UpError> {
+    /// Starts it, and waits until it answers. The task that reaps it joins `tasks`: it ends with the server.
+    pub async fn start(plan: &RedisPlan, site: &Site, tasks: &mut JoinSet<()>) -> Result<RedisServer, UpError> {
         let folder = site.folder.join("redis");
         std::fs::create_dir_all(&folder).map_err(|source| UpError::Files { path: folder.clone(), source })?;
         let mut last = None;
         for _ in 0..TRIES {
-            match RedisServer::try_start(plan, site, &folder).await {
+            match RedisServer::try_start(plan, site, &folder, tasks).await {
                 Err(e @ UpError::Start { .. }) => last = Some(e),
                 done => return done,
             }
@@ -43,7 +45,12 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    async fn try_start(plan: &RedisPlan, site: &Site, folder: &Path) -> Result<RedisServer, UpError> {
+    async fn try_start(
+        plan: &RedisPlan,
+        site: &Site,
+        folder: &Path,
+        tasks: &mut JoinSet<()>,
+    ) -> Result<RedisServer, UpError> {
         let log = site.folder.join("redis.log");
         let failed = |why: String| UpError::Start { name: "redis-server".into(), why, log: log.clone() };
         let port = free_port().map_err(|e| failed(e.to_string()))?;
@@ -51,7 +58,7 @@ impl RedisServer {
         let child = Child::program("redis", command(port, plan, folder), &log).map_err(|e| missing(e, &log))?;
         let identity = child.identity;
         site.journal.write(&Entry::Started { name: "redis".into(), process: identity })?;
-        let ended = reap(child, site);
+        let ended = reap(child, site, tasks);
         let server = RedisServer { port, identity, ended };
         match server.ready().await {
             Ok(()) => Ok(server),
@@ -105,12 +112,12 @@ fn command(port: u16, plan: &RedisPlan, folder: &Path) -> Command {
     command
 }
 
-fn reap(child: Child, site: &Site) -> watch::Receiver<bool> {
+fn reap(child: Child, site: &Site, tasks: &mut JoinSet<()>) -> watch::Receiver<bool> {
     let (tell, ended) = watch::channel(false);
     let (journal, process) = (site.journal.clone(), child.identity);
-    // Owned by the process itself: it ends with it, and `stop` awaits the news.
-    tokio::spawn(async move {
+    tasks.spawn(async move {
         child.ended().await;
+        // A journal that cannot be written keeps the process as a leftover, which heal finds to be gone.
         let _ = journal.write(&Entry::Ended { name: "redis".into(), process });
         let _ = tell.send(true);
     });

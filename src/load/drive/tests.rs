@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::*;
 use crate::backends::{Endpoint, InstanceId};
 use crate::load::fake_target::{FakeTarget, Reply, Seen, acknowledge, answer};
-use crate::load::latency::Histograms;
+use crate::load::latency::LaneHistograms;
 use crate::load::ledger::{Attempt, Outcome, Reason, Soundness};
-use crate::load::{Lane, Operations, test_plan};
+use crate::load::{Operations, test_plan};
 use crate::plan::Mix;
 use crate::watch::Unwatched;
 
@@ -244,8 +244,8 @@ async fn a_stall_shows_in_all_operations_that_were_due_in_it() {
         // Five were sent into the stall, the others waited for a connection: all of them until its end.
         assert!(attempt.done.unwrap() >= to, "{attempt:?}");
     }
-    let histograms = Histograms::of(attempts.iter().copied(), plan.request_timeout);
-    let lane = histograms.lane(Lane::WriteOnce).unwrap();
+    let mut lane = LaneHistograms::default();
+    attempts.iter().for_each(|attempt| lane.record(attempt, plan.request_timeout));
     assert!(lane.response.percentiles().p99 >= 285.0, "{:?}", lane.response.percentiles());
     assert!(lane.response.percentiles().p90 >= 190.0, "{:?}", lane.response.percentiles());
     assert!(lane.waited.percentiles().p90 >= 100.0, "{:?}", lane.waited.percentiles());

@@ -41,7 +41,7 @@ fn at(step: &StepPlan) -> String {
 fn act(stop: &StopPlan) -> String {
     match stop.mode {
         StopMode::Graceful => format!(
-            "hold a task, read what the instance holds, SIGTERM, release, SIGKILL after {}, start a new one",
+            "start a new one, hold a task, read what the old one holds, SIGTERM, release, SIGKILL after {}",
             Period(stop.grace)
         ),
         StopMode::Hard => "hold a task, SIGSTOP, read what the instance holds, SIGKILL, start a new one".to_owned(),

@@ -81,7 +81,7 @@ fn a_killed_writer_leaves_all_that_was_begun_and_the_ledger_is_torn() {
     let Soundness::Torn { why } = ledger.soundness() else { panic!("a ledger without a seal is torn") };
     assert_eq!(
         why,
-        "shard-0.led was never sealed (4 attempts begun, 0 unreadable); \
+        "its harness died; shard-0.led was never sealed (4 attempts begun, 0 unreadable); \
          shard-1.led was never sealed (3 attempts begun, 0 unreadable)"
     );
     let found: Vec<_> = ledger.attempts().map(|a| (a.op, a.outcome, a.reason, a.sent.is_some())).collect();
@@ -114,11 +114,21 @@ fn what_is_still_open_at_the_end_is_unknown_if_it_was_sent() {
 }
 
 #[test]
+fn the_disk_that_a_ledger_takes_is_known_beforehand() {
+    let folder = tempfile::tempdir().unwrap();
+    sealed(folder.path());
+    let files = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().metadata().unwrap().len());
+    let files: Vec<u64> = files.collect();
+    assert!(files.iter().sum::<u64>() <= disk_bytes(OPS, files.len() as u16));
+    assert_eq!(disk_bytes(65_537, 1) - disk_bytes(65_536, 1), 65_536 * 64);
+}
+
+#[test]
 fn recovery_never_calls_a_ledger_sealed() {
     let folder = tempfile::tempdir().unwrap();
     sealed(folder.path());
     let ledger = Ledger::recover(folder.path(), "its harness died").unwrap();
-    assert_eq!(ledger.soundness(), &Soundness::Torn { why: "recovered after its harness died".to_owned() });
+    assert_eq!(ledger.soundness(), &Soundness::Torn { why: "its harness died".to_owned() });
     assert_eq!(ledger.attempts().count() as u64, OPS);
 }
 

@@ -97,3 +97,85 @@ fn gone(process: ProcessIdentity, deadline: Instant) -> bool {
     }
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command};
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// Something that a run left behind. Ended with the value that owns it.
+    struct Leftover(Child);
+
+    impl Leftover {
+        fn start() -> Self {
+            Leftover(Command::new("sleep").arg("600").spawn().expect("every Linux has `sleep`"))
+        }
+
+        fn process(&self) -> ProcessIdentity {
+            ProcessIdentity::of(self.0.id() as i32).expect("it lives")
+        }
+    }
+
+    impl Drop for Leftover {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    /// A run that has started `process`, and holds its lock for as long as the archive lives.
+    fn run_with(reports: &Path, process: ProcessIdentity) -> (Archive, Journal) {
+        let archive = Archive::create(reports, "dead", 17, jiff::Timestamp::UNIX_EPOCH).unwrap();
+        let journal = Journal::open(archive.root(), "lab").unwrap();
+        journal.write(&Entry::Started { name: "api-1.1".into(), process }).unwrap();
+        (archive, journal)
+    }
+
+    #[test]
+    fn what_a_dead_run_left_is_killed_even_if_it_is_frozen_and_then_the_run_is_at_rest() {
+        let (reports, left) = (tempfile::tempdir().unwrap(), Leftover::start());
+        let process = left.process();
+        process.signal(Signal::SIGSTOP).unwrap();
+        let (archive, _) = run_with(reports.path(), process);
+        let run = archive.root().to_owned();
+        drop(archive);
+        assert_eq!(unhealed(reports.path(), "lab").unwrap(), std::slice::from_ref(&run));
+        assert_eq!(unhealed(reports.path(), "another lab").unwrap(), [] as [PathBuf; 0]);
+
+        let reverted = vec![format!("killed api-1.1 (pid {})", process.pid)];
+        assert_eq!(heal(&run, PATIENCE).unwrap(), Healing::Healed { reverted });
+        assert!(!process.is_alive());
+        assert_eq!(heal(&run, PATIENCE).unwrap(), Healing::AtRest);
+        assert_eq!(unhealed(reports.path(), "lab").unwrap(), [] as [PathBuf; 0]);
+    }
+
+    #[test]
+    fn a_living_run_is_left_alone() {
+        let (reports, left) = (tempfile::tempdir().unwrap(), Leftover::start());
+        let (archive, _journal) = run_with(reports.path(), left.process());
+        assert_eq!(unhealed(reports.path(), "lab").unwrap(), [] as [PathBuf; 0]);
+        assert_eq!(heal(archive.root(), PATIENCE).unwrap(), Healing::Running);
+        assert!(left.process().is_alive());
+    }
+
+    #[test]
+    fn a_pid_that_was_born_again_is_nobody_we_know() {
+        let (reports, stranger) = (tempfile::tempdir().unwrap(), Leftover::start());
+        let process = stranger.process();
+        let dead = ProcessIdentity { start_ticks: process.start_ticks - 1, ..process };
+        let (archive, _) = run_with(reports.path(), dead);
+        let run = archive.root().to_owned();
+        drop(archive);
+        assert_eq!(heal(&run, PATIENCE).unwrap(), Healing::Healed { reverted: vec![] });
+        assert!(process.is_alive());
+    }
+
+    #[test]
+    fn a_folder_without_a_journal_is_said_to_be_none_of_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(heal(folder.path(), PATIENCE), Err(HealError::NoJournal { .. })));
+    }
+}

@@ -33,11 +33,11 @@ impl Default for Scraper {
 impl Scraper {
     pub async fn counters(&self, instance: &Instance) -> Result<Counters, CountersError> {
         let samples = self.samples(&instance.name, instance.addr).await?;
-        let own = |name| exposition::sum(&samples, name, &[("scope", "instance")]) as u64;
+        let Depth { ready, leased, delayed, dead: _ } = private_depth(&samples);
         let total = |name| exposition::sum(&samples, name, &[]) as u64;
         Ok(Counters {
             instance: instance.name.clone(),
-            private_buffer: own("buffer_size") + own("buffer_leased") + own("buffer_delayed"),
+            private_buffer: ready + leased + delayed,
             processed_tasks: total("processed_tasks_total"),
             failed_attempts: total("processed_tasks_failed_total"),
         })
@@ -45,14 +45,7 @@ impl Scraper {
 
     /// What its private buffer holds; nothing where the buffer is shared.
     pub async fn private_depth(&self, instance: &Instance) -> Result<Depth, CountersError> {
-        let samples = self.samples(&instance.name, instance.addr).await?;
-        let own = |name| exposition::sum(&samples, name, &[("scope", "instance")]) as u64;
-        Ok(Depth {
-            ready: own("buffer_size"),
-            leased: own("buffer_leased"),
-            delayed: own("buffer_delayed"),
-            dead: own("buffer_dead"),
-        })
+        Ok(private_depth(&self.samples(&instance.name, instance.addr).await?))
     }
 
     async fn samples(&self, name: &str, addr: SocketAddr) -> Result<Vec<exposition::Sample>, CountersError> {
@@ -60,5 +53,15 @@ impl Scraper {
         let answer = self.client.get(format!("http://{addr}/metrics")).send().await.map_err(scrape)?;
         let text = answer.error_for_status().map_err(scrape)?.text().await.map_err(scrape)?;
         exposition::parse(&text).map_err(|source| CountersError::Parse { instance: name.to_owned(), source })
+    }
+}
+
+fn private_depth(samples: &[exposition::Sample]) -> Depth {
+    let own = |name| exposition::sum(samples, name, &[("scope", "instance")]) as u64;
+    Depth {
+        ready: own("buffer_size"),
+        leased: own("buffer_leased"),
+        delayed: own("buffer_delayed"),
+        dead: own("buffer_dead"),
     }
 }

@@ -212,3 +212,127 @@ fn sighting(found: &SqliteRow) -> Result<Sighting, sqlx::Error> {
         },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::AssertSqlSafe;
+
+    use super::*;
+
+    const RUN: RunKey = RunKey { number: 7, seed: 1 };
+    const HOT_KEYS: u32 = 2;
+
+    /// As the service makes them, without what the oracle does not read.
+    const TABLE: &str = "create table equipment_expectation_summary (
+        game_character_id integer, preset_no integer, total_expected_cost integer, black_cube_cost integer,
+        red_cube_cost integer, additional_cube_cost integer, starforce_cost integer, write_seq integer,
+        written_by text, unique (game_character_id, preset_no))";
+    const WITNESS: &str = "create table expectation_write_witness (
+        id integer primary key, game_character_id integer, preset_no integer, old_seq integer, new_seq integer,
+        written_by text, kind text)";
+
+    struct Lab {
+        folder: tempfile::TempDir,
+        service: SqliteConnection,
+    }
+
+    impl Lab {
+        async fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("expectation.db");
+            let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+            let mut lab = Lab { folder, service: options.connect().await.unwrap() };
+            lab.sql(TABLE).await;
+            lab
+        }
+
+        fn reader(&self) -> Database {
+            Database::new(&self.folder.path().join("expectation.db"), RUN, HOT_KEYS)
+        }
+
+        async fn sql(&mut self, sql: &str) {
+            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.service).await.expect("the service's SQL");
+        }
+
+        async fn write(&mut self, key: u64, preset: impl std::fmt::Display, seq: u64) {
+            let table = "equipment_expectation_summary";
+            self.sql(&format!("insert into {table} values ({key}, {preset}, 5, 1, 2, 3, 4, {seq}, 'worker-1.1')"))
+                .await;
+        }
+    }
+
+    #[tokio::test]
+    async fn rows_are_those_of_the_run_in_order_and_the_marker_is_seen() {
+        let mut lab = Lab::new().await;
+        let (first, last) = RUN.key_range();
+        for (key, preset) in [(last, 1), (first, 2), (first, 1), (first - 1, 1), (last + 1, 1)] {
+            lab.write(key, preset, 9).await;
+        }
+        let RowSet { rows, counted, marker_seen, count_query } = lab.reader().rows().await.unwrap();
+        assert_eq!(rows.iter().map(|r| (r.key, r.preset)).collect::<Vec<_>>(), [(first, 1), (first, 2), (last, 1)]);
+        assert_eq!((counted, marker_seen), (3, true));
+        let whole = Row { key: first, preset: 1, seq: 9, costs: [5, 1, 2, 3, 4], written_by: "worker-1.1".into() };
+        assert_eq!(rows[0], whole);
+        let by_hand: i64 = sqlx::query_scalar(AssertSqlSafe(count_query)).fetch_one(&mut lab.service).await.unwrap();
+        assert_eq!(by_hand, 1, "the hot keys have no part in it");
+    }
+
+    #[tokio::test]
+    async fn a_key_is_applied_when_its_three_rows_are_there_up_to_its_lowest_seq() {
+        let mut lab = Lab::new().await;
+        for (preset, seq) in [(1, 8), (2, 7), (3, 8)] {
+            lab.write(RUN.key(0), preset, seq).await;
+        }
+        lab.write(RUN.key(1), 1, 9).await;
+        assert_eq!(lab.reader().applied().await.unwrap(), [(RUN.key(0), 7)]);
+    }
+
+    #[tokio::test]
+    async fn a_newer_write_over_an_old_row_is_movement() {
+        let mut lab = Lab::new().await;
+        lab.write(RUN.key(0), 1, 1).await;
+        let before = lab.reader().movement().await.unwrap();
+        assert_eq!(lab.reader().movement().await.unwrap(), before);
+        lab.sql("update equipment_expectation_summary set write_seq = 2").await;
+        assert_ne!(lab.reader().movement().await.unwrap(), before);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_row_is_an_error_that_names_it() {
+        let key = RUN.key(0);
+        for (preset, cost, what) in
+            [("0", "5", "preset_no 0"), ("300", "5", "preset_no 300"), ("1", "'a lot'", "mismatched")]
+        {
+            let mut lab = Lab::new().await;
+            lab.write(key, preset, 1).await;
+            lab.sql(&format!("update equipment_expectation_summary set total_expected_cost = {cost}")).await;
+            let said = lab.reader().rows().await.unwrap_err().to_string();
+            assert!(said.contains(&format!("row {key}/{preset} has ")) && said.contains(what), "{said}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_witness_that_was_never_kept_is_not_an_empty_one() {
+        let mut lab = Lab::new().await;
+        assert_eq!(lab.reader().witness().await.unwrap(), None);
+        lab.sql(WITNESS).await;
+        assert_eq!(lab.reader().witness().await.unwrap(), Some(vec![]));
+        let key = RUN.key(0);
+        lab.sql(&format!("insert into expectation_write_witness values (1, {key}, 2, null, 3, 'w', 'dropped')")).await;
+        let kind = SightingKind::Dropped;
+        let seen = Sighting { order: 1, key, preset: 2, old_seq: None, new_seq: 3, written_by: "w".into(), kind };
+        assert_eq!(lab.reader().witness().await.unwrap(), Some(vec![seen]));
+    }
+
+    #[tokio::test]
+    async fn before_the_service_made_its_table_there_are_no_rows() {
+        let mut lab = Lab::new().await;
+        lab.write(RUN.key(0), 1, 1).await;
+        assert_eq!(lab.reader().rows_in_range().await.unwrap(), 1);
+        lab.sql("drop table equipment_expectation_summary").await;
+        assert_eq!(lab.reader().rows_in_range().await.unwrap(), 0);
+        let nowhere = Database::new(&lab.folder.path().join("none.db"), RUN, HOT_KEYS);
+        assert_eq!(nowhere.rows_in_range().await.unwrap(), 0);
+        assert!(matches!(nowhere.movement().await, Err(DatabaseError::Open { .. })), "only here is nothing an answer");
+    }
+}

@@ -197,4 +197,106 @@ mod tests {
         let item = dead_item(letter);
         assert_eq!((item.task, item.cause.as_deref()), (Some((1, 2, 1)), Some("lease expired")));
     }
+
+    const KEY: &str = "{buffer}";
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    /// A private redis-server behind a socket in a folder of its own. Ended with the value that owns it.
+    struct Server {
+        process: std::process::Child,
+        folder: tempfile::TempDir,
+    }
+
+    impl Server {
+        async fn start() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let mut command = std::process::Command::new("redis-server");
+            command.args([
+                "--port",
+                "0",
+                "--save",
+                "",
+                "--logfile",
+                "redis.log",
+                "--unixsocket",
+                "redis.sock",
+                "--dir",
+            ]);
+            let process = command.arg(folder.path()).spawn();
+            let process = process.unwrap_or_else(|e| panic!("start redis-server: {e}; run `testbed/provision redis`"));
+            let server = Server { process, folder };
+            let deadline = std::time::Instant::now() + DEADLINE;
+            while server.queue().look().await.is_err() {
+                assert!(std::time::Instant::now() < deadline, "redis-server not ready within {DEADLINE:?}");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            server
+        }
+
+        fn queue(&self) -> Queue {
+            Queue::new(&format!("unix://{}/redis.sock", self.folder.path().display()), KEY).unwrap()
+        }
+
+        /// One command, as a person at `redis-cli` would give it.
+        async fn ask(&self, words: &[&str]) {
+            let mut command = redis::cmd(words[0]);
+            command.arg(&words[1..]);
+            let mut connection = self.queue().connect().await.unwrap();
+            command.exec_async(&mut connection).await.unwrap_or_else(|e| panic!("{words:?}: {e}"));
+        }
+    }
+
+    impl Drop for Server {
+        fn drop(&mut self) {
+            let _ = self.process.kill();
+            let _ = self.process.wait();
+        }
+    }
+
+    fn envelope(seq: u64) -> String {
+        format!(r#"0:1700000000000:{{"key":1,"preset":1,"seq":{seq}}}"#)
+    }
+
+    #[tokio::test]
+    async fn every_place_of_the_buffer_is_read_in_one_call() {
+        let server = Server::start().await;
+        let mut queue = server.queue();
+        assert!(!queue.look().await.unwrap().saw_something(), "an empty buffer proves nothing yet");
+
+        server.ask(&["RPUSH", "{buffer}", &envelope(1)]).await;
+        server.ask(&["ZADD", "{buffer}:leases", "5", "worker-1.1#1", "6", "worker-11.1#2"]).await;
+        server.ask(&["ZADD", "{buffer}:delayed", "7", "worker-1.1#3"]).await;
+        let (two, three, four) = (envelope(2), envelope(3), envelope(4));
+        let items = ["worker-1.1#1", &two, "worker-11.1#2", &three, "worker-1.1#3", &four];
+        server.ask(&[&["HSET", "{buffer}:items"], &items[..]].concat()).await;
+        let letter = r#"{"cause":"poison","payload":"{\"key\":1,\"preset\":1,\"seq\":5}"}"#;
+        server.ask(&["RPUSH", "{buffer}:dead", letter]).await;
+        server.ask(&["HSET", "{buffer}:counters", "accepted", "9"]).await;
+
+        let look = queue.look().await.unwrap();
+        assert_eq!(look, Look { depth: Depth { ready: 1, leased: 2, delayed: 1, dead: 1 }, accepted: 9 });
+        assert_eq!(queue.leases_of("worker-1.1").await.unwrap(), 1, "worker-11.1 is another instance");
+
+        let QueueState { items, accepted } = queue.read().await.unwrap();
+        let places: Vec<_> = items.iter().map(|item| (item.place, item.task.map(|(_, seq, _)| seq))).collect();
+        let (leased, delayed) = (Place::Leased, Place::Delayed);
+        let expected =
+            [(Place::Ready, Some(1)), (leased, Some(2)), (leased, Some(3)), (delayed, Some(4)), (Place::Dead, Some(5))];
+        assert_eq!((places, accepted), (expected.to_vec(), 9));
+        let holders: Vec<_> = items.iter().filter_map(|item| item.holder.as_deref()).collect();
+        assert_eq!(holders, ["worker-1.1", "worker-11.1"], "nobody holds what is delayed");
+    }
+
+    #[tokio::test]
+    async fn an_emptied_buffer_was_seen_and_a_server_that_is_gone_is_an_error() {
+        let mut server = Server::start().await;
+        let mut queue = server.queue();
+        server.ask(&["HSET", "{buffer}:counters", "accepted", "9"]).await;
+        let look = queue.look().await.unwrap();
+        assert_eq!((look.depth, look.saw_something()), (Depth::default(), true));
+        server.process.kill().unwrap();
+        server.process.wait().unwrap();
+        assert!(queue.look().await.is_err());
+        assert!(queue.read().await.is_err());
+    }
 }

@@ -107,3 +107,57 @@ fn application<'a>(name: &'a str, slot: &Slot, plan: &TargetPlan, sources: &'a S
 fn text(duration: Duration) -> String {
     humantime::format_duration(duration).to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Given, Plan, Role, Strategy};
+    use crate::scenario::{Overrides, Scenario, Source};
+
+    fn target() -> TargetPlan {
+        let scenario = Scenario::read(&Source::load("rolling-update").unwrap());
+        Plan::resolve(scenario, Overrides::default(), Given { run_number: 7, seed: 1 }).unwrap().target
+    }
+
+    fn written(name: &str, slot: Slot, plan: &TargetPlan, queue: QueueSource) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let sources = Sources { database: PathBuf::from("target/expectation.db"), queue };
+        let path = write(name, &slot, plan, &sources, folder.path()).unwrap();
+        assert_eq!(path, folder.path().join(format!("{name}.yml")));
+        std::fs::read_to_string(path).unwrap()
+    }
+
+    #[track_caller]
+    fn assert_says(text: &str, lines: &[&str]) {
+        for line in lines {
+            assert!(text.lines().any(|written| written.trim() == *line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn the_plan_of_a_shared_buffer_is_written_with_its_address() {
+        let queue = QueueSource::Redis { url: "redis://127.0.0.1:4711".into(), key: "{buffer}".into() };
+        let text = written("worker-2.1", Slot { role: Role::Worker, number: 2 }, &target(), queue);
+        assert_says(&text, &["instance: worker-2.1", "role: worker", "port: 0", "strategy: redis", "lease: 5s"]);
+        assert_says(&text, &["url: redis://127.0.0.1:4711", "key: \"{buffer}\"", "flush_interval: 200ms"]);
+        assert_says(&text, &["url: sqlite://target/expectation.db"]);
+    }
+
+    #[test]
+    fn a_private_buffer_has_no_address() {
+        let plan = TargetPlan { strategy: Strategy::InMemory, ..target() };
+        let text = written("all-1.1", Slot { role: Role::All, number: 1 }, &plan, QueueSource::Private);
+        assert_says(&text, &["role: all", "strategy: in-memory"]);
+        assert!(!text.contains("redis"), "{text}");
+    }
+
+    #[test]
+    fn a_worker_gives_up_waiting_for_the_database_before_its_lease_ends() {
+        for (lease, busy_timeout) in [(1, "busy_timeout: 600ms"), (60, "busy_timeout: 3s")] {
+            let mut plan = target();
+            plan.worker.lease = Duration::from_secs(lease);
+            let slot = Slot { role: Role::Worker, number: 1 };
+            assert_says(&written("worker-1.1", slot, &plan, QueueSource::Private), &[busy_timeout]);
+        }
+    }
+}

@@ -121,3 +121,73 @@ async fn listen(read: OwnedReadHalf, tell: &watch::Sender<Said>) {
 fn timed_out(what: &str, within: Duration) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, format!("{what} within {within:?}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POINT: PausePoint = PausePoint::WorkerLeased;
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// The instance's end of the socket.
+    struct Service {
+        read: tokio::io::Lines<BufReader<OwnedReadHalf>>,
+        write: OwnedWriteHalf,
+    }
+
+    impl Service {
+        async fn say(&mut self, line: &str) {
+            self.write.write_all(format!("{line}\n").as_bytes()).await.unwrap();
+        }
+
+        async fn hear(&mut self) -> String {
+            self.read.next_line().await.unwrap().expect("a command")
+        }
+    }
+
+    fn connected() -> (Control, Service, JoinSet<()>) {
+        let (ours, theirs) = StdUnixStream::pair().unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        let (read, write) = UnixStream::from_std(theirs).unwrap().into_split();
+        let mut tasks = JoinSet::new();
+        let control = Control::new(ours, &mut tasks, CancellationToken::new());
+        (control, Service { read: BufReader::new(read).lines(), write }, tasks)
+    }
+
+    #[tokio::test]
+    async fn a_hold_is_armed_when_the_instance_confirms_it_and_over_when_it_is_released() {
+        let (control, mut service, _tasks) = connected();
+        let (held, ()) = tokio::join!(control.hold(POINT), async {
+            assert_eq!(service.hear().await, r#"{"command":"hold","point":"worker.leased"}"#);
+            service.say(r#"{"event":"holding","point":"worker.leased"}"#).await;
+        });
+        held.unwrap();
+        assert_eq!(control.held(POINT, Duration::ZERO).await, None, "armed, and nothing has come");
+        service.say(r#"{"event":"held","point":"worker.leased","tasks":37}"#).await;
+        assert_eq!(control.held(POINT, LONG).await, Some(37));
+        let (released, ()) = tokio::join!(control.release(POINT), async {
+            assert_eq!(service.hear().await, r#"{"command":"release","point":"worker.leased"}"#);
+            service.say(r#"{"event":"released","point":"worker.leased"}"#).await;
+        });
+        released.unwrap();
+        assert_eq!(control.held(POINT, Duration::ZERO).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_line_that_is_no_message_is_passed_over() {
+        let (control, mut service, _tasks) = connected();
+        service.say("thread 'main' panicked").await;
+        service.say(r#"{"event":"listening","addr":"127.0.0.1:4711"}"#).await;
+        assert_eq!(control.listening(LONG).await.unwrap(), "127.0.0.1:4711".parse().unwrap());
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_an_instance_that_is_gone_waits_no_longer() {
+        let (control, service, mut tasks) = connected();
+        drop(service);
+        assert_eq!(control.held(POINT, Duration::MAX).await, None);
+        assert!(control.listening(Duration::MAX).await.is_err());
+        assert!(control.hold(POINT).await.is_err());
+        tasks.join_next().await.expect("one listener").expect("it ends in order");
+    }
+}

@@ -73,10 +73,13 @@ impl RedisServer {
     async fn ready(&self) -> Result<(), String> {
         let mut ended = self.ended.clone();
         let client = redis::Client::open(self.url()).map_err(|e| e.to_string())?;
-        let pong = async {
+        // It is asked for its pid: the port may have become another server's, and ours is about to end.
+        let pid = format!("process_id:{}\r\n", self.identity.pid);
+        let answer = async {
             loop {
                 if let Ok(mut connection) = client.get_multiplexed_async_connection().await
-                    && redis::cmd("PING").query_async::<String>(&mut connection).await.is_ok()
+                    && let Ok(info) = redis::cmd("INFO").arg("server").query_async::<String>(&mut connection).await
+                    && info.contains(&pid)
                 {
                     return;
                 }
@@ -84,9 +87,9 @@ impl RedisServer {
             }
         };
         tokio::select! {
-            () = pong => Ok(()),
+            () = answer => Ok(()),
             _ = ended.wait_for(|ended| *ended) => Err("it ended at once".to_owned()),
-            () = tokio::time::sleep(READY_WITHIN) => Err(format!("no answer to PING within {READY_WITHIN:?}")),
+            () = tokio::time::sleep(READY_WITHIN) => Err(format!("no answer to INFO within {READY_WITHIN:?}")),
         }
     }
 

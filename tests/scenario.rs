@@ -220,6 +220,15 @@ fn f2_is_refused_where_no_step_is_left() {
     assert_eq!(problem, "2:10: F2 needs a stop in the time line, and with strategy in-memory none is left");
 }
 
+/// The run is then INCONCLUSIVE: no stop is planned for the claim.
+#[test]
+fn a_time_line_of_which_no_step_is_left_still_claims_f2() {
+    let text = "timeline: [ { kill: { at: 1s, of: worker } } ]";
+    let plan = resolve_text_with(text, &["--strategy", "in-memory"]).unwrap();
+    assert_eq!(plan.stops().count(), 0);
+    assert_eq!(plan.claims, [Claim::F2]);
+}
+
 #[test]
 fn a_kill_of_a_role_strikes_its_first_slot_only() {
     let text = "timeline: [ { kill: { at: 1s, of: [api-2, worker], hold: worker.committed } } ]";

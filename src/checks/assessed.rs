@@ -1,6 +1,6 @@
 //! What a run cannot show, in sentences. Silence would read as "fine".
 
-use super::{Case, backlog, metrics};
+use super::{Case, backlog, instances, metrics};
 
 pub(super) fn not_assessed(case: &Case) -> Vec<String> {
     let mut sentences = vec!["Whether a read was fresh: reads are timed and counted, and not compared".to_owned()];
@@ -14,6 +14,7 @@ pub(super) fn not_assessed(case: &Case) -> Vec<String> {
     if case.plan.stops().next().is_none() {
         sentences.push("What a stop of an instance costs: none is planned".into());
     }
+    sentences.extend(instances::seen_at_end(case).err());
     sentences.extend(metrics::comparable(case).err());
     if backlog::trend(case).is_none() {
         sentences.push("The slope of the backlog: too few readings of a shared buffer under steady load".into());

@@ -14,7 +14,8 @@ use crate::plan::{Claim, StopMode};
 pub(super) fn check(case: &Case) -> Vec<Finding> {
     let claimed = case.plan.claims.contains(&Claim::F2);
     let planned = case.plan.stops().next().is_some();
-    match (claimed, planned) {
+    let played = case.evidence.incidents.steps.iter().any(|step| !step.stops.is_empty());
+    match (claimed, planned || played) {
         (false, false) => Vec::new(),
         (true, false) => {
             let summary = "no stop is planned: nothing was put to the test".to_owned();

@@ -15,6 +15,7 @@ mod f2;
 mod figures;
 mod gates;
 mod generator;
+mod instances;
 mod integrity;
 mod interrupted;
 mod latency;
@@ -338,9 +339,10 @@ struct Case<'a> {
 type Check = fn(&Case) -> Vec<Finding>;
 
 /// Every check, in the order of the report: first whether the evidence carries a verdict, then what it says.
-const CHECKS: [(&str, Check); 12] = [
+const CHECKS: [(&str, Check); 13] = [
     ("interrupted", interrupted::check),
     ("settled", settled::check),
+    ("instances", instances::check),
     ("evidence", soundness::check),
     ("conservation", conservation::check),
     ("generator", generator::check),

@@ -4,7 +4,8 @@
 //!
 //! A second is out of band when its share of errors is above the limit of the steady error gate (0.1 % where the plan
 //! has none), or above what steady time showed, where that is more. A stop has recovered when the errors stay in band
-//! for its window, or until the next stop.
+//! for its window, or until the next stop. Seconds after the load show no errors, and no recovery either: what nobody
+//! asked is not in band.
 
 use std::time::Duration;
 
@@ -67,9 +68,9 @@ fn recovered(
     let stays_in_band = |from: usize| {
         let watched = from + (window.as_secs() as usize).max(1);
         let until = next.map(second).filter(|next| *next > from).map_or(watched, |next| watched.min(next));
-        (from..until).all(|second| series.get(second).is_none_or(in_band))
+        (from..until).all(|second| series.get(second).is_some_and(in_band))
     };
-    let back = (first..series.len().max(first + 1)).find(|from| stays_in_band(*from));
+    let back = (first..series.len()).find(|from| stays_in_band(*from));
     let seconds = |until: usize| (until as f64 - blow.as_secs_f64()).max(0.0);
     back.map(seconds).ok_or_else(|| seconds(series.len()))
 }
@@ -128,7 +129,8 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_after_the_load_sees_no_errors() {
-        assert_eq!(after(&[0, 0], 7.0, None), Ok(0.0));
+    fn seconds_that_nobody_asked_anything_in_are_no_recovery() {
+        assert_eq!(after(&[0, 0], 7.0, None), Err(0.0), "a stop after the load");
+        assert_eq!(after(&[0, 0, 5, 0], 2.0, None), Err(2.0), "its window is two seconds, and one was seen");
     }
 }

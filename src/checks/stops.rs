@@ -8,6 +8,7 @@ use super::classes::Classes;
 use super::soundness::Soundness;
 use super::windows::{StopFigures, struck};
 use super::{Class, Evidence, StopJudgement, Verdict};
+use crate::clock::Offset;
 use crate::plan::{Plan, StopMode, StopPlan};
 use crate::timeline::{Exposure, StopRecord};
 
@@ -76,9 +77,11 @@ impl Stops<'_> {
     fn missing(&self, planned: &StopPlan, record: &StopRecord, figures: &StopFigures) -> Vec<String> {
         let mut missing = unproven(planned, record);
         missing.extend(no_exposure(record, exposure(record, figures).0));
+        missing.extend(may_be_gone(planned, record));
+        missing.extend(self.after_the_load(record));
         missing.extend(self.too_little_load(planned, figures));
         if reached_after_sigterm(planned, figures) == Some(0) {
-            missing.push("it acknowledged no request that was sent after its SIGTERM".to_owned());
+            missing.push("it acknowledged no write that was sent after its SIGTERM".to_owned());
         }
         missing
     }
@@ -93,12 +96,18 @@ impl Stops<'_> {
         told.collect()
     }
 
+    /// Whatever the acks before it: nobody asked anything of what it left.
+    fn after_the_load(&self, record: &StopRecord) -> Option<String> {
+        let (at, end) = (struck(record), Offset::from_duration(self.plan.load_end()));
+        (at >= end).then(|| format!("it struck at {at}, and the load had ended at {end}"))
+    }
+
     fn too_little_load(&self, planned: &StopPlan, figures: &StopFigures) -> Vec<String> {
         let mut reasons = Vec::new();
         let load = &self.plan.load;
         if figures.acks < planned.window_acks_min {
             let wanted = planned.window_acks_min;
-            reasons.push(format!("{} acks within ± {:?}, fewer than {wanted}", figures.acks, planned.window));
+            reasons.push(format!("{} acked writes within ± {:?}, fewer than {wanted}", figures.acks, planned.window));
         }
         if !figures.pace.keeps_rate(load) {
             let share = figures.pace.share() * 100.0;
@@ -175,6 +184,12 @@ fn no_exposure(record: &StopRecord, exposure: Option<u64>) -> Option<String> {
         }
         (_, None) => Some("what it held was not read".to_owned()),
     }
+}
+
+/// A victim of SIGTERM works on while it is read: only a held task is still there at the signal.
+fn may_be_gone(planned: &StopPlan, record: &StopRecord) -> Option<String> {
+    let why = "no task was held: what it held when it was read may have been gone at the signal";
+    (planned.mode == StopMode::Graceful && record.held.is_none()).then(|| why.to_owned())
 }
 
 fn exit(planned: &StopPlan, record: &StopRecord) -> String {

@@ -22,6 +22,7 @@ pub(super) struct StopFigures {
     pub id: String,
     window: Span,
     pub pace: Pace,
+    /// Of writes, as the next one.
     pub acks: u64,
     pub acks_after_sigterm: u64,
     /// Requests to the victim, from the stop's begin on, that were not acknowledged.
@@ -74,7 +75,7 @@ impl<'a> Watcher<'a> {
         let (from, to) = self.figures.window;
         if (from..to).contains(&operation.due) {
             self.figures.pace.record(operation, self.plan.load.rate_tolerance);
-            self.figures.acks += u64::from(operation.outcome == Outcome::Acked);
+            self.figures.acks += u64::from(is_acked_write(operation));
         }
         if operation.instance == self.record.victim.id {
             self.see_at_victim(operation);
@@ -88,7 +89,7 @@ impl<'a> Watcher<'a> {
             Outcome::Acked => {
                 let after =
                     self.record.signalled.is_some_and(|signalled| operation.sent.is_some_and(|s| s > signalled));
-                self.figures.acks_after_sigterm += u64::from(after);
+                self.figures.acks_after_sigterm += u64::from(after && operation.lane.writes());
                 self.figures.unwritten += u64::from(self.unwritten(operation));
             }
             Outcome::Unknown => self.figures.unexplained += u64::from(!was_open(operation, self.open)),
@@ -102,6 +103,11 @@ impl<'a> Watcher<'a> {
         let before = operation.done.is_some_and(|done| done <= checkpoint.at);
         operation.lane.writes() && before && !is_applied(applied, operation)
     }
+}
+
+/// A read puts nothing at stake: it is no ack that a stop could break.
+fn is_acked_write(operation: &Attempt) -> bool {
+    operation.outcome == Outcome::Acked && operation.lane.writes()
 }
 
 /// A request that was open at some moment between the blow and the ejection may well have no answer.

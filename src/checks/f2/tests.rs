@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::checks::canned::{self, Canned, GRACEFUL_API, HARD_API, LAST_STOP};
 use crate::checks::{Judgement, operations};
+use crate::clock::Offset;
 use crate::load::Outcome;
 use crate::plan::StopMode;
 use crate::readback::Source;
@@ -100,6 +101,53 @@ fn a_victim_that_held_nothing_proves_nothing() {
     proves_nothing(LAST_STOP, leases, "exposure 0");
     let unread = |stop: &mut StopRecord| stop.exposure = Exposure::NotRead { why: "no task arrived".into() };
     proves_nothing(HARD_API, recorded(unread), "no task arrived");
+}
+
+/// It worked on between the reading and the SIGTERM, and may have finished all of it.
+#[test]
+fn leases_of_a_graceful_victim_that_held_no_task_are_no_exposure() {
+    let unheld = |canned: &mut Canned| canned.stop(GRACEFUL_API, |stop| stop.held = None);
+    proves_nothing(GRACEFUL_API, unheld, "no task was held");
+    let mut canned = canned::healthy();
+    canned.stop(HARD_API, |stop| stop.held = None);
+    assert_eq!(canned.judge().finding("F2").verdict, Verdict::Pass, "a frozen victim stands still");
+}
+
+#[test]
+fn a_stop_that_struck_after_the_load_proves_nothing() {
+    let late = |canned: &mut Canned| {
+        let end = Offset::from_duration(canned.plan.load_end());
+        canned.stop(LAST_STOP, |stop| {
+            (stop.frozen, stop.signalled) = (Some(end), Some(end.plus(Duration::from_millis(50))));
+            let exit = stop.exit.as_mut().unwrap();
+            exit.at = end.plus(Duration::from_millis(60));
+        });
+    };
+    proves_nothing(LAST_STOP, late, "the load had ended");
+}
+
+/// A load of reads alone around a stop has nothing to lose.
+#[test]
+fn reads_are_no_acks_of_a_window() {
+    let judgement = canned::healthy().judge();
+    let canned = canned::healthy();
+    let struck = canned.struck(HARD_API);
+    let window = canned.plan.timeline[1].stops[0].window;
+    let within = |a: &crate::load::Attempt| (struck.minus(window)..struck.plus(window)).contains(&a.due);
+    let writes = operations::writes(&canned.evidence.ledger).filter(within);
+    let acked = writes.filter(|w| w.outcome == Outcome::Acked).count() as u64;
+    assert_eq!(stop(&judgement, HARD_API).acks_in_window, acked);
+}
+
+#[test]
+fn a_graceful_victim_that_only_reads_reached_after_sigterm_proves_nothing() {
+    let mut canned = canned::healthy();
+    let (victim, signalled) = (canned.record(GRACEFUL_API).victim.id, canned.record(GRACEFUL_API).signalled);
+    let late = |a: &crate::load::Attempt| a.instance == victim && a.sent > signalled && a.lane.writes();
+    canned.attempts(|attempts| attempts.iter_mut().filter(|a| late(a)).for_each(canned::forget));
+    let judgement = canned.judge();
+    let reasons = &stop(&judgement, GRACEFUL_API).reasons;
+    assert!(reasons.iter().any(|told| told.contains("no write that was sent after its SIGTERM")), "{reasons:?}");
 }
 
 #[test]
@@ -223,6 +271,15 @@ fn a_stop_that_nobody_planned_is_no_pass() {
     let judgement = canned.judge();
     assert_eq!(judgement.finding("F2").verdict, Verdict::Inconclusive);
     assert!(judgement.finding("F2").details.iter().any(|told| told.contains("not planned")));
+}
+
+#[test]
+fn stops_of_a_plan_without_any_are_no_pass() {
+    let mut canned = canned::healthy();
+    canned.plan.timeline.clear();
+    canned.plan.claims.clear();
+    let judgement = canned.judge();
+    assert_eq!(judgement.finding("timeline").verdict, Verdict::Inconclusive);
 }
 
 #[test]

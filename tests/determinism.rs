@@ -60,7 +60,9 @@ fn real_run(seed: &str) -> Left {
     );
     let file = lab.scenario("twice", &yaml);
     let line = ["loadtest", "--scenario", &file, "--duration", "2s", "--run-number", "7", "--seed", seed, "--quiet"];
-    lab.run(&line).exits_with(0);
+    // Where other tests take the processor, a run may find its own lag too long to judge: it asked the same all the same.
+    let ended = lab.run(&line);
+    assert!([0, 3].contains(&ended.code), "{}{}", ended.stdout, ended.stderr);
     let csv = lab.run(&["report", "export", "latest", "--ledger", "csv"]).exits_with(0).stdout;
     lab::assert_nothing_is_left(lab.folder());
     Left { plan: std::fs::read(lab.newest().join("plan.json")).unwrap(), operations: what_was_asked(&csv) }

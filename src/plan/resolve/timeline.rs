@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::plan::{LoadPlan, PausePoint, StepKind, StepPlan, StopMode, StopPlan, TargetPlan};
+use crate::plan::{LoadPlan, PausePoint, Slot, StepKind, StepPlan, StopMode, StopPlan, TargetPlan};
 use crate::scenario::{Entry, Period, Place, Scenario, Step, StepFields};
 
 use super::defaults::{HOLD_WITHIN, WINDOW, WINDOW_ACKS};
@@ -73,7 +73,7 @@ fn stops(id: &str, kind: StepKind, fields: &StepFields, around: &Around<'_>, rem
     let (window, window_acks_min) = window(fields, around, remarks);
     let victims = around.victims.of(id, kind, fields, remarks);
     let holds = holds(&victims, mode, fields, remarks);
-    let stop = |(slot, hold): (crate::plan::Slot, PausePoint)| StopPlan {
+    let stop = |(slot, hold): (Slot, PausePoint)| StopPlan {
         id: format!("{id}/{slot}"),
         slot,
         mode,
@@ -106,8 +106,8 @@ fn window(fields: &StepFields, around: &Around<'_>, remarks: &mut Remarks) -> (D
 }
 
 /// Where a task is held, for each victim: by its role, or as the step says.
-fn holds(victims: &[crate::plan::Slot], mode: StopMode, fields: &StepFields, remarks: &mut Remarks) -> Vec<PausePoint> {
-    let default = |slot: &crate::plan::Slot| match (slot.role.writes_rows(), mode) {
+fn holds(victims: &[Slot], mode: StopMode, fields: &StepFields, remarks: &mut Remarks) -> Vec<PausePoint> {
+    let default = |slot: &Slot| match (slot.role.writes_rows(), mode) {
         (true, _) => PausePoint::WorkerLeased,
         (false, StopMode::Graceful) => PausePoint::OfferRegistered,
         (false, StopMode::Hard) => PausePoint::OfferStored,
@@ -122,7 +122,7 @@ fn holds(victims: &[crate::plan::Slot], mode: StopMode, fields: &StepFields, rem
     vec![hold; victims.len()]
 }
 
-fn passes(slot: &crate::plan::Slot, point: PausePoint) -> bool {
+fn passes(slot: &Slot, point: PausePoint) -> bool {
     match point {
         PausePoint::OfferRegistered | PausePoint::OfferStored => slot.role.answers_requests(),
         PausePoint::WorkerLeased | PausePoint::WorkerCommitted => slot.role.writes_rows(),

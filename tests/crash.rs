@@ -32,8 +32,13 @@ timeline:
 async fn under_load(lab: &Lab, scenario: &str) -> Child {
     let file = lab.scenario("under-load", scenario);
     let mut command = lab.mxctl(&["chaos", "--scenario", &file]);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("mxctl starts");
-    lab.await_file("ledger/shard-0.led");
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("mxctl starts");
+    while !lab.has_file("ledger/shard-0.led") {
+        if child.try_wait().expect("a child of this test").is_some() {
+            panic!("it ended before its load began: {:#?}", ended(child));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let database = lab.await_file("target/expectation.db");
     let deadline = Instant::now() + Duration::from_secs(20);
     while lab::count(&database, "select count(*) from equipment_expectation_summary").await == 0 {

@@ -75,6 +75,12 @@ impl Lab {
         serde_json::from_slice(&text).expect("run.json is JSON")
     }
 
+    /// Whether some run's folder holds a file.
+    pub fn has_file(&self, name: &str) -> bool {
+        let runs = std::fs::read_dir(self.reports()).into_iter().flatten().flatten();
+        runs.into_iter().any(|run| run.path().join(name).exists())
+    }
+
     /// Waits for the folder of a run that is under way to hold a file.
     pub fn await_file(&self, name: &str) -> PathBuf {
         let deadline = Instant::now() + Duration::from_secs(30);

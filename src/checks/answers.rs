@@ -1,7 +1,8 @@
-//! The floor under every run: enough of what was due was acknowledged outside fault windows.
+//! The floor under every run: enough of what was due was acknowledged outside fault windows, of all operations and of
+//! the writes alone.
 //!
 //! In: outcomes per phase. Out: INCONCLUSIVE below the floor: a run of error pages proves nothing, neither that data
-//! is kept nor how fast the target is.
+//! is kept nor how fast the target is. A mix of many reads must not hide that the writes are refused.
 
 use super::{Case, Conservation, Finding};
 use crate::plan::RunPhase;
@@ -15,9 +16,18 @@ fn undisturbed(case: &Case) -> (Conservation, &'static str) {
     }
 }
 
+/// The same of the writes alone.
+fn undisturbed_writes(case: &Case) -> Conservation {
+    match case.figures.timing.outcomes(Some(RunPhase::Steady)).due {
+        0 => case.figures.timing.written(None),
+        _ => case.figures.timing.written(Some(RunPhase::Steady)),
+    }
+}
+
 pub(super) fn holds(case: &Case) -> bool {
-    let (counts, _) = undisturbed(case);
-    counts.due > 0 && counts.acked as f64 >= case.plan.load.acked_floor * counts.due as f64
+    let reaches = |counts: &Conservation| counts.acked as f64 >= case.plan.load.acked_floor * counts.due as f64;
+    let (all, writes) = (undisturbed(case).0, undisturbed_writes(case));
+    all.due > 0 && reaches(&all) && reaches(&writes)
 }
 
 pub(super) fn check(case: &Case) -> Vec<Finding> {
@@ -31,7 +41,9 @@ pub(super) fn check(case: &Case) -> Vec<Finding> {
         return vec![Finding::pass("answers", summary)];
     }
     let others = format!("{refused} were refused, {unknown} are unknown, {not_sent} were not sent");
-    vec![Finding::inconclusive("answers", summary).because(vec![others])]
+    let writes = undisturbed_writes(case);
+    let of_writes = format!("of {} writes, {} were acknowledged", writes.due, writes.acked);
+    vec![Finding::inconclusive("answers", summary).because(vec![others, of_writes])]
 }
 
 #[cfg(test)]
@@ -47,6 +59,20 @@ mod tests {
         let judgement = canned.judge();
         assert_eq!(judgement.finding("answers").verdict, Verdict::Inconclusive);
         assert_eq!(judgement.verdict, Verdict::Inconclusive, "neither a pass nor a failed gate");
+    }
+
+    #[test]
+    fn many_reads_do_not_hide_that_writes_are_refused() {
+        let mut canned = canned::load_test();
+        canned.plan.gates.clear();
+        // All that is not acknowledged is 8 % of the load, and 16 % of its writes.
+        canned.attempts(|attempts| {
+            for a in attempts.iter_mut() {
+                a.lane = if a.op % 2 == 0 { crate::load::Lane::Read } else { a.lane };
+            }
+            attempts.iter_mut().filter(|a| a.op % 12 == 1).for_each(canned::refuse);
+        });
+        assert_eq!(canned.judge().finding("answers").verdict, Verdict::Inconclusive);
     }
 
     #[test]

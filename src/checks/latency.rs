@@ -27,6 +27,8 @@ fn aged(operation: &Attempt, load_over: Offset) -> Attempt {
 pub(super) struct Timing {
     times: BTreeMap<(Lane, RunPhase), LaneHistograms>,
     outcomes: BTreeMap<RunPhase, Conservation>,
+    /// Those of the lanes that write.
+    written: BTreeMap<RunPhase, Conservation>,
     pub series: Vec<SeriesPoint>,
 }
 
@@ -39,6 +41,9 @@ impl Timing {
             let phase = phases.of_operation(&operation);
             timing.times.entry((operation.lane, phase)).or_default().record(&operation, timeout);
             count(timing.outcomes.entry(phase).or_default(), operation.outcome);
+            if operation.lane.writes() {
+                count(timing.written.entry(phase).or_default(), operation.outcome);
+            }
             second.record(&operation, timeout, &mut timing.series);
         }
         second.end(&mut timing.series);
@@ -72,15 +77,24 @@ impl Timing {
 
     /// Outcomes of all lanes together.
     pub fn outcomes(&self, phase: Option<RunPhase>) -> Conservation {
-        let wanted = self.outcomes.iter().filter(|(of, _)| phase.is_none_or(|phase| phase == **of));
-        wanted.fold(Conservation::default(), |sum, (_, part)| Conservation {
-            due: sum.due + part.due,
-            acked: sum.acked + part.acked,
-            refused: sum.refused + part.refused,
-            unknown: sum.unknown + part.unknown,
-            not_sent: sum.not_sent + part.not_sent,
-        })
+        sum(&self.outcomes, phase)
     }
+
+    /// Of the write operations alone.
+    pub fn written(&self, phase: Option<RunPhase>) -> Conservation {
+        sum(&self.written, phase)
+    }
+}
+
+fn sum(outcomes: &BTreeMap<RunPhase, Conservation>, phase: Option<RunPhase>) -> Conservation {
+    let wanted = outcomes.iter().filter(|(of, _)| phase.is_none_or(|phase| phase == **of));
+    wanted.fold(Conservation::default(), |sum, (_, part)| Conservation {
+        due: sum.due + part.due,
+        acked: sum.acked + part.acked,
+        refused: sum.refused + part.refused,
+        unknown: sum.unknown + part.unknown,
+        not_sent: sum.not_sent + part.not_sent,
+    })
 }
 
 fn count(counts: &mut Conservation, outcome: Outcome) {

@@ -16,13 +16,10 @@ use async_trait::async_trait;
 use nix::sys::signal::Signal;
 
 use super::incident::{Held, Proof, StopRecord};
-use super::{Fault, Scene, exposure, proofs};
+use super::{Fault, KILL_PATIENCE, Scene, exposure, proofs};
 use crate::backends::{ControlError, Instance};
 use crate::clock::Offset;
 use crate::plan::{StopMode, StopPlan};
-
-/// A process that got SIGKILL is gone within this, or it is stuck in the kernel.
-pub(super) const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) struct GracefulStop {
     plan: StopPlan,
@@ -34,43 +31,32 @@ impl GracefulStop {
     pub fn new(plan: &StopPlan) -> Self {
         GracefulStop { plan: plan.clone(), record: None, readiness_off: None }
     }
+}
 
-    /// Holds a task and reads what the victim holds.
-    async fn expose(&mut self, scene: &Scene<'_>, victim: &Instance) -> Result<(), ControlError> {
-        let held = exposure::hold(scene, victim, &self.plan).await?;
-        let exposure = exposure::read(scene, victim, &self.plan, held).await;
-        let record = self.record.as_mut().expect("injecting began a record");
-        (record.held, record.exposure) = (held, exposure);
-        Ok(())
+/// SIGTERM just after a probe; the held task goes on once the victim has noticed. Says when that was.
+async fn terminate(scene: &Scene<'_>, record: &mut StopRecord) -> Result<Option<Offset>, ControlError> {
+    let (victim, probe) = (&record.victim, &scene.plan.target.probe);
+    let patience = (probe.interval + probe.timeout) * 5;
+    scene.processes.probed(victim.id, patience).await?;
+    record.signalled = Some(scene.clock.now());
+    scene.processes.signal(victim.id, Signal::SIGTERM)?;
+    let readiness_off = readiness_off(scene, victim, patience).await;
+    record.exposure = exposure::confirm(scene, victim, record.held, record.exposure.clone()).await;
+    if let Some(held) = &mut record.held {
+        scene.processes.release(victim.id, held.point).await?;
+        held.released = Some(scene.clock.now());
     }
+    Ok(readiness_off)
+}
 
-    /// SIGTERM just after a probe; the held task goes on once the victim has noticed.
-    async fn terminate(&mut self, scene: &Scene<'_>, victim: &Instance) -> Result<(), ControlError> {
-        let probe = &scene.plan.target.probe;
-        let patience = (probe.interval + probe.timeout) * 5;
-        scene.processes.probed(victim.id, patience).await?;
-        let record = self.record.as_mut().expect("injecting began a record");
-        record.signalled = Some(scene.clock.now());
-        scene.processes.signal(victim.id, Signal::SIGTERM)?;
-        self.readiness_off = readiness_off(scene, victim, patience).await;
-        record.exposure = exposure::confirm(scene, victim, record.held, record.exposure.clone()).await;
-        if let Some(held) = &mut record.held {
-            scene.processes.release(victim.id, held.point).await?;
-            held.released = Some(scene.clock.now());
-        }
-        Ok(())
+async fn await_exit(scene: &Scene<'_>, record: &mut StopRecord, grace: Duration) -> Result<(), ControlError> {
+    record.exit = scene.processes.exited(record.victim.id, grace).await?;
+    if record.exit.is_none() {
+        record.killed_after_grace = true;
+        scene.processes.signal(record.victim.id, Signal::SIGKILL)?;
+        record.exit = scene.processes.exited(record.victim.id, KILL_PATIENCE).await?;
     }
-
-    async fn await_exit(&mut self, scene: &Scene<'_>, victim: &Instance) -> Result<(), ControlError> {
-        let record = self.record.as_mut().expect("injecting began a record");
-        record.exit = scene.processes.exited(victim.id, self.plan.grace).await?;
-        if record.exit.is_none() {
-            record.killed_after_grace = true;
-            scene.processes.signal(victim.id, Signal::SIGKILL)?;
-            record.exit = scene.processes.exited(victim.id, KILL_PATIENCE).await?;
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 /// Waits for a probe that finds the victim not ready.
@@ -89,9 +75,10 @@ impl Fault for GracefulStop {
         let victim = scene.processes.in_slot(slot).ok_or_else(|| ControlError::EmptySlot(slot.to_string()))?;
         let record = self.record.insert(StopRecord::begin(&self.plan, &victim, StopMode::Graceful, scene.clock.now()));
         record.replacement = Some(scene.processes.start(slot).await?);
-        self.expose(scene, &victim).await?;
-        self.terminate(scene, &victim).await?;
-        self.await_exit(scene, &victim).await
+        record.held = exposure::hold(scene, &victim, &self.plan).await?;
+        record.exposure = exposure::read(scene, &victim, &self.plan, record.held).await;
+        self.readiness_off = terminate(scene, record).await?;
+        await_exit(scene, record, self.plan.grace).await
     }
 
     async fn heal(&mut self, scene: &Scene<'_>) -> Result<(), ControlError> {

@@ -12,9 +12,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use nix::sys::signal::Signal;
 
-use super::graceful_stop::KILL_PATIENCE;
 use super::incident::{Proof, StopRecord};
-use super::{Fault, Scene, exposure, proofs};
+use super::{Fault, KILL_PATIENCE, Scene, exposure, proofs};
 use crate::backends::ControlError;
 use crate::plan::{StopMode, StopPlan};
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::backends::endpoints::Ejection;
 use crate::backends::{Exit, Instance, InstanceId};
 use crate::clock::Offset;
-use crate::plan::{PausePoint, StopMode, StopPlan};
+use crate::plan::{PausePoint, StepPlan, StopMode, StopPlan};
 use crate::readback::Checkpoint;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -43,6 +43,13 @@ pub struct StepRecord {
     pub stops: Vec<StopRecord>,
     /// Why the step ended early.
     pub error: Option<String>,
+}
+
+impl StepRecord {
+    /// A step of which nothing has happened yet.
+    pub fn begin(plan: &StepPlan, now: Offset) -> Self {
+        StepRecord { id: plan.id.clone(), began: now, ended: now, stops: Vec::new(), error: None }
+    }
 }
 
 /// One instance stopped and replaced.

@@ -11,6 +11,8 @@ mod hard_stop;
 pub mod incident;
 mod proofs;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 pub use incident::{Exposure, Held, Incidents, Proof, StepRecord, StopRecord};
@@ -29,7 +31,12 @@ pub struct Scene<'a> {
     pub deployment: &'a dyn Deployment,
     pub processes: &'a dyn ProcessControl,
     pub clock: &'a RunClock,
+    pub watch: &'a dyn Watch,
+    pub stop: &'a Stop,
 }
+
+/// A process that got SIGKILL is gone within this, or it is stuck in the kernel.
+const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Something bad that is done to the target, shown to have taken effect, and undone.
 #[async_trait]
@@ -64,13 +71,20 @@ pub async fn play(
     stop: &Stop,
 ) -> Incidents {
     let mut incidents = Incidents::default();
+    let scene = deployment.processes().map(|processes| Scene { plan, deployment, processes, clock, watch, stop });
     for step in &plan.timeline {
         watch.event(Event::NextStep(Some((Offset::from_duration(step.at), step.id.clone()))));
         let due = clock.instant(Offset::from_duration(step.at));
         if stop.interrupt.run_until_cancelled(tokio::time::sleep_until(due)).await.is_none() {
             break;
         }
-        incidents.steps.push(play_step(plan, step, deployment, clock, watch, stop).await);
+        let mut record = StepRecord::begin(step, clock.now());
+        match &scene {
+            Some(scene) => play_step(step, scene, &mut record).await,
+            None => record.error = Some("this backend cannot stop processes".into()),
+        }
+        record.ended = clock.now();
+        incidents.steps.push(record);
     }
     watch.event(Event::NextStep(None));
     incidents.interrupted = stop.interrupt.is_cancelled();
@@ -79,50 +93,37 @@ pub async fn play(
     incidents
 }
 
-async fn play_step(
-    plan: &Plan,
-    step: &StepPlan,
-    deployment: &dyn Deployment,
-    clock: &RunClock,
-    watch: &dyn Watch,
-    stop: &Stop,
-) -> StepRecord {
-    let began = clock.now();
-    let mut record = StepRecord { id: step.id.clone(), began, ended: began, stops: Vec::new(), error: None };
-    let Some(processes) = deployment.processes() else {
-        record.error = Some("this backend cannot stop processes".into());
-        return record;
-    };
-    let scene = Scene { plan, deployment, processes, clock };
+/// Plays the faults of a step in order, until one of them cannot be played.
+async fn play_step(step: &StepPlan, scene: &Scene<'_>, record: &mut StepRecord) {
     for (planned, fault) in faults_of(step) {
-        if let Some(why) = too_late(plan, clock, stop) {
-            record.error = Some(format!("{}: {why}", planned.id));
-            break;
-        }
-        clock.next_epoch();
-        let played = stop.abort.run_until_cancelled(play_fault(fault, &scene)).await;
-        match played.unwrap_or_else(|| Err("the run was told to stop at once".into())) {
+        match play_in_time(fault, scene).await {
             Ok(done) => {
-                watch.event(Event::Note(in_words(&done)));
+                scene.watch.event(Event::Note(in_words(&done)));
                 record.stops.push(done);
             }
             Err(why) => {
                 record.error = Some(format!("{}: {why}", planned.id));
-                break;
+                return;
             }
         }
     }
-    record.ended = clock.now();
-    record
+}
+
+/// Plays a fault if there is still load to play it under, and until the run is told to stop at once.
+async fn play_in_time(fault: Box<dyn Fault>, scene: &Scene<'_>) -> Result<StopRecord, String> {
+    too_late(scene).map_or(Ok(()), Err)?;
+    scene.clock.next_epoch();
+    let played = scene.stop.abort.run_until_cancelled(play_fault(fault, scene)).await;
+    played.unwrap_or_else(|| Err("the run was told to stop at once".into()))
 }
 
 /// A fault proves something only under load.
-fn too_late(plan: &Plan, clock: &RunClock, stop: &Stop) -> Option<String> {
-    if stop.interrupt.is_cancelled() {
+fn too_late(scene: &Scene<'_>) -> Option<String> {
+    if scene.stop.interrupt.is_cancelled() {
         return Some("the run was interrupted".into());
     }
-    let load_end = Offset::from_duration(plan.load.duration);
-    (clock.now() >= load_end).then(|| format!("the load had ended at {load_end}"))
+    let load_end = Offset::from_duration(scene.plan.load.duration);
+    (scene.clock.now() >= load_end).then(|| format!("the load had ended at {load_end}"))
 }
 
 /// Inject, heal whatever happened, look for proof. An error means that there was nobody to strike.

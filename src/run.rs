@@ -114,6 +114,8 @@ pub async fn run(plan: Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> R
         probe.follow(&*deployment, &clock, watch, &loaded),
     );
     incidents.depths = depths;
+    // Until the run has come to its own end, its folder says that it did not.
+    incidents.interrupted = true;
     let mut kept = archive.put_json(Piece::Incidents, &incidents);
 
     watch.phase(Phase::Settle).await;

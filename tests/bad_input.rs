@@ -113,6 +113,14 @@ fn workers_of_a_buffer_in_memory_are_refused() {
 }
 
 #[test]
+fn chaos_that_strikes_nobody_is_refused() {
+    let lab = Lab::new();
+    let file = lab.scenario("calm", QUICK);
+    let message = refused(&lab, &["chaos", "--scenario", &file], 2);
+    assert!(message.contains("its time line strikes nobody") && message.contains("mxctl loadtest"), "{message}");
+}
+
+#[test]
 fn a_flag_that_does_not_exist_is_answered_with_the_nearest() {
     let lab = Lab::new();
     let message = refused(&lab, &["loadtest", "--duraton=5s"], 2);

@@ -1,7 +1,7 @@
 //! `mxctl chaos`: failures under load.
 
 use super::exit::Exit;
-use super::launch::launch_scenario;
+use super::launch::{Kind, launch_scenario};
 use super::target_flags::PlanFlags;
 use super::{Global, fail};
 
@@ -31,5 +31,5 @@ pub async fn run(command: Command, global: &Global) -> Exit {
     let Some(name) = command.name.or(command.scenario) else {
         return fail(&"choose a scenario: name one, such as `rolling-update`", Exit::BadInput);
     };
-    launch_scenario(&name, &command.flags, command.dry_run, global).await
+    launch_scenario(&name, &command.flags, Kind::Chaos, command.dry_run, global).await
 }

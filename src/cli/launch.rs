@@ -20,13 +20,26 @@ use crate::stop::Stop;
 /// The seed of a run that nobody gave one: the same operations order in every run, until someone asks for another.
 const SEED: u64 = 1;
 
+/// What a command promises: failures, or load alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Chaos,
+    Load,
+}
+
 /// Resolves a scenario with flags over it, and runs it, or says what it would do.
-pub async fn launch_scenario(name: &str, flags: &PlanFlags, dry_run: bool, global: &Global) -> Exit {
+pub async fn launch_scenario(name: &str, flags: &PlanFlags, kind: Kind, dry_run: bool, global: &Global) -> Exit {
     let now = Timestamp::now();
     let plan = match scenario::plan(name, flags, Given { run_number: run_number(now), seed: SEED }) {
         Ok(plan) => plan,
         Err(problems) => return refuse(&problems),
     };
+    if kind == Kind::Chaos && plan.stops().next().is_none() {
+        let why = format!(
+            "find a failure in {name}: its time line strikes nobody; `mxctl loadtest --scenario` drives load alone"
+        );
+        return fail(&why, Exit::BadInput);
+    }
     if dry_run {
         print!("{}", scenario::shown(&plan, global.output));
         return Exit::Pass;

@@ -2,7 +2,7 @@
 
 use super::Global;
 use super::exit::Exit;
-use super::launch::launch_scenario;
+use super::launch::{Kind, launch_scenario};
 use super::target_flags::PlanFlags;
 
 #[derive(Debug, clap::Args)]
@@ -24,5 +24,5 @@ pub struct Command {
 }
 
 pub async fn run(command: Command, global: &Global) -> Exit {
-    launch_scenario(&command.scenario, &command.flags, command.dry_run, global).await
+    launch_scenario(&command.scenario, &command.flags, Kind::Load, command.dry_run, global).await
 }

@@ -14,6 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub enum CountersError {
     #[error("scrape {instance}: {source}")]
     Scrape { instance: String, source: reqwest::Error },
+    #[error("scrape {instance}: it has no buffer_size of its own")]
+    NoGauge { instance: String },
     #[error("scrape {instance}: {source}")]
     Parse { instance: String, source: exposition::ExpositionError },
 }
@@ -43,9 +45,15 @@ impl Scraper {
         })
     }
 
-    /// What its private buffer holds; nothing where the buffer is shared.
+    /// What its private buffer holds.
     pub async fn private_depth(&self, instance: &Instance) -> Result<Depth, CountersError> {
-        Ok(private_depth(&self.samples(&instance.name, instance.addr).await?))
+        let samples = self.samples(&instance.name, instance.addr).await?;
+        // A gauge that is not there is not 0: it would look like a buffer at rest.
+        match samples.iter().any(|s| s.name == "buffer_size" && s.labels.get("scope").is_some_and(|v| v == "instance"))
+        {
+            true => Ok(private_depth(&samples)),
+            false => Err(CountersError::NoGauge { instance: instance.name.clone() }),
+        }
     }
 
     async fn samples(&self, name: &str, addr: SocketAddr) -> Result<Vec<exposition::Sample>, CountersError> {

@@ -31,7 +31,7 @@ timeline:
 /// Starts a run and waits until it is loaded: the first rows are in its database.
 async fn under_load(lab: &Lab, scenario: &str) -> Child {
     let file = lab.scenario("under-load", scenario);
-    let mut command = lab.mxctl(&["chaos", "--scenario", &file]);
+    let mut command = lab.mxctl(&["loadtest", "--scenario", &file]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("mxctl starts");
     while !lab.has_file("ledger/shard-0.led") {
         if child.try_wait().expect("a child of this test").is_some() {
@@ -67,7 +67,7 @@ fn await_entry(lab: &Lab, kind: &str) {
 fn a_new_run_ends(lab: &Lab, reports: &Path) {
     let file = lab.scenario("next", &in_memory("rps: 50, duration: 1s"));
     let reports = reports.to_str().expect("a plain path");
-    let ended = lab.run(&["chaos", "--scenario", &file, "--reports", reports, "--output", "json"]);
+    let ended = lab.run(&["loadtest", "--scenario", &file, "--reports", reports, "--output", "json"]);
     assert!(matches!(ended.code, 0 | 3) && ended.stdout.contains("\"verdict\""), "{ended:#?}");
 }
 
@@ -96,7 +96,7 @@ async fn a_killed_run_is_judged_as_torn_and_blocks_the_next_one_until_it_is_heal
     assert!(judged.contains("INCONCLUSIVE") && judged.contains("the ledger is torn"), "{judged}");
 
     let file = lab.scenario("refused", &in_memory("rps: 50, duration: 1s"));
-    let refused = lab.run(&["chaos", "--scenario", &file]).exits_with(4).stderr;
+    let refused = lab.run(&["loadtest", "--scenario", &file]).exits_with(4).stderr;
     assert!(refused.contains("mxctl heal"), "{refused}");
     a_new_run_ends(&lab, &lab.folder().join("other-reports"));
 
@@ -149,7 +149,7 @@ async fn a_second_signal_does_not_wait_for_quiet() {
 fn a_ledger_that_cannot_grow_is_no_verdict_and_is_named() {
     let lab = Lab::new();
     let file = lab.scenario("no-room", &in_memory("rps: 50, duration: 2s"));
-    let mxctl = lab.mxctl(&["chaos", "--scenario", &file]);
+    let mxctl = lab.mxctl(&["loadtest", "--scenario", &file]);
     // Files of at most 1 MiB (2048 blocks): all but the ledger's preallocated windows are smaller.
     let script = "trap '' XFSZ; ulimit -f 2048; exec \"$@\"";
     let ended = Ended::of(in_shell(script, &mxctl).output().expect("a shell")).exits_with(3);
@@ -193,7 +193,7 @@ fn a_disk_that_fills_up_in_mid_run_leaves_no_report_that_looks_whole() {
     for folder in [&kept, &lab.reports()] {
         std::fs::create_dir(folder).expect("a folder");
     }
-    let mut command = in_shell(FULL_DISK, &lab.mxctl(&["chaos", "--scenario", &file]));
+    let mut command = in_shell(FULL_DISK, &lab.mxctl(&["loadtest", "--scenario", &file]));
     if may_mount() {
         // A file system that goes with the namespace that it was mounted in.
         command = wrapped(&["unshare", "--user", "--map-root-user", "--mount"], &command);

@@ -246,7 +246,7 @@ async fn rows_that_still_drain_at_the_hard_cap_are_no_verdict() {
 fn a_ledger_that_was_cut_is_no_ledger() {
     let lab = Lab::new();
     let file = lab.scenario("cut", &LOAD_ALONE.replace("rps: 100,", "rps: 100, shards: 2,"));
-    let ended = lab.run(&["chaos", "--scenario", &file]);
+    let ended = lab.run(&["loadtest", "--scenario", &file]);
     assert!(matches!(ended.code, 0 | 3) && !ended.stdout.contains("the ledger is torn"), "{ended:#?}");
     let shard = lab.newest().join("ledger/shard-1.led");
     let whole = fs::metadata(&shard).expect("a second shard").len();

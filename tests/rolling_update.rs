@@ -30,7 +30,7 @@ fn stops(report: &Value) -> &Vec<Value> {
 async fn on_redis_every_instance_is_replaced_and_nothing_is_lost() {
     let lab = Lab::new();
     let file = lab.scenario("v5", &scenario("redis"));
-    let ended = lab.run(&["chaos", "--scenario", &file]).exits_with(0);
+    let ended = lab.run_punctually(&["chaos", "--scenario", &file]).exits_with(0);
     assert!(ended.stdout.contains("PASS"), "{}", ended.stdout);
     let report = lab.report();
 

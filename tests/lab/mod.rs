@@ -61,6 +61,19 @@ impl Lab {
         Ended::of(self.mxctl(arguments).output().expect("mxctl starts"))
     }
 
+    /// Runs until the machine let mxctl ask what the plan asks for: a generator that was kept from its work proves
+    /// nothing either way, and is no fault of what is tested here. Any other outcome is the outcome.
+    pub fn run_punctually(&self, arguments: &[&str]) -> Ended {
+        let mut ended = self.run(arguments);
+        for _ in 0..3 {
+            if ended.code != 3 || finding(&self.report(), "generator")["verdict"] == "PASS" {
+                break;
+            }
+            ended = self.run(arguments);
+        }
+        ended
+    }
+
     /// The newest run's folder.
     pub fn newest(&self) -> PathBuf {
         let mut runs: Vec<_> =

@@ -5,17 +5,20 @@
 mod child;
 mod configuration;
 mod control;
+mod newborn;
 mod prober;
 mod redis_server;
 mod slots;
 
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use nix::sys::signal::Signal;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +33,7 @@ use crate::stop::Stop;
 pub use child::CONTROL_FD;
 use child::Child;
 use control::Control;
+use newborn::Newborn;
 use prober::{Probe, Prober};
 use redis_server::RedisServer;
 use slots::Slots;
@@ -69,8 +73,8 @@ pub struct Processes {
 struct Handle {
     instance: Instance,
     control: Arc<Control>,
-    exit: tokio::sync::watch::Receiver<Option<Exit>>,
-    probe: tokio::sync::watch::Receiver<Probe>,
+    exit: watch::Receiver<Option<Exit>>,
+    probe: watch::Receiver<Probe>,
     over: CancellationToken,
 }
 
@@ -118,47 +122,50 @@ impl Processes {
 
     /// Starts the slot's next life and waits until its readiness says so.
     async fn fill(&self, slot: &Slot) -> Result<Instance, UpError> {
+        let newborn = self.bear(slot)?;
+        let addr = newborn.unless_it_ends(newborn.control.listening(self.plan.ready_within)).await?;
+        let (instance, probe) = self.enrol(&newborn, addr);
+        newborn.unless_it_ends(prober::ready(probe, self.plan.ready_within)).await?;
+        Ok(instance)
+    }
+
+    /// Starts a process for the slot; it is in the journal before it exists.
+    fn bear(&self, slot: &Slot) -> Result<Newborn, UpError> {
         let (id, name) = self.slots().announce(slot);
         let config = configuration::write(&name, slot, &self.plan, &self.sources, &self.site.folder)?;
         let log = self.site.folder.join(format!("{name}.log"));
-        let failed = |why: String| UpError::Start { name: name.clone(), why, log: log.clone() };
         self.site.journal.write(&Entry::Starting { name: name.clone() })?;
-        let (child, socket) =
-            Child::service(&name, &self.site.executable, &config, &log).map_err(|e| failed(e.to_string()))?;
-        self.site.journal.write(&Entry::Started { name: name.clone(), process: child.identity })?;
-        let identity = child.identity;
+        let (child, socket) = Child::service(&name, &self.site.executable, &config, &log)
+            .map_err(|e| UpError::Start { name: name.clone(), why: e.to_string(), log: log.clone() })?;
+        let process = child.identity;
+        self.site.journal.write(&Entry::Started { name: name.clone(), process })?;
         let over = self.over.child_token();
         let exit = self.reap(child, name.clone());
         let control = Arc::new(Control::new(socket, &mut self.tasks(), over.clone()));
-        let addr = tokio::select! {
-            addr = control.listening(self.plan.ready_within) => addr.map_err(|e| failed(e.to_string()))?,
-            why = ended(exit.clone()) => return Err(failed(with_last_words(&why, &log))),
-        };
-        let instance = Instance { id, name: name.clone(), slot: slot.clone(), process: identity, addr };
-        if slot.role.answers_requests() {
-            self.endpoints.add(Endpoint { id, addr });
+        Ok(Newborn { id, name, slot: slot.clone(), process, control, exit, over, log })
+    }
+
+    /// Gives it its slot, its prober, and, where it answers requests, its place in the routing table.
+    fn enrol(&self, newborn: &Newborn, addr: SocketAddr) -> (Instance, watch::Receiver<Probe>) {
+        let instance = newborn.at(addr);
+        if instance.slot.role.answers_requests() {
+            self.endpoints.add(Endpoint { id: instance.id, addr });
         }
-        let probe = self.probe(&instance, over.clone());
+        let probe = self.probe(&instance, newborn.over.clone());
         self.slots().fill(Handle {
             instance: instance.clone(),
-            control,
-            exit: exit.clone(),
+            control: newborn.control.clone(),
+            exit: newborn.exit.clone(),
             probe: probe.clone(),
-            over,
+            over: newborn.over.clone(),
         });
-        tokio::select! {
-            ready = prober::ready(probe, self.plan.ready_within) => match ready {
-                true => Ok(instance),
-                false => Err(failed(format!("readiness did not come within {:?}", self.plan.ready_within))),
-            },
-            why = ended(exit) => Err(failed(with_last_words(&why, &log))),
-        }
+        (instance, probe)
     }
 
     /// Awaits the end of a child in a task of its own, so that no zombie stays and the moment is known. One that has
     /// not come as far as its slot when everything ends is known to nobody else, and is ended here.
-    fn reap(&self, child: Child, name: String) -> tokio::sync::watch::Receiver<Option<Exit>> {
-        let (tell, exit) = tokio::sync::watch::channel(None);
+    fn reap(&self, child: Child, name: String) -> watch::Receiver<Option<Exit>> {
+        let (tell, exit) = watch::channel(None);
         let (clock, journal, over) = (self.site.clock.clone(), self.site.journal.clone(), self.over.clone());
         self.tasks().spawn(async move {
             let process = child.identity;
@@ -178,8 +185,8 @@ impl Processes {
         exit
     }
 
-    fn probe(&self, instance: &Instance, over: CancellationToken) -> tokio::sync::watch::Receiver<Probe> {
-        let (tell, probe) = tokio::sync::watch::channel(Probe::default());
+    fn probe(&self, instance: &Instance, over: CancellationToken) -> watch::Receiver<Probe> {
+        let (tell, probe) = watch::channel(Probe::default());
         let prober = Prober {
             id: instance.id,
             addr: instance.addr,
@@ -350,26 +357,7 @@ fn socket_error(handle: &Handle, why: std::io::Error) -> ControlError {
     ControlError::Socket { name: handle.instance.name.clone(), why: why.to_string() }
 }
 
-async fn wait_for_exit(mut exit: tokio::sync::watch::Receiver<Option<Exit>>, within: Duration) -> Option<Exit> {
+async fn wait_for_exit(mut exit: watch::Receiver<Option<Exit>>, within: Duration) -> Option<Exit> {
     let ended = tokio::time::timeout(within, exit.wait_for(Option::is_some)).await;
     ended.ok().and_then(|seen| seen.ok().and_then(|exit| *exit))
-}
-
-/// Resolves when the process has ended, with how.
-async fn ended(mut exit: tokio::sync::watch::Receiver<Option<Exit>>) -> String {
-    let exit = exit.wait_for(Option::is_some).await.ok().and_then(|exit| *exit);
-    match exit {
-        Some(Exit { signal: Some(signal), .. }) => format!("it was ended by signal {signal}"),
-        Some(Exit { code: Some(code), .. }) => format!("it exited with code {code}"),
-        _ => "it ended".to_owned(),
-    }
-}
-
-/// The end of a log explains an early exit better than its code does.
-fn with_last_words(why: &str, log: &Path) -> String {
-    let text = std::fs::read_to_string(log).unwrap_or_default();
-    match text.lines().rev().find(|line| !line.trim().is_empty()) {
-        Some(last) => format!("{why}: {}", last.trim()),
-        None => why.to_owned(),
-    }
 }

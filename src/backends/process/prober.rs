@@ -1,6 +1,7 @@
 //! Readiness probes of one instance, as an orchestrator makes them: a fresh connection each time, a short time-out,
 //! and the routing table told at once.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -48,8 +49,11 @@ impl Prober {
 }
 
 /// Waits for a good probe.
-pub(super) async fn ready(mut probe: watch::Receiver<Probe>, within: Duration) -> bool {
-    matches!(tokio::time::timeout(within, probe.wait_for(|p| p.ready)).await, Ok(Ok(_)))
+pub(super) async fn ready(mut probe: watch::Receiver<Probe>, within: Duration) -> io::Result<()> {
+    match tokio::time::timeout(within, probe.wait_for(|p| p.ready)).await {
+        Ok(Ok(_)) => Ok(()),
+        _ => Err(io::Error::new(io::ErrorKind::TimedOut, format!("readiness did not come within {within:?}"))),
+    }
 }
 
 /// Waits for the next probe that begins at or after `now`, and says what it found.

@@ -4,7 +4,7 @@
 
 mod lab;
 
-use lab::{Lab, class, count, finding};
+use lab::{Ended, Lab, class, count, finding};
 use serde_json::Value;
 
 fn scenario(strategy: &str) -> String {
@@ -58,6 +58,12 @@ async fn on_redis_every_instance_is_replaced_and_nothing_is_lost() {
     // The same verdict from the folder alone.
     let again = lab.run(&["report", "judge", "latest"]).exits_with(0);
     assert!(again.stdout.contains("PASS"), "{}", again.stdout);
+
+    // A PASS that could not be told is no exit 0.
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let untold = lab.mxctl(&["report", "judge", "latest"]).stdout(full).stderr(std::process::Stdio::piped()).spawn();
+    let untold = Ended::of(untold.unwrap().wait_with_output().unwrap()).exits_with(2);
+    assert!(untold.stderr.contains("failed to print the report"), "{}", untold.stderr);
 }
 
 #[tokio::test]

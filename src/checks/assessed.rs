@@ -1,5 +1,6 @@
 //! What a run cannot show, in sentences. Silence would read as "fine".
 
+use super::instances::Seen;
 use super::{Case, backlog, instances, metrics};
 
 pub(super) fn not_assessed(case: &Case) -> Vec<String> {
@@ -14,7 +15,9 @@ pub(super) fn not_assessed(case: &Case) -> Vec<String> {
     if case.plan.stops().next().is_none() {
         sentences.push("What a stop of an instance costs: none is planned".into());
     }
-    sentences.extend(instances::seen_at_end(case).err());
+    if let Seen::NotShown(why) = instances::seen_at_end(case) {
+        sentences.push(format!("Whether an instance ended by itself: {why}"));
+    }
     sentences.extend(metrics::comparable(case).err());
     if backlog::trend(case).is_none() {
         sentences.push("The slope of the backlog: too few readings of a shared buffer under steady load".into());

@@ -11,6 +11,7 @@
 use std::collections::BTreeSet;
 
 use super::{Case, Finding};
+use crate::readback::Source;
 
 pub(super) fn check(case: &Case) -> Vec<Finding> {
     let incidents = &case.evidence.incidents;
@@ -18,7 +19,14 @@ pub(super) fn check(case: &Case) -> Vec<Finding> {
         let summary = "who took part, and whether the run was told to stop, is not recorded".to_owned();
         return vec![Finding::inconclusive("instances", summary)];
     }
-    let Ok(at_end) = seen_at_end(case) else { return Vec::new() };
+    let at_end = match seen_at_end(case) {
+        Seen::These(names) => names,
+        Seen::Unknown(why) => {
+            let summary = format!("whether an instance ended by itself is not known: {why}");
+            return vec![Finding::inconclusive("instances", summary)];
+        }
+        Seen::NotShown(_) => return Vec::new(),
+    };
     let stopped: BTreeSet<_> = incidents.steps.iter().flat_map(|step| &step.stops).map(|stop| stop.victim.id).collect();
     let ended = incidents.roster.iter().filter(|instance| !stopped.contains(&instance.id));
     let ended: Vec<&str> = ended.map(|instance| instance.name.as_str()).filter(|name| !at_end.contains(name)).collect();
@@ -28,21 +36,29 @@ pub(super) fn check(case: &Case) -> Vec<Finding> {
     }]
 }
 
-/// Who answered when the state was read; `Err`: why nobody knows.
-pub(super) fn seen_at_end<'a>(case: &Case<'a>) -> Result<BTreeSet<&'a str>, String> {
-    let not = |why: &str| Err(format!("Whether an instance ended by itself: {why}"));
-    let Some(state) = &case.evidence.state else { return not("the run ended before its state was read") };
-    match state.counters.read() {
-        Some(counters) => Ok(counters.iter().map(|own| own.instance.as_str()).collect()),
-        None => not(state.counters.why_not().unwrap_or_default()),
+/// Who answered when the state was read.
+pub(super) enum Seen<'a> {
+    These(BTreeSet<&'a str>),
+    /// They could have been asked, and did not all answer: one that stands still is no better than one that is gone.
+    Unknown(&'a str),
+    /// This target cannot show it.
+    NotShown(&'a str),
+}
+
+pub(super) fn seen_at_end<'a>(case: &Case<'a>) -> Seen<'a> {
+    match case.evidence.state.as_ref().map(|state| &state.counters) {
+        None => Seen::Unknown("the run ended before its state was read"),
+        Some(Source::Read(counters)) => Seen::These(counters.iter().map(|own| own.instance.as_str()).collect()),
+        Some(Source::Gap { why }) => Seen::Unknown(why),
+        Some(Source::Absent { why }) => Seen::NotShown(why),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::Source;
     use crate::checks::Verdict;
     use crate::checks::canned::{self, Canned};
-    use crate::readback::Source;
     use crate::timeline::Incidents;
 
     fn bury(canned: &mut Canned, name: &str) {
@@ -86,9 +102,19 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_could_be_asked_it_is_not_assessed() {
+    fn an_instance_that_does_not_answer_is_no_pass() {
         let mut canned = canned::healthy();
         canned.state().counters = Source::Gap { why: "no answer".into() };
+        let judgement = canned.judge();
+        let finding = judgement.finding("instances");
+        assert!(finding.verdict == Verdict::Inconclusive && finding.summary.contains("no answer"), "{finding:?}");
+        assert_eq!(judgement.verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn where_nobody_can_be_asked_it_is_not_assessed() {
+        let mut canned = canned::healthy();
+        canned.state().counters = Source::Absent { why: "no answer".into() };
         let judgement = canned.judge();
         assert!(judgement.findings.iter().all(|finding| finding.check != "instances"));
         assert!(judgement.not_assessed.iter().any(|told| told.contains("ended by itself: no answer")));

@@ -1,6 +1,6 @@
 //! From a resolved plan to an exit code: signals, progress, the run, its report on stdout.
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -71,10 +71,7 @@ async fn launch(plan: Plan, started_at: Timestamp, global: &Global) -> Exit {
 
 fn tell(ran: Result<Ran, RunError>, global: &Global, stop: &Stop) -> Exit {
     let exit = match ran {
-        Ok(Ran { report, folder }) => {
-            print_report(&report, &folder, global);
-            Exit::of_verdict(report.verdict)
-        }
+        Ok(Ran { report, folder }) => print_report(&report, &folder, global),
         Err(e) => fail(&e, Exit::of_run_error(&e)),
     };
     match stop.signal() {
@@ -83,15 +80,29 @@ fn tell(ran: Result<Ran, RunError>, global: &Global, stop: &Stop) -> Exit {
     }
 }
 
-/// The report on stdout, and nothing else there.
-pub fn print_report(report: &RunReport, folder: &Path, global: &Global) {
-    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+/// The report on stdout, and nothing else there. The exit code is the verdict's, unless a PASS could not be told.
+pub fn print_report(report: &RunReport, folder: &Path, global: &Global) -> Exit {
+    let exit = Exit::of_verdict(report.verdict);
+    match write_report(report, folder, global) {
+        // A reader that has gone (`… | head`) wants no more.
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => exit,
+        Err(e) => {
+            let told = fail(&format!("print the report: {e}; it is in {}", folder.display()), Exit::BadInput);
+            if exit == Exit::Pass { told } else { exit }
+        }
+        Ok(()) => exit,
+    }
+}
+
+fn write_report(report: &RunReport, folder: &Path, global: &Global) -> io::Result<()> {
+    let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
     let rendered = match global.output {
         OutputFormat::Human => Terminal { colour, folder }.render(report),
         OutputFormat::Json => Json.render(report),
     };
-    // A reader that has gone (`… | head`) wants no more.
-    let _ = rendered.map(|bytes| std::io::stdout().write_all(&bytes));
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(&rendered.map_err(io::Error::other)?)?;
+    stdout.flush()
 }
 
 /// The first Ctrl-C or SIGTERM heals and reports, the second stops.

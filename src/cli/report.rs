@@ -63,8 +63,7 @@ pub fn run(command: Command, global: &Global) -> Exit {
 fn judge(run: &Path, global: &Global) -> Result<Exit, RejudgeError> {
     let folder = find(run, &global.reports)?;
     let report = rejudge::judge(&folder)?;
-    print_report(&report, &folder, global);
-    Ok(Exit::of_verdict(report.verdict))
+    Ok(print_report(&report, &folder, global))
 }
 
 fn export_ledger(run: &Path, global: &Global) -> Result<Exit, RejudgeError> {

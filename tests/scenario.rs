@@ -276,9 +276,9 @@ fn the_later_of_witness_and_no_witness_counts() {
 #[test]
 fn a_flag_counts_more_than_the_file_and_the_file_more_than_the_default() {
     let text = "load: { rps: 300 }";
-    assert_eq!(resolve_text("").unwrap().load.rps, 800.0);
-    assert_eq!(resolve_text(text).unwrap().load.rps, 300.0);
-    assert_eq!(resolve_text_with(text, &["--rps", "200"]).unwrap().load.rps, 200.0);
+    assert_eq!(resolve_text("").unwrap().load.shape.mean_rps(), 800.0);
+    assert_eq!(resolve_text(text).unwrap().load.shape.mean_rps(), 300.0);
+    assert_eq!(resolve_text_with(text, &["--rps", "200"]).unwrap().load.shape.mean_rps(), 200.0);
 }
 
 /// Variables belong to a process: this test starts itself again with one set, and there runs the test below.
@@ -299,7 +299,7 @@ fn a_variable_stands_between_the_flag_and_the_file() {
 #[ignore = "runs inside a_variable_stands_between_the_flag_and_the_file"]
 fn with_variables_set() {
     let text = "load: { rps: 300 }";
-    let rps = |line: &[&str]| resolve_text_with(text, line).unwrap().load.rps;
+    let rps = |line: &[&str]| resolve_text_with(text, line).unwrap().load.shape.mean_rps();
     assert_eq!(only_problem(text, &[]), "MXCTL_LEASE: `5` has no unit");
     assert_eq!(rps(&["--lease", "5s"]), 250.0);
     assert_eq!(rps(&["--lease", "5s", "--rps", "200"]), 200.0);

@@ -6,12 +6,14 @@
 
 pub mod explain;
 mod resolve;
+mod shape;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 pub use resolve::Given;
+pub use shape::{Shape, Stage};
 
 /// A resolved run. `plan.json` in a run's folder is this, as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,7 +34,7 @@ pub struct Plan {
 
 impl Plan {
     pub fn load_end(&self) -> Duration {
-        self.load.duration
+        self.load.duration()
     }
 
     /// Every stop of every step, in order: judging walks these, not what happened.
@@ -57,6 +59,13 @@ impl RunKey {
     /// First and last key that can belong to this run, both inclusive.
     pub fn key_range(self) -> (u64, u64) {
         (self.key(0), self.key(u32::MAX))
+    }
+
+    /// The upper half of a run's keys is for poison, so that a key says whether it is planned as poison.
+    pub const KEYS_WITHOUT_POISON: u32 = 1 << 31;
+
+    pub fn first_poison(self) -> u64 {
+        self.key(Self::KEYS_WITHOUT_POISON)
     }
 }
 
@@ -203,12 +212,14 @@ pub struct RedisPlan {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LoadPlan {
-    /// Operations per second, all lanes together.
-    pub rps: f64,
-    pub duration: Duration,
+    /// How many operations a second, and for how long; all lanes together.
+    #[serde(flatten)]
+    pub shape: Shape,
     pub mix: Mix,
     /// How many keys the hot-key lane writes, in turn.
     pub hot_keys: u32,
+    #[serde(default)]
+    pub read_keys: ReadKeys,
     /// Connections to each instance.
     pub connections: u32,
     pub shards: u16,
@@ -224,12 +235,44 @@ pub struct LoadPlan {
     pub acked_floor: f64,
 }
 
+impl LoadPlan {
+    pub fn duration(&self) -> Duration {
+        self.shape.duration()
+    }
+}
+
+/// Which keys reads ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReadKeys {
+    /// Any key that was written before, each as likely.
+    #[default]
+    All,
+    /// One of the last write-once keys: some of them are still in the buffer.
+    Recent,
+    /// Any hot key that was written before.
+    Hot,
+}
+
+impl ReadKeys {
+    pub fn word(self) -> &'static str {
+        match self {
+            ReadKeys::All => "all",
+            ReadKeys::Recent => "recent",
+            ReadKeys::Hot => "hot",
+        }
+    }
+}
+
 /// Weights in permille; they add up to 1000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mix {
     pub write_once: u16,
     pub hot_key: u16,
     pub read: u16,
+    /// Writes that the database refuses, whoever tries: they belong in the dead-letter queue.
+    #[serde(default)]
+    pub poison: u16,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

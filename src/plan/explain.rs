@@ -34,7 +34,7 @@ pub fn explain(plan: &Plan, counts: LaneCounts, disk_bytes: u64) -> String {
     title(plan, &mut page);
     target(plan, &mut page);
     load(plan, counts, &mut page);
-    page.row("disk", format!("about {}, at most, in the run's folder", Size(disk_bytes)));
+    page.row("disk", format!("about {} in the run's folder", Size(disk_bytes)));
     steps::timeline(plan, &mut page);
     settle(plan, &mut page);
     gates(plan, &mut page);

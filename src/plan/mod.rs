@@ -31,6 +31,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Every slot that is ever filled: those of the start, then those that the time line adds.
+    pub fn every_slot(&self) -> impl Iterator<Item = &Slot> {
+        let added = self.timeline.iter().flat_map(|step| step.starts.iter().map(|start| &start.slot));
+        self.target.slots.iter().chain(added)
+    }
+
     pub fn load_end(&self) -> Duration {
         self.load.duration
     }
@@ -238,7 +244,33 @@ pub struct StepPlan {
     pub id: String,
     pub kind: StepKind,
     pub at: Duration,
+    /// What the step waits for once its time has come; `None`: nothing.
+    pub when: Option<Condition>,
+    /// Slots that it fills, before it stops any.
+    pub starts: Vec<StartPlan>,
     pub stops: Vec<StopPlan>,
+}
+
+/// What must be seen in the target before a step begins: `buffer_size >= 200`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    pub metric: ConditionMetric,
+    pub at_least: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConditionMetric {
+    /// Ready tasks in the buffer, over all its places.
+    BufferSize,
+}
+
+/// One slot filled that was empty.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StartPlan {
+    /// `1:scale/api-2`.
+    pub id: String,
+    pub slot: Slot,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -248,6 +280,13 @@ pub enum StepKind {
     RollingUpdate,
     /// SIGKILL of the named slots, without notice; the slot is filled again afterwards.
     Kill,
+    /// SIGTERM to the named slots; the slot is filled again once its process has ended.
+    Terminate,
+    /// SIGSTOP to the named slots, long enough that whatever they hold must be taken over by others; a checkpoint is
+    /// read before they go on, or are killed.
+    Pause,
+    /// The number of instances of one role becomes another: new slots are filled, surplus ones drain and stay empty.
+    Scale,
 }
 
 /// One instance stopped and replaced.
@@ -257,12 +296,17 @@ pub struct StopPlan {
     pub id: String,
     pub slot: Slot,
     pub mode: StopMode,
-    /// Where a task is held, so that the victim is known to hold something when it is struck.
-    pub hold: PausePoint,
+    /// When its slot is filled again.
+    pub replaced: Replaced,
+    /// Where a task is held, so that the victim is known to hold something when it is struck; `None`: it is struck at
+    /// any moment at which it holds something.
+    pub hold: Option<PausePoint>,
     /// How long a task may take to arrive at the pause point before the stop goes on without exposure.
     pub hold_within: Duration,
     /// SIGTERM → SIGKILL.
     pub grace: Duration,
+    /// From the freeze to its checkpoint (pauses; otherwise 0): lease + scan + flush, and time to drain.
+    pub lasts: Duration,
     /// The time around the stop that must have enough acks, the asked rate, and own lag within its limit.
     pub window: Duration,
     pub window_acks_min: u64,
@@ -275,6 +319,22 @@ pub enum StopMode {
     Graceful,
     /// SIGSTOP, read what it holds, SIGKILL.
     Hard,
+    /// SIGSTOP, a checkpoint after `lasts`, SIGCONT.
+    Pause,
+    /// SIGSTOP, a checkpoint after `lasts`, SIGKILL.
+    PauseThenKill,
+}
+
+/// When the slot of a stopped instance is filled again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Replaced {
+    /// The replacement is ready before the victim is told to stop, as an orchestrator surges.
+    Before,
+    /// Once the victim's process has ended.
+    After,
+    /// The victim goes on (a pause), or its slot stays empty (scaling in).
+    Never,
 }
 
 impl StopMode {
@@ -282,7 +342,19 @@ impl StopMode {
         match self {
             StopMode::Graceful => "graceful",
             StopMode::Hard => "hard",
+            StopMode::Pause => "pause",
+            StopMode::PauseThenKill => "pause, then kill",
         }
+    }
+
+    /// Whether the instance is frozen long enough for a checkpoint.
+    pub fn pauses(self) -> bool {
+        matches!(self, StopMode::Pause | StopMode::PauseThenKill)
+    }
+
+    /// Whether the process is ended by SIGKILL without notice.
+    pub fn kills(self) -> bool {
+        matches!(self, StopMode::Hard | StopMode::PauseThenKill)
     }
 }
 
@@ -330,8 +402,19 @@ pub struct SettlePlan {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Claim {
+    /// Scaling out fragments no data.
+    F1,
     /// A rolling update loses nothing.
     F2,
+}
+
+impl Claim {
+    pub fn word(self) -> &'static str {
+        match self {
+            Claim::F1 => "F1",
+            Claim::F2 => "F2",
+        }
+    }
 }
 
 /// A limit that the scenario or the command line sets.

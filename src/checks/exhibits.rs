@@ -125,7 +125,8 @@ impl<'a> Exhibits<'a> {
         let stop = self.stops().find(|stop| stop.victim.id == operation.instance)?;
         let struck = stop.signalled.filter(|signalled| acked <= *signalled)?;
         let act = match stop.mode {
-            StopMode::Hard => "killed",
+            StopMode::Hard | StopMode::PauseThenKill => "killed",
+            StopMode::Pause => "frozen",
             StopMode::Graceful => "told to stop",
         };
         let ago = struck.since(acked).as_secs_f64();
@@ -148,7 +149,7 @@ impl<'a> Exhibits<'a> {
 fn at_checkpoint(stop: &StopRecord, operation: &Attempt, acked: Offset) -> Option<bool> {
     let Exposure::Unwritten(checkpoint) = &stop.exposure else { return None };
     let applied = checkpoint.applied.read().filter(|_| acked <= checkpoint.at)?;
-    Some(super::windows::is_applied(applied, operation))
+    Some(applied.has(operation.key, operation.seq.into()))
 }
 
 /// Which writes of an operation put it into its class.

@@ -38,6 +38,11 @@ impl Lane {
         self != Lane::Read
     }
 
+    /// Whether its writes become rows, sooner or later: poison never does.
+    pub fn makes_rows(self) -> bool {
+        matches!(self, Lane::WriteOnce | Lane::HotKey)
+    }
+
     pub(super) fn from_byte(byte: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|lane| *lane as u8 == byte)
     }

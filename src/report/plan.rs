@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::figures::{brief, thousands};
-use crate::plan::{Claim, Database, LoadPlan, Plan, Role, Strategy, TargetPlan};
+use crate::plan::{Database, LoadPlan, Plan, Role, Strategy, TargetPlan};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlanSummary {
@@ -40,9 +40,7 @@ impl PlanSummary {
 
 /// The names under which the plan's claims, gates and stops are judged.
 pub fn declared(plan: &Plan) -> Vec<String> {
-    let claims = plan.claims.iter().map(|claim| match claim {
-        Claim::F2 => "F2".to_owned(),
-    });
+    let claims = plan.claims.iter().map(|claim| claim.word().to_owned());
     let gates = plan.gates.iter().map(|gate| gate.name());
     claims.chain(gates).chain(plan.stops().map(|stop| stop.id.clone())).collect()
 }

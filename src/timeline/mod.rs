@@ -56,7 +56,7 @@ fn faults_of(step: &StepPlan) -> Vec<(&StopPlan, Box<dyn Fault>)> {
     let fault = |stop: &StopPlan| -> Box<dyn Fault> {
         match stop.mode {
             StopMode::Graceful => Box::new(GracefulStop::new(stop)),
-            StopMode::Hard => Box::new(HardStop::new(stop)),
+            StopMode::Hard | StopMode::Pause | StopMode::PauseThenKill => Box::new(HardStop::new(stop)),
         }
     };
     step.stops.iter().map(|stop| (stop, fault(stop))).collect()

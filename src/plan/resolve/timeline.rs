@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::plan::{LoadPlan, PausePoint, Slot, StepKind, StepPlan, StopMode, StopPlan, TargetPlan};
+use crate::plan::{LoadPlan, PausePoint, Replaced, Slot, StepKind, StepPlan, StopMode, StopPlan, TargetPlan};
 use crate::scenario::{Entry, Period, Place, Scenario, Step, StepFields};
 
 use super::defaults::{HOLD_WITHIN, WINDOW, WINDOW_ACKS};
@@ -45,7 +45,7 @@ fn step(place: usize, written: &Step, around: &Around<'_>, remarks: &mut Remarks
     let id = format!("{place}:{}", kind.word());
     let at = at(fields, around, remarks);
     let stops = stops(&id, kind, fields, around, remarks);
-    (!stops.is_empty()).then_some(StepPlan { id, kind, at, stops })
+    (!stops.is_empty()).then_some(StepPlan { id, kind, at, when: None, starts: Vec::new(), stops })
 }
 
 fn at(fields: &StepFields, around: &Around<'_>, remarks: &mut Remarks) -> Duration {
@@ -65,8 +65,11 @@ fn at(fields: &StepFields, around: &Around<'_>, remarks: &mut Remarks) -> Durati
 
 fn stops(id: &str, kind: StepKind, fields: &StepFields, around: &Around<'_>, remarks: &mut Remarks) -> Vec<StopPlan> {
     let mode = match kind {
-        StepKind::Kill => StopMode::Hard,
         StepKind::RollingUpdate => MODES.meaning(&fields.mode, StopMode::Graceful, remarks),
+        StepKind::Terminate => StopMode::Graceful,
+        StepKind::Kill => StopMode::Hard,
+        StepKind::Pause => StopMode::Pause,
+        StepKind::Scale => StopMode::Graceful,
     };
     let lag = around.target.probe.endpoint_lag;
     let grace = grace(&fields.grace, around.target.grace, lag, remarks);
@@ -77,9 +80,11 @@ fn stops(id: &str, kind: StepKind, fields: &StepFields, around: &Around<'_>, rem
         id: format!("{id}/{slot}"),
         slot,
         mode,
-        hold,
+        replaced: if mode == StopMode::Graceful { Replaced::Before } else { Replaced::After },
+        hold: Some(hold),
         hold_within: HOLD_WITHIN,
         grace,
+        lasts: Duration::ZERO,
         window,
         window_acks_min,
     };
@@ -123,7 +128,7 @@ fn holds(victims: &[Slot], mode: StopMode, fields: &StepFields, remarks: &mut Re
     let default = |slot: &Slot| match (slot.role.writes_rows(), mode) {
         (true, _) => PausePoint::WorkerLeased,
         (false, StopMode::Graceful) => PausePoint::OfferRegistered,
-        (false, StopMode::Hard) => PausePoint::OfferStored,
+        (false, _) => PausePoint::OfferStored,
     };
     let Some(said) = fields.hold.given() else { return victims.iter().map(default).collect() };
     let Some(first) = victims.first() else { return Vec::new() };
@@ -169,6 +174,9 @@ impl StepKind {
         match self {
             StepKind::RollingUpdate => "rolling-update",
             StepKind::Kill => "kill",
+            StepKind::Terminate => "terminate",
+            StepKind::Pause => "pause",
+            StepKind::Scale => "scale",
         }
     }
 }

@@ -167,9 +167,11 @@ fn step(number: u16, mode: StopMode, at: u64, slots: &[Slot]) -> StepPlan {
         id: format!("{number}:rolling-update/{slot}"),
         slot: slot.clone(),
         mode,
-        hold: if slot.role == Role::Api { PausePoint::OfferRegistered } else { PausePoint::WorkerLeased },
+        replaced: if mode == StopMode::Graceful { Replaced::Before } else { Replaced::After },
+        hold: Some(if slot.role == Role::Api { PausePoint::OfferRegistered } else { PausePoint::WorkerLeased }),
         hold_within: Duration::from_secs(2),
         grace: Duration::from_secs(10),
+        lasts: Duration::ZERO,
         window: Duration::from_secs(5),
         window_acks_min: 200,
     };
@@ -177,6 +179,8 @@ fn step(number: u16, mode: StopMode, at: u64, slots: &[Slot]) -> StepPlan {
         id: format!("{number}:rolling-update"),
         kind: StepKind::RollingUpdate,
         at: Duration::from_secs(at),
+        when: None,
+        starts: Vec::new(),
         stops: slots.iter().map(stop).collect(),
     }
 }

@@ -106,7 +106,7 @@ load:
 timeline:
   - rolling-update: { at: 10s, of: [api-9, worker], grace: 0s }
   - rolling-update: { of: [api], hold: worker.leased }
-gates: { F1: pass, p99.steadi: 100ms, error_rate.steady: 0.1 }
+gates: { F3: pass, p99.steadi: 100ms, error_rate.steady: 0.1 }
 allow: [redis.kill]
 ";
 

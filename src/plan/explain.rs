@@ -181,7 +181,10 @@ fn gates(plan: &Plan, page: &mut Page) {
     if plan.target.strategy == Strategy::InMemory && plan.stops().any(|stop| stop.mode.kills()) {
         page.gate("", "expect a FAIL: a buffer in memory dies with its process, and hard stops kill that");
     } else if plan.target.strategy == Strategy::InMemory && plan.stops().any(|stop| stop.mode.pauses()) {
-        page.gate("", "expect a FAIL: a buffer in memory freezes with its process, and nobody else can write what is in it");
+        page.gate(
+            "",
+            "expect a FAIL: a buffer in memory freezes with its process, and nobody else can write what is in it",
+        );
     }
     for gate in &plan.gates {
         page.gate(&gate.name(), format!("fails above {}", limit(gate)));

@@ -12,16 +12,21 @@ pub fn timeline(plan: &Plan, page: &mut Page) {
         page.sentence("nothing is stopped");
     }
     for (i, step) in plan.timeline.iter().enumerate() {
-        page.line(format_args!("  {}, {}{}", step.id, mode(step), begin(step, i)));
+        page.line(format_args!("  {}{}, {}", step.id, mode(step), begin(step, i)));
         starts(step, page);
         stops(step, page);
     }
 }
 
-/// With a comma after it, where there is any.
+/// How its victims are stopped, where its word does not say it.
 fn mode(step: &StepPlan) -> String {
-    let scales = step.kind == StepKind::Scale;
-    step.stops.first().filter(|_| !scales).map_or_else(String::new, |stop| format!("{}, ", stop.mode.word()))
+    let mode = step.stops.first().map(|stop| stop.mode);
+    match (step.kind, mode) {
+        (StepKind::Pause, Some(StopMode::PauseThenKill)) => ", then kill".to_owned(),
+        (StepKind::Pause, _) => ", then resume".to_owned(),
+        (StepKind::Scale, _) | (_, None) => String::new(),
+        (_, Some(mode)) => format!(", {}", mode.word()),
+    }
 }
 
 fn begin(step: &StepPlan, index: usize) -> String {
@@ -46,7 +51,7 @@ fn stops(step: &StepPlan, page: &mut Page) {
         page.line(format_args!(
             "    {:<10} holds {}",
             stop.slot.to_string(),
-            stop.hold.map_or_else(|| "leases, as found at that moment".to_owned(), held)
+            stop.hold.map_or_else(|| "something at the moment at which it is struck".to_owned(), held)
         ));
     }
     page.line(format_args!(
@@ -58,7 +63,8 @@ fn stops(step: &StepPlan, page: &mut Page) {
 }
 
 fn act(stop: &StopPlan) -> String {
-    let hold = if stop.hold.is_some() { "hold a task, SIGSTOP" } else { "SIGSTOP at any moment at which it holds leases" };
+    let hold =
+        if stop.hold.is_some() { "hold a task, SIGSTOP" } else { "SIGSTOP at any moment at which it holds something" };
     let lasts = Period(stop.lasts);
     match stop.mode {
         StopMode::Graceful => graceful(stop),

@@ -133,7 +133,8 @@ fn remedy(text: &str) -> String {
     match nearest(text, &known.iter().map(String::as_str).collect::<Vec<_>>()) {
         Some(name) => format!("did you mean `{name}`?"),
         None => {
-            "these exist: F1, F2, p50, p99, p99.9, error_rate (each also with .steady, .fault, .recovery), recovery".into()
+            "these exist: F1, F2, p50, p99, p99.9, error_rate (each also with .steady, .fault, .recovery), recovery"
+                .into()
         }
     }
 }

@@ -61,10 +61,8 @@ fn lasts(fields: &StepFields, around: &Around<'_>, remarks: &mut Remarks) -> Dur
             "a pause of {} is over before others can have taken over what the frozen instance holds",
             Period(lasts)
         );
-        let help = format!(
-            "write at least {} (lease + redrive scan + flush interval), or leave `for` out",
-            Period(takeover)
-        );
+        let help =
+            format!("write at least {} (lease + redrive scan + flush interval), or leave `for` out", Period(takeover));
         remarks.problem(place, message, help);
     }
     lasts

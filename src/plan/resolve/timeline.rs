@@ -150,3 +150,6 @@ impl StepKind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

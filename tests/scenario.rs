@@ -74,6 +74,16 @@ fn rolling_update_in_memory_is_explained() {
 }
 
 #[test]
+fn scale_out_is_explained() {
+    insta::assert_snapshot!(words(&resolve("scale-out", &[]).unwrap()));
+}
+
+#[test]
+fn scale_curve_is_explained() {
+    insta::assert_snapshot!(words(&resolve("scale-curve", &["--strategy", "in-memory"]).unwrap()));
+}
+
+#[test]
 fn loadtest_is_explained() {
     insta::assert_snapshot!(words(&resolve("loadtest", &[]).unwrap()));
 }

@@ -1,3 +1,5 @@
+//! What a time line means: scaling, pauses, terminations, conditions, claims.
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -20,9 +20,9 @@ use crate::heal::{self, HealError};
 use crate::journal::{Found, Journal};
 use crate::load::{self, Ledger, Load, LoadError};
 use crate::plan::Plan;
-use crate::readback;
 use crate::readback::database::{Database, DatabaseError};
 use crate::readback::depth::DepthProbe;
+use crate::readback::{self, cpu};
 use crate::report::{self, RenderError, RunReport};
 use crate::stop::Stop;
 use crate::watch::{Phase, Watch};
@@ -107,12 +107,14 @@ pub async fn run(plan: Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> R
         watch,
         stop,
     };
-    let (ledger, mut incidents, depths) = join!(
+    let (ledger, mut incidents, depths, cpu) = join!(
         drive(load, &loaded),
         timeline::play(&plan, &*deployment, &clock, watch, stop),
         probe.follow(&*deployment, &clock, watch, &loaded),
+        cpu::follow(&*deployment, &clock, &loaded),
     );
     incidents.depths = depths;
+    incidents.add_cpu(cpu);
     // Until the run has come to its own end, its folder says that it did not.
     incidents.interrupted = true;
     let mut kept = archive.put_json(Piece::Incidents, &incidents);

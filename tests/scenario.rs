@@ -74,6 +74,16 @@ fn rolling_update_in_memory_is_explained() {
 }
 
 #[test]
+fn scale_out_is_explained() {
+    insta::assert_snapshot!(words(&resolve("scale-out", &[]).unwrap()));
+}
+
+#[test]
+fn scale_curve_is_explained() {
+    insta::assert_snapshot!(words(&resolve("scale-curve", &["--strategy", "in-memory"]).unwrap()));
+}
+
+#[test]
 fn loadtest_is_explained() {
     insta::assert_snapshot!(words(&resolve("loadtest", &[]).unwrap()));
 }
@@ -106,7 +116,7 @@ load:
 timeline:
   - rolling-update: { at: 10s, of: [api-9, worker], grace: 0s }
   - rolling-update: { of: [api], hold: worker.leased }
-gates: { F1: pass, p99.steadi: 100ms, error_rate.steady: 0.1 }
+gates: { F3: pass, p99.steadi: 100ms, error_rate.steady: 0.1 }
 allow: [redis.kill]
 ";
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::scenario::{Period, Size};
 
 use super::resolve::Defaults;
-use super::{Claim, Gate, GateMetric, Plan, ReadKeys, Shape, StopMode, Strategy};
+use super::{Claim, Gate, GateMetric, Plan, ReadKeys, Shape, Strategy};
 
 /// Operations of each lane, from first to last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -195,11 +195,19 @@ fn settle(plan: &Plan, page: &mut Page) {
 
 fn gates(plan: &Plan, page: &mut Page) {
     page.heading("Gates");
+    if plan.claims.contains(&Claim::F1) {
+        page.gate("F1", "nothing acknowledged is missing at a checkpoint, or stale, lost, stranded or torn at the end");
+    }
     if plan.claims.contains(&Claim::F2) {
         page.gate("F2", "lost = stranded = stale = torn = 0, and every stop exposed and proven");
     }
-    if plan.target.strategy == Strategy::InMemory && plan.stops().any(|stop| stop.mode == StopMode::Hard) {
+    if plan.target.strategy == Strategy::InMemory && plan.stops().any(|stop| stop.mode.kills()) {
         page.gate("", "expect a FAIL: a buffer in memory dies with its process, and hard stops kill that");
+    } else if plan.target.strategy == Strategy::InMemory && plan.stops().any(|stop| stop.mode.pauses()) {
+        page.gate(
+            "",
+            "expect a FAIL: a buffer in memory freezes with its process, and nobody else can write what is in it",
+        );
     }
     for gate in &plan.gates {
         page.gate(&gate.name(), format!("fails above {}", limit(gate)));

@@ -245,6 +245,21 @@ pub enum ConditionMetric {
     BufferSize,
 }
 
+impl ConditionMetric {
+    /// The word in scenario files.
+    pub fn word(self) -> &'static str {
+        match self {
+            ConditionMetric::BufferSize => "buffer_size",
+        }
+    }
+}
+
+impl std::fmt::Display for Condition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} >= {}", self.metric.word(), self.at_least)
+    }
+}
+
 /// One slot filled that was empty.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StartPlan {

@@ -7,13 +7,15 @@
 //! [`Remarks`] and goes on with a default, so that the next part can be looked at too.
 
 mod defaults;
+mod filled;
 mod gates;
 mod load;
+mod scale;
 mod settle;
 mod shape;
+mod stops;
 mod target;
 mod timeline;
-mod victims;
 mod words;
 
 use crate::scenario::{Count, Entry, Overrides, Place, Problem, Problems, Scenario};

@@ -4,6 +4,7 @@
 //! with every problem found so far. A field that cannot be read is a problem and an [`Entry::Unreadable`]; reading
 //! goes on. Only [`Plan::resolve`](crate::plan::Plan::resolve) says what the words mean, and whether there is a plan.
 
+mod condition;
 mod gates;
 mod node;
 mod overrides;
@@ -15,6 +16,7 @@ mod source;
 mod spelling;
 mod value;
 
+pub use condition::ConditionText;
 pub use gates::GateLine;
 pub use overrides::Overrides;
 pub use problem::{Place, Position, Problem, Problems};
@@ -92,24 +94,43 @@ impl Load {
     }
 }
 
-/// `- rolling-update: {…}` or `- kill: {…}`.
+/// `- rolling-update: {…}`, `- pause: {…}`, ….
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
     RollingUpdate(StepFields),
     Kill(StepFields),
+    Terminate(StepFields),
+    Pause(StepFields),
+    Scale(StepFields),
     Unreadable,
 }
 
-/// The fields of a step; `kill` has no `mode` and no `grace`.
+impl Step {
+    pub fn fields(&self) -> Option<&StepFields> {
+        match self {
+            Step::RollingUpdate(f) | Step::Kill(f) | Step::Terminate(f) | Step::Pause(f) | Step::Scale(f) => Some(f),
+            Step::Unreadable => None,
+        }
+    }
+}
+
+/// The fields of a step; those that its kind does not have are absent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepFields {
     /// Of the step's word.
     pub place: Place,
     pub at: Entry<Moment>,
+    pub when: Entry<ConditionText>,
     /// Roles (`api`) and slots (`api-2`).
     pub of: Entry<Vec<Located<Word>>>,
     pub mode: Entry<Word>,
     pub grace: Entry<Period>,
+    /// How long a pause lasts: `for`.
+    pub lasts: Entry<Period>,
+    /// What comes after a pause.
+    pub then: Entry<Word>,
+    /// How many instances there are after scaling.
+    pub to: Entry<Count>,
     pub window: Entry<Period>,
     pub window_acks: Entry<Count>,
     pub hold: Entry<Word>,

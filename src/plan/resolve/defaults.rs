@@ -30,6 +30,8 @@ pub struct Defaults {
 pub const LOAD_GRACE_TIMEOUTS: u32 = 2;
 /// How long a task may take to arrive at a pause point.
 pub const HOLD_WITHIN: Duration = ms(5_000);
+/// What a pause adds to lease + redrive scan + flush interval: time to write what was taken over.
+pub const DRAIN: Duration = ms(2_000);
 /// Before and after a stop.
 pub const WINDOW: Duration = ms(5_000);
 /// Acks needed in a stop's window. Only the scenario's own `window_acks` lowers it.

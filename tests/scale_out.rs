@@ -7,11 +7,14 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use lab::powerless::Powerless;
 use lab::{Ended, Lab, class, finding, inside};
 use mxctl::backends::Instance;
+use mxctl::clock::RunClock;
 use mxctl::plan::PausePoint;
 use mxctl::readback::{Applied, BufferSize, Checkpoint};
-use mxctl::timeline::{Exposure, Incidents, StopRecord};
+use mxctl::stop::Stop;
+use mxctl::timeline::{self, Exposure, Incidents, StopRecord};
 use mxctl::watch::Unwatched;
 use nix::sys::signal::Signal;
 
@@ -238,6 +241,53 @@ timeline:
     let stop = stop(&incidents, "1:pause/worker-1");
     assert!(matches!(stop.exposure, Exposure::Leases { tasks: 1.. }) && stop.held.is_none(), "{stop:#?}");
     checkpoint(stop);
+}
+
+// What the time line does not do.
+
+/// Plays a time line on a target whose controls say yes and do nothing. There is no database either: what rests on it
+/// is a gap.
+async fn played_in_vain(timeline: &str, stop: &Stop) -> Incidents {
+    let lab = Lab::new();
+    let yaml = format!(
+        "target: {{ strategy: in-memory, instances: 1, {} }}\nload: {{ rps: 100, duration: 9s }}\ntimeline:\n{timeline}",
+        lab::QUICK_TARGET
+    );
+    let plan = inside::plan(&lab, &yaml);
+    let target = Powerless::new(&plan, &lab.folder().join("none.db"));
+    timeline::play(&plan, &target, &RunClock::starting_in(Duration::ZERO), &Unwatched, stop).await
+}
+
+#[tokio::test]
+async fn a_pause_that_nobody_felt_and_a_start_that_starts_nobody_are_not_proven() {
+    let window = "window: 1s, window_acks: 20";
+    let steps = format!(
+        "  - pause: {{ at: 0s, of: api, {window} }}\n  - pause: {{ at: 0s, of: api, then: kill, {window} }}\n  \
+         - scale: {{ at: 0s, to: 2 }}\n"
+    );
+    let incidents = played_in_vain(&steps, &Stop::new()).await;
+    let [paused, killed, scaled] = incidents.steps.as_slice() else { panic!("{:#?}", incidents.steps) };
+    let held = |stop: &StopRecord| stop.proof.iter().map(|proof| proof.holds).collect::<Vec<_>>();
+    let [paused] = paused.stops.as_slice() else { panic!("{paused:#?}") };
+    assert_eq!(held(paused), [false, false, true, true], "this process went on, indeed: {paused:#?}");
+    let [killed] = killed.stops.as_slice() else { panic!("{killed:#?}") };
+    assert_eq!(held(killed)[..4], [false, false, false, false], "{killed:#?}");
+    let [started] = scaled.starts.as_slice() else { panic!("{scaled:#?}") };
+    assert!(!started.proven() && started.backlog.is_none(), "{started:#?}");
+    assert!(scaled.error.is_some());
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_condition_can_be_interrupted() {
+    let stop = Stop::new();
+    let steps = "  - pause: { when: buffer_size >= 1, of: api, window: 1s, window_acks: 20 }\n";
+    let (incidents, ()) = tokio::join!(played_in_vain(steps, &stop), async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        stop.signalled(Signal::SIGINT as i32);
+    });
+    let [step] = incidents.steps.as_slice() else { panic!("{:#?}", incidents.steps) };
+    assert_eq!(step.error.as_deref(), Some("the run was interrupted before buffer_size >= 1 held"));
+    assert!(step.stops.is_empty() && incidents.interrupted);
 }
 
 // What becomes of mxctl while somebody is frozen.

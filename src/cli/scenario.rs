@@ -89,7 +89,9 @@ pub fn shown(plan: &Plan, output: OutputFormat) -> String {
 
 fn check(args: &CheckArgs) -> Result<String, Problems> {
     let plan = plan(&args.scenario, &args.flags, UNDRAWN)?;
-    let mut text = format!("{}: no problems, {} stops planned\n", args.scenario, plan.stops().count());
+    let started: usize = plan.timeline.iter().map(|step| step.starts.len()).sum();
+    let starts = if started > 0 { format!("{started} starts and ") } else { String::new() };
+    let mut text = format!("{}: no problems, {starts}{} stops planned\n", args.scenario, plan.stops().count());
     for note in &plan.notes {
         text += &format!("note: {note}\n");
     }

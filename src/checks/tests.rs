@@ -39,9 +39,13 @@ fn figures_that_could_not_be_worked_out_support_no_verdict() {
         timing: Default::default(),
         pace: Default::default(),
         stops: Vec::new(),
+        checkpoints: Vec::new(),
+        efficiency: Vec::new(),
     };
     let stops = figures.stop_judgements(&canned.plan, &canned.evidence);
-    let case = Case { plan: &canned.plan, evidence: &canned.evidence, figures: &figures, stops: &stops };
+    let (plan, evidence) = (&canned.plan, &canned.evidence);
+    let starts = starts::judge(plan, evidence, &figures.classes);
+    let case = Case { plan, evidence, figures: &figures, starts: &starts, stops: &stops };
     for (name, check) in CHECKS {
         let verdicts: Vec<Verdict> = check(&case).iter().map(|finding| finding.verdict).collect();
         assert!(!verdicts.contains(&Verdict::Fail), "{name}");

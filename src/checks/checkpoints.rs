@@ -238,9 +238,12 @@ fn not_while_frozen(planned: &StopPlan, record: &StopRecord, checkpoint: &Checkp
     };
     let (waited, needed) = (checkpoint.at.since(frozen).as_secs_f64(), planned.lasts.as_secs_f64());
     if checkpoint.at < frozen.plus(planned.lasts) {
-        return Some(format!("the checkpoint was read {waited:.1} s after the freeze, too early: the deadline is {needed:.1} s"));
+        return Some(format!(
+            "the checkpoint was read {waited:.1} s after the freeze, too early: the deadline is {needed:.1} s"
+        ));
     }
     let let_go = if planned.mode == StopMode::Pause { record.resumed } else { record.signalled };
     let over = [let_go, record.exit.map(|exit| exit.at)].into_iter().flatten().min();
-    over.is_some_and(|over| over <= checkpoint.at).then(|| format!("{name} was no longer frozen when the checkpoint was read"))
+    over.is_some_and(|over| over <= checkpoint.at)
+        .then(|| format!("{name} was no longer frozen when the checkpoint was read"))
 }

@@ -16,8 +16,8 @@ use super::phases::Span;
 use super::{Conservation, Evidence, instances, latency, operations};
 use crate::backends::InstanceId;
 use crate::clock::Offset;
-use crate::load::latency::{Durations, response};
 use crate::load::Attempt;
+use crate::load::latency::{Durations, response};
 use crate::plan::{Plan, StepKind};
 use crate::timeline::{Incidents, StepRecord};
 
@@ -72,9 +72,8 @@ pub(super) fn curve(plan: &Plan, evidence: &Evidence) -> Vec<Plateau> {
 fn spans(plan: &Plan, evidence: &Evidence) -> Vec<Span> {
     let end = Offset::from_duration(plan.load_end()).min(evidence.ledger.issued_until());
     let steps = &evidence.incidents.steps;
-    let scales = |record: &StepRecord| {
-        plan.timeline.iter().any(|step| step.id == record.id && step.kind == StepKind::Scale)
-    };
+    let scales =
+        |record: &StepRecord| plan.timeline.iter().any(|step| step.id == record.id && step.kind == StepKind::Scale);
     let next = |from: usize| steps.get(from).map_or(end, |step| step.began.min(end));
     let scaled = steps.iter().enumerate().filter(|(_, step)| scales(step));
     let after = scaled.map(|(place, step)| (took_effect(step), next(place + 1)));
@@ -152,4 +151,54 @@ fn relate(curve: &mut [Plateau]) {
 /// Whether any plateau lacks its processor time.
 pub(super) fn cpu_unread(curve: &[Plateau]) -> bool {
     curve.iter().any(|plateau| plateau.cpu.is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::canned;
+
+    fn seconds(n: f64) -> Offset {
+        Offset((n * 1e9) as u64)
+    }
+
+    #[test]
+    fn a_plateau_lasts_from_the_last_start_to_the_next_step() {
+        let curve = canned::scale_out().judge().efficiency;
+        let spans: Vec<Span> = curve.iter().map(|plateau| (plateau.from, plateau.to)).collect();
+        assert_eq!(spans, [(seconds(0.0), seconds(10.0)), (seconds(11.8), seconds(20.0))]);
+        let there: Vec<(u64, u64)> = curve.iter().map(|plateau| (plateau.answering, plateau.instances)).collect();
+        assert_eq!(there, [(1, 3), (3, 5)]);
+        for plateau in &curve {
+            assert!((plateau.offered - 100.0).abs() < 0.5 && (plateau.acked - 100.0).abs() < 0.5, "{plateau:?}");
+            assert!((plateau.response_ms_p50 - 2.4).abs() < 0.1, "{plateau:?}");
+        }
+    }
+
+    #[test]
+    fn efficiency_is_what_processor_time_does_relative_to_the_first_plateau() {
+        let curve = canned::scale_out().judge().efficiency;
+        // Three processes and a fifth of a second for the requests; then five, and three of them share a fifth more work.
+        let (first, second) = (3.0 * 0.05 + 0.2, 5.0 * 0.05 + 0.24);
+        assert!((curve[0].cpu.unwrap() - first).abs() < 1e-9 && (curve[1].cpu.unwrap() - second).abs() < 1e-9);
+        assert!((curve[0].cpu_per_1000.unwrap() - 3.5).abs() < 0.05, "{curve:?}");
+        assert_eq!(curve[0].efficiency, Some(1.0));
+        assert!((curve[1].efficiency.unwrap() - first / second).abs() < 0.01);
+    }
+
+    #[test]
+    fn processor_time_that_was_not_read_of_everybody_is_not_assessed() {
+        let mut canned = canned::scale_out();
+        let newest = canned.evidence.incidents.start("1:scale/api-3").unwrap().instance.clone().unwrap().id;
+        canned.evidence.incidents.cpu.retain(|read| read.instance != newest || read.at > seconds(17.0));
+        let judgement = canned.judge();
+        assert!(judgement.efficiency[0].cpu.is_some());
+        assert_eq!((judgement.efficiency[1].cpu, judgement.efficiency[1].efficiency), (None, None));
+        assert!(judgement.not_assessed.iter().any(|told| told.starts_with("E1, processor time")));
+    }
+
+    #[test]
+    fn a_plan_that_never_scales_has_no_curve() {
+        assert!(canned::healthy().judge().efficiency.is_empty());
+    }
 }

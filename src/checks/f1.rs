@@ -93,10 +93,8 @@ fn not_put_to_the_test(case: &Case) -> Vec<String> {
 /// What there is to show, whatever the verdict.
 fn figures(case: &Case, asked: &Asked, sizes: &Sizes) -> String {
     let passed = asked.stops.iter().filter(|stop| stop.verdict == Verdict::Pass);
-    let exposures: Vec<String> = passed
-        .clone()
-        .filter_map(|stop| Some(format!("{} {}", stop.exposure?, stop.exposure_unit)))
-        .collect();
+    let exposures: Vec<String> =
+        passed.clone().filter_map(|stop| Some(format!("{} {}", stop.exposure?, stop.exposure_unit))).collect();
     let held = if exposures.is_empty() { String::new() } else { format!(", which held {}", exposures.join(" and ")) };
     let started = asked.starts.iter().filter(|start| start.verdict == Verdict::Pass).count();
     format!(

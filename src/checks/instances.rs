@@ -41,8 +41,12 @@ pub(super) fn check(case: &Case) -> Vec<Finding> {
     let elsewhere: Vec<&str> = elsewhere.map(|instance| instance.name.as_str()).collect();
     vec![match (ended.as_slice(), elsewhere.as_slice()) {
         ([], []) => Finding::pass("instances", "everybody whom nobody had stopped was alive at the end".to_owned()),
-        ([], others) => Finding::inconclusive("instances", format!("{} fill slots that are not the plan's", others.join(", "))),
-        (ended, _) => Finding::inconclusive("instances", format!("{} ended, and nobody had stopped it", ended.join(", "))),
+        ([], others) => {
+            Finding::inconclusive("instances", format!("{} fill slots that are not the plan's", others.join(", ")))
+        }
+        (ended, _) => {
+            Finding::inconclusive("instances", format!("{} ended, and nobody had stopped it", ended.join(", ")))
+        }
     }]
 }
 
@@ -95,7 +99,7 @@ pub(super) fn seen_at_end<'a>(case: &Case<'a>) -> Seen<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::Source;
+    use super::{Offset, Source, living};
     use crate::checks::Verdict;
     use crate::checks::canned::{self, Canned};
     use crate::timeline::Incidents;
@@ -107,7 +111,7 @@ mod tests {
 
     #[test]
     fn those_whom_the_timeline_stopped_may_be_gone() {
-        for canned in [canned::healthy(), canned::in_memory(), canned::load_test()] {
+        for canned in [canned::healthy(), canned::in_memory(), canned::load_test(), canned::scale_out()] {
             assert_eq!(canned.judge().finding("instances").verdict, Verdict::Pass);
         }
     }
@@ -123,6 +127,35 @@ mod tests {
         assert!(finding.summary.contains("worker-2.1"), "{}", finding.summary);
         assert_eq!(judgement.finding("integrity").verdict, Verdict::Pass);
         assert_eq!(judgement.verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn a_paused_instance_must_be_alive_at_the_end() {
+        let mut canned = canned::scale_out();
+        bury(&mut canned, "worker-1.1");
+        let judgement = canned.judge();
+        assert_eq!(judgement.finding("instances").summary, "worker-1.1 ended, and nobody had stopped it");
+    }
+
+    #[test]
+    fn an_instance_in_a_slot_that_the_plan_does_not_have_is_no_pass() {
+        let mut canned = canned::scale_out();
+        assert_eq!(canned.plan.timeline[0].starts.pop().unwrap().slot.to_string(), "api-3");
+        let judgement = canned.judge();
+        assert_eq!(judgement.finding("instances").summary, "api-3.1 fill slots that are not the plan's");
+    }
+
+    #[test]
+    fn who_is_frozen_or_gone_is_not_living() {
+        let canned = canned::scale_out();
+        let at = |seconds: u64| -> Vec<&str> {
+            let at = Offset::from_duration(std::time::Duration::from_secs(seconds));
+            living(&canned.evidence.incidents, at).map(|instance| instance.name.as_str()).collect()
+        };
+        assert_eq!(at(5), ["worker-1.1", "worker-2.1", "api-1.1"]);
+        assert_eq!(at(15), ["worker-1.1", "worker-2.1", "api-1.1", "api-2.1", "api-3.1"]);
+        assert_eq!(at(25), ["worker-2.1", "api-1.1", "api-2.1", "api-3.1"]);
+        assert_eq!(at(55), ["worker-1.1", "worker-2.1", "api-1.1", "api-3.1", "api-2.2"]);
     }
 
     #[test]

@@ -134,6 +134,32 @@ mod tests {
     }
 
     #[test]
+    fn a_start_and_a_pause_are_faults_until_the_instance_is_ready() {
+        let canned = canned::scale_out();
+        let phases = Phases::of(&canned.plan, &canned.evidence.incidents);
+        let at = |seconds: f64| phases.at(Offset((seconds * 1e9) as u64));
+        assert_eq!(
+            [at(9.9), at(10.5), at(11.9), at(17.0)],
+            [RunPhase::Steady, RunPhase::Fault, RunPhase::Recovery, RunPhase::Steady]
+        );
+        assert_eq!(
+            [at(25.0), at(28.6), at(29.0), at(34.0)],
+            [RunPhase::Fault, RunPhase::Fault, RunPhase::Recovery, RunPhase::Steady]
+        );
+    }
+
+    #[test]
+    fn a_stop_without_replacement_is_a_fault_until_its_process_has_ended() {
+        let mut canned = canned::healthy();
+        canned.stop(canned::LAST_STOP, |stop| stop.healed = None);
+        canned.plan.timeline[1].stops[1].replaced = Replaced::Never;
+        let phases = Phases::of(&canned.plan, &canned.evidence.incidents);
+        let ended = canned.record(canned::LAST_STOP).exit.unwrap().at;
+        assert_eq!(phases.at(ended.minus(Duration::from_millis(1))), RunPhase::Fault);
+        assert_eq!(phases.at(ended), RunPhase::Recovery);
+    }
+
+    #[test]
     fn a_stop_that_never_healed_is_a_fault_for_good() {
         let mut canned = canned::healthy();
         canned.stop(canned::LAST_STOP, |stop| stop.healed = None);

@@ -79,7 +79,9 @@ impl Sizes {
         let unread: Vec<&str> = self.unread.iter().map(String::as_str).collect();
         let nobody = self.compared == 0 && self.own.is_empty();
         let why = match (nobody, unread.is_empty()) {
-            (true, _) => "no reading of buffer_size was taken: whether it means the same on every node is not known".into(),
+            (true, _) => {
+                "no reading of buffer_size was taken: whether it means the same on every node is not known".into()
+            }
             (false, false) => format!("buffer_size of {} was never read", unread.join(", ")),
             (false, true) => return Vec::new(),
         };

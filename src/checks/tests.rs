@@ -10,9 +10,12 @@ use crate::readback::Row;
 
 #[test]
 fn every_canned_run_passes_until_something_is_spoilt() {
-    for (name, canned) in
-        [("healthy", canned::healthy()), ("in memory", canned::in_memory()), ("load test", canned::load_test())]
-    {
+    for (name, canned) in [
+        ("healthy", canned::healthy()),
+        ("in memory", canned::in_memory()),
+        ("load test", canned::load_test()),
+        ("scale-out", canned::scale_out()),
+    ] {
         let judgement = canned.judge();
         assert_eq!(judgement.verdict, Verdict::Pass, "{name}:\n{}", judgement.complaints());
     }
@@ -29,7 +32,8 @@ fn a_check_that_crashes_is_inconclusive_and_named() {
 
 #[test]
 fn figures_that_could_not_be_worked_out_support_no_verdict() {
-    let canned = canned::healthy();
+    let mut canned = canned::scale_out();
+    canned.plan.claims = vec![crate::plan::Claim::F1, crate::plan::Claim::F2];
     let figures = Figures {
         phases: Default::default(),
         conserved: Default::default(),

@@ -226,7 +226,8 @@ pub(super) fn proof(victim: &Instance, replacement: &Instance) -> Vec<Proof> {
 /// Who gets an operation that is sent at this moment, and whether it answers.
 pub(super) fn routed(incidents: &Incidents, index: u64, sent: Offset) -> (InstanceId, bool) {
     let stops = || incidents.steps.iter().flat_map(|step| &step.stops);
-    let again = |id| stops().filter(move |stop| stop.victim.id == id && stop.resumed.is_some()).filter_map(|s| s.healed);
+    let again =
+        |id| stops().filter(move |stop| stop.victim.id == id && stop.resumed.is_some()).filter_map(|s| s.healed);
     let out = |e: &Ejection| e.at <= sent && !again(e.id).any(|healed| e.at <= healed && healed <= sent);
     let in_rotation = |instance: &&Instance| {
         let ready = instances::ready(incidents, instance.id) <= sent;

@@ -48,7 +48,9 @@ fn rows(plan: &Plan, writes: &[Attempt]) -> RowSet {
         newest.into_iter().flat_map(|written| PRESETS.map(move |preset| row(written, preset))).collect();
     let first_once = plan.run.key(plan.load.hot_keys);
     let counted = rows.len() as u64;
-    RowSet { rows, counted, marker_seen: true, count_query: format!("select count(*) … where key >= {first_once}") }
+    let count_query =
+        format!("select count(*) from equipment_expectation_summary where game_character_id >= {first_once}");
+    RowSet { rows, counted, marker_seen: true, count_query }
 }
 
 fn sightings(writes: &[Attempt]) -> Vec<Sighting> {

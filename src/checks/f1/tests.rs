@@ -42,7 +42,10 @@ fn a_shared_buffer_that_hands_over_what_the_frozen_held_passes_and_tells_its_fig
     let summary = &judgement.finding("F1").summary;
     assert!(summary.starts_with("2 of 2 scale-ups under a backlog; 2 of 2 frozen instances, which held"), "{summary}");
     assert!(summary.contains("37 leased tasks and 1 offers in flight"), "{summary}");
-    assert!(summary.contains("every write acknowledged 8.0 s before was in the database at 2 checkpoints"), "{summary}");
+    assert!(
+        summary.contains("every write acknowledged 8.0 s before was in the database at 2 checkpoints"),
+        "{summary}"
+    );
     let looked_at = checkpoint(&judgement, FROZEN_WORKER).looked_at;
     assert!((1800..2000).contains(&looked_at), "20 s of 100 operations a second, 95 % of them writes: {looked_at}");
     assert_eq!(stop(&judgement, FROZEN_WORKER).exit, "none: went on after 8.2 s");
@@ -66,7 +69,10 @@ fn what_a_frozen_instance_keeps_to_itself_is_stranded_though_it_is_there_at_the_
     assert_eq!((exhibit.class, exhibit.presets.as_slice()), (Class::Stranded, &[1, 2, 3][..]));
     let seen = "s before the freeze, not in the database at the checkpoint of 2:pause/all-2, 8.1 s after the freeze; there \
                 at the end";
-    assert!(exhibit.last_seen.starts_with("acknowledged by all-2.1 0.") && exhibit.last_seen.ends_with(seen), "{exhibit:?}");
+    assert!(
+        exhibit.last_seen.starts_with("acknowledged by all-2.1 0.") && exhibit.last_seen.ends_with(seen),
+        "{exhibit:?}"
+    );
 }
 
 /// The point of a checkpoint: nothing else of this evidence tells V4 from V5.
@@ -95,7 +101,10 @@ fn a_checkpoint_that_could_not_be_read_leaves_the_frozen_instance_unjudged() {
         canned.checkpoint(FROZEN_WORKER, |c| c.applied = Source::Gap { why: "database is locked".into() });
     };
     proves_nothing(unread, "2:pause/worker-1: the checkpoint was not read: database is locked");
-    proves_nothing(frozen(|stop| stop.checkpoint = None), "2:pause/worker-1: no checkpoint was read while it was frozen");
+    proves_nothing(
+        frozen(|stop| stop.checkpoint = None),
+        "2:pause/worker-1: no checkpoint was read while it was frozen",
+    );
 }
 
 #[test]
@@ -136,7 +145,8 @@ fn void_checkpoints_accuse_nobody() {
 
 #[test]
 fn a_checkpoint_that_shows_no_write_at_all_may_have_looked_at_nothing() {
-    let blind = |canned: &mut Canned| canned.checkpoint(FROZEN_WORKER, |c| c.applied = Source::Read(Default::default()));
+    let blind =
+        |canned: &mut Canned| canned.checkpoint(FROZEN_WORKER, |c| c.applied = Source::Read(Default::default()));
     proves_nothing(blind, "it may have looked at nothing");
 }
 
@@ -239,6 +249,23 @@ fn a_pause_of_another_instance_or_without_proof_proves_nothing() {
     proves_nothing(|canned| canned.evidence.incidents.steps[1].stops.clear(), "2:pause/worker-1: it never fired");
 }
 
+/// V4's stops are broken, and for no other reason.
+#[test]
+fn requests_that_a_frozen_instance_left_open_are_explained() {
+    let judgement = canned::fragmented().judge();
+    let frozen = stop(&judgement, FRAGMENTED);
+    assert!(frozen.failed > Some(0), "{frozen:?}");
+    assert_eq!(frozen.reasons.len(), 1, "{frozen:?}");
+    assert!(frozen.reasons[0].ends_with("operations that it acknowledged are stranded"));
+    let early = |canned: &mut Canned| {
+        let (victim, struck) = (canned.record(FROZEN_API).victim.id, canned.struck(FROZEN_API));
+        let before = |w: &Attempt| w.instance == victim && w.due < struck.minus(Duration::from_secs(3));
+        let op = operations::writes(&canned.evidence.ledger).filter(before).last().unwrap().op;
+        canned.outcome(op, Outcome::Unknown);
+    };
+    proves_nothing(early, "1 Unknowns sent to it");
+}
+
 #[test]
 fn a_frozen_instance_that_held_nothing_proves_nothing() {
     proves_nothing(frozen(|stop| stop.exposure = Exposure::Leases { tasks: 0 }), "exposure 0");
@@ -257,7 +284,10 @@ fn a_paused_instance_goes_on_and_answers_again() {
 #[test]
 fn a_start_without_a_backlog_could_fragment_nothing() {
     proves_nothing(|canned| canned.start(FIRST_START, |start| start.backlog = Some(0)), "1:scale/api-2: backlog 0");
-    proves_nothing(|canned| canned.start(FIRST_START, |start| start.backlog = None), "the backlog at its begin was not read");
+    proves_nothing(
+        |canned| canned.start(FIRST_START, |start| start.backlog = None),
+        "the backlog at its begin was not read",
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `report.md`: short enough for a pull request.
 
 use super::figures::{hundredths, seconds, thousands};
+use super::scaling::{self, Title};
 use super::terminal::EXHIBITS;
 use super::{RenderError, Renderer, RunReport, evidence};
 use crate::checks::{Exhibit, Judgement, LaneLatency, Percentiles, Verdict};
@@ -13,10 +14,13 @@ impl Renderer for Markdown {
         let sections = [
             head(report),
             findings(judgement),
+            table_of("Starts under load", scaling::STARTS, scaling::starts(judgement)),
             stops(judgement),
+            table_of("Checkpoints", scaling::CHECKPOINTS, scaling::checkpoints(judgement)),
             classes(judgement),
             exhibits(&judgement.exhibits),
             latency(report),
+            efficiency(judgement),
             not_assessed(judgement),
             by_hand(report),
         ];
@@ -114,6 +118,18 @@ fn latency(report: &RunReport) -> String {
     let columns = ["lane", "time", "operations", "p50", "p90", "p99", "p99.9", "max"];
     let table = table("Latency, milliseconds", columns, "  ::::::", rows);
     if table.is_empty() { table } else { format!("{table}\n{}.\n", evidence::achieved(report)) }
+}
+
+fn efficiency(judgement: &Judgement) -> String {
+    match table_of(scaling::EFFICIENCY_TITLE, scaling::EFFICIENCY, scaling::efficiency(judgement)) {
+        table if table.is_empty() => table,
+        table => format!("{table}\n{}.\n", scaling::EFFICIENCY_NOTE),
+    }
+}
+
+fn table_of<const N: usize>(title: &str, titles: [Title; N], rows: Vec<[String; N]>) -> String {
+    let align: String = titles.iter().map(|(_, right)| if *right { ':' } else { ' ' }).collect();
+    table(title, titles.map(|(title, _)| title), &align, rows.into_iter())
 }
 
 fn times(l: &LaneLatency) -> [(&'static str, &Percentiles); 3] {

@@ -34,7 +34,7 @@ pub(super) struct Classes {
     pub acked: u64,
     /// Per class: whose acknowledgements they were.
     pub by_acker: BTreeMap<(Class, InstanceId), u64>,
-    /// Applied and recovered write-once operations.
+    /// Write-once operations that are there: applied, recovered, and those that only a checkpoint missed.
     pub once_present: u64,
     /// Rows that the write-once keys have; `None`: no rows were read.
     pub once_rows: Option<u64>,
@@ -83,7 +83,7 @@ impl Classes {
                 self.acked += 1;
                 *self.by_acker.entry((class, operation.instance)).or_default() += 1;
             }
-            let present = matches!(class, Class::Applied | Class::Recovered);
+            let present = matches!(class, Class::Applied | Class::Recovered) || seen.came_late();
             self.once_present += u64::from(present && operation.key >= first_once);
             exhibits.operation(class, &seen);
         }
@@ -267,6 +267,11 @@ impl<'a> Seen<'a> {
 
     fn all(&self, holds: impl Fn(&Write<'a>) -> bool) -> bool {
         self.writes.iter().all(holds)
+    }
+
+    /// A checkpoint missed it, and at the end it is there.
+    fn came_late(&self) -> bool {
+        self.stranded_at.is_some() && self.all(|w| w.presence == Presence::There)
     }
 
     /// The first class of DESIGN §4 that matches.

@@ -93,9 +93,9 @@ fn not_put_to_the_test(case: &Case) -> Vec<String> {
 /// What there is to show, whatever the verdict.
 fn figures(case: &Case, asked: &Asked, sizes: &Sizes) -> String {
     let passed = asked.stops.iter().filter(|stop| stop.verdict == Verdict::Pass);
-    let exposures: Vec<String> =
-        passed.clone().filter_map(|stop| Some(format!("{} {}", stop.exposure?, stop.exposure_unit))).collect();
-    let held = if exposures.is_empty() { String::new() } else { format!(", which held {}", exposures.join(" and ")) };
+    let held = passed.clone().filter_map(|stop| Some(format!("{} {}", stop.exposure_unit, stop.exposure?)));
+    let held: Vec<String> = held.collect();
+    let held = if held.is_empty() { String::new() } else { format!(" ({})", held.join(", ")) };
     let started = asked.starts.iter().filter(|start| start.verdict == Verdict::Pass).count();
     format!(
         "{started} of {} scale-ups under a backlog; {} of {} frozen instances{held}; {}; buffer_size agreed in {} readings; {}",

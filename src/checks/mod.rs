@@ -253,7 +253,7 @@ pub struct SeriesPoint {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CountByHand {
     pub query: String,
-    /// 3 × (applied + recovered) of the write-once keys.
+    /// 3 × (applied + recovered) of the write-once keys, and of those that were stranded at a checkpoint alone.
     pub expected: u64,
     pub counted: u64,
 }

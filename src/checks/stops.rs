@@ -249,10 +249,7 @@ fn exit(planned: &StopPlan, record: &StopRecord) -> String {
 
 /// What became of a paused instance.
 fn went_on(record: &StopRecord) -> String {
-    match record.resumed {
-        Some(resumed) => format!("none: went on after {:.1} s", resumed.since(struck(record)).as_secs_f64()),
-        None => "none: never went on".to_owned(),
-    }
+    if record.resumed.is_some() { "resumed" } else { "never resumed" }.to_owned()
 }
 
 fn never_fired(planned: &StopPlan, reason: String) -> StopJudgement {

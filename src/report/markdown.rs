@@ -1,9 +1,8 @@
 //! `report.md`: short enough for a pull request.
 
 use super::figures::{hundredths, seconds, thousands};
-use super::scaling::{self, Title};
 use super::terminal::EXHIBITS;
-use super::{RenderError, Renderer, RunReport, evidence};
+use super::{RenderError, Renderer, RunReport, evidence, scaling};
 use crate::checks::{Exhibit, Judgement, LaneLatency, Percentiles, Verdict};
 
 pub struct Markdown;
@@ -14,9 +13,8 @@ impl Renderer for Markdown {
         let sections = [
             head(report),
             findings(judgement),
-            table_of("Starts under load", scaling::STARTS, scaling::starts(judgement)),
             stops(judgement),
-            table_of("Checkpoints", scaling::CHECKPOINTS, scaling::checkpoints(judgement)),
+            scaled(judgement),
             classes(judgement),
             exhibits(&judgement.exhibits),
             latency(report),
@@ -120,16 +118,17 @@ fn latency(report: &RunReport) -> String {
     if table.is_empty() { table } else { format!("{table}\n{}.\n", evidence::achieved(report)) }
 }
 
-fn efficiency(judgement: &Judgement) -> String {
-    match table_of(scaling::EFFICIENCY_TITLE, scaling::EFFICIENCY, scaling::efficiency(judgement)) {
-        table if table.is_empty() => table,
-        table => format!("{table}\n{}.\n", scaling::EFFICIENCY_NOTE),
-    }
+/// What was started, and what the checkpoints showed.
+fn scaled(judgement: &Judgement) -> String {
+    let told = [scaling::started(judgement), scaling::looked(judgement)];
+    let told: Vec<String> = told.iter().filter(|told| !told.is_empty()).map(|told| escaped(told)).collect();
+    if told.is_empty() { String::new() } else { format!("{}\n", told.join(" ")) }
 }
 
-fn table_of<const N: usize>(title: &str, titles: [Title; N], rows: Vec<[String; N]>) -> String {
-    let align: String = titles.iter().map(|(_, right)| if *right { ':' } else { ' ' }).collect();
-    table(title, titles.map(|(title, _)| title), &align, rows.into_iter())
+fn efficiency(judgement: &Judgement) -> String {
+    let align: String = scaling::EFFICIENCY.iter().map(|(_, right)| if *right { ':' } else { ' ' }).collect();
+    let columns = scaling::EFFICIENCY.map(|(title, _)| title);
+    table(scaling::EFFICIENCY_TITLE, columns, &align, scaling::efficiency(judgement).into_iter())
 }
 
 fn times(l: &LaneLatency) -> [(&'static str, &Percentiles); 3] {

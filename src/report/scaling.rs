@@ -1,5 +1,5 @@
-//! Scaling, as tables: instances started under load, checkpoints, and the efficiency curve (evidence E1). The terminal and
-//! Markdown show the same cells.
+//! Scaling: instances started under load, checkpoints, and the efficiency curve (evidence E1). As tables for the terminal;
+//! in Markdown, which must be short, the first two are sentences.
 
 use super::figures::{hundredths, seconds, thousands};
 use crate::checks::{CheckpointJudgement, Judgement, Plateau, StartJudgement};
@@ -84,6 +84,31 @@ fn missing(checkpoint: &CheckpointJudgement) -> String {
         (Some(why), _) => format!("void: {why}"),
         (None, []) => "0".to_owned(),
         (None, missing) => missing.iter().map(of).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// `Started under load: all-2.1 at 10.000 s (backlog 60, ready after 0.800 s, PASS).`
+pub fn started(judgement: &Judgement) -> String {
+    let told = starts(judgement).into_iter().map(|[id, instance, at, backlog, took, _, verdict]| {
+        let who = if instance == "none" { format!("{id}: none") } else { instance };
+        format!("{who} at {at} (backlog {backlog}, ready after {took}, {verdict})")
+    });
+    sentence("Started under load", told)
+}
+
+/// `Checkpoints: 2:pause/all-2 at 28.200 s, 8.100 s after the freeze, of 1,916 operations not there: 6 of all-2.1.`
+pub fn looked(judgement: &Judgement) -> String {
+    let told = checkpoints(judgement).into_iter().map(|[stop, _, at, frozen_for, _, looked_at, missing]| {
+        format!("{stop} at {at}, {frozen_for} after the freeze, of {looked_at} operations not there: {missing}")
+    });
+    sentence("Checkpoints", told)
+}
+
+/// Nothing of nothing.
+fn sentence(what: &str, told: impl Iterator<Item = String>) -> String {
+    match told.collect::<Vec<_>>().join("; ") {
+        told if told.is_empty() => told,
+        told => format!("{what}: {told}."),
     }
 }
 

@@ -40,6 +40,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use figures::Figures;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Offset;
@@ -60,7 +61,7 @@ pub struct Evidence {
 }
 
 /// FAIL (on sound evidence) outranks INCONCLUSIVE outranks PASS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Verdict {
     Pass,
@@ -79,7 +80,7 @@ impl Verdict {
 }
 
 /// What one check found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
     /// `integrity`, `F2`, `conservation`, `p99.steady`.
     pub check: String,
@@ -91,7 +92,7 @@ pub struct Finding {
 }
 
 /// All findings over one run, and the figures that they rest on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Judgement {
     pub verdict: Verdict,
     pub findings: Vec<Finding>,
@@ -111,7 +112,7 @@ pub struct Judgement {
 }
 
 /// What the plan's pacer says was due = acked + refused + unknown + not sent (all lanes).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Conservation {
     pub due: u64,
     pub acked: u64,
@@ -121,7 +122,7 @@ pub struct Conservation {
 }
 
 /// The classes of DESIGN §4, in the order in which the first that matches counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
     Unexpected,
@@ -140,7 +141,7 @@ pub enum Class {
     NotSent,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClassCount {
     pub class: Class,
     /// Operations (for `unexpected`: rows).
@@ -154,7 +155,7 @@ pub struct ClassCount {
 }
 
 /// One write of a failing class, as a person would look into it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Exhibit {
     pub class: Class,
     pub op: Option<u64>,
@@ -169,7 +170,7 @@ pub struct Exhibit {
     pub last_seen: String,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderCounts {
     /// Writes seen more than once.
     pub duplicates: u64,
@@ -179,7 +180,7 @@ pub struct OrderCounts {
 }
 
 /// A planned stop, with the evidence that was found for it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StopJudgement {
     pub id: String,
     pub mode: StopMode,
@@ -205,7 +206,7 @@ pub struct StopJudgement {
 }
 
 /// One lane in one phase (`None`: the whole run). Milliseconds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LaneLatency {
     pub lane: Lane,
     pub phase: Option<RunPhase>,
@@ -218,7 +219,7 @@ pub struct LaneLatency {
 }
 
 /// One second of the run, by due time.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SeriesPoint {
     pub second: u64,
     pub due: u64,
@@ -232,7 +233,7 @@ pub struct SeriesPoint {
     pub depth: Option<u64>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CountByHand {
     pub query: String,
     /// 3 × (applied + recovered) of the write-once keys.

@@ -3,11 +3,14 @@
 //! Write-once keys give set semantics: each is written by one operation, with seq 1. Hot keys give order: each has
 //! one writer with rising seq, dispatched in due order. Reads are a lane of their own, outside the write classes.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::plan::{LoadPlan, Mix, RunKey};
 
 use crate::content::mix;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[repr(u8)]
 pub enum Lane {

@@ -9,9 +9,10 @@ mod resolve;
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use resolve::Given;
+pub use resolve::{Given, scenario_schema};
 
 /// A resolved run. `plan.json` in a run's folder is this, as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -268,7 +269,7 @@ pub struct StopPlan {
     pub window_acks_min: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StopMode {
     /// SIGTERM, the service's own shutdown, SIGKILL after the grace.
@@ -377,7 +378,7 @@ impl GateMetric {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunPhase {
     /// Outside every fault and recovery.

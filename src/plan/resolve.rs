@@ -9,6 +9,7 @@
 mod defaults;
 mod gates;
 mod load;
+mod schema;
 mod settle;
 mod target;
 mod timeline;
@@ -19,6 +20,7 @@ use crate::scenario::{Count, Entry, Overrides, Place, Problem, Problems, Scenari
 
 use super::{Plan, RunKey, StepPlan};
 pub use defaults::Defaults;
+pub use schema::scenario_schema;
 
 /// What the caller knows and the scenario does not say. `--run-number` and `--seed` replace it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -172,7 +172,7 @@ impl Config {
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         // An empty file, or one of comments only, is "all defaults".
         let config: Option<Config> = serde_yaml::from_str(text)
-            .map_err(|error| ConfigError::Parse { path: path.to_owned(), problem: excerpt::of(&error, path) })?;
+            .map_err(|error| ConfigError::Parse { path: path.to_owned(), problem: excerpt::of(&error, text, path) })?;
         let config = config.unwrap_or_default();
         match config.contradictions() {
             none if none.is_empty() => Ok(config),

@@ -1,7 +1,7 @@
 //! The runs of a reports folder: which one a person means, what became of each, and which may go.
 //!
-//! In: the reports folder. Out: a [`RunFolder`] each, and its [`ListLine`](crate::report::ListLine). A folder that is
-//! broken is a line that says so, never an error: one broken run must not hide the others.
+//! In: the reports folder. Out: a [`RunFolder`] each, and its [`ListLine`](crate::report::ListLine). A run whose
+//! report is damaged is a line that says so, never an error: it must not hide the others.
 
 mod find;
 mod prune;

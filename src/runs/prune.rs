@@ -3,7 +3,7 @@
 //! In: what to keep. Out: what became of each folder. A running or unhealed run stays whatever was asked: its folder
 //! is how `mxctl heal` knows what to end. So does every folder that mxctl did not make.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -57,7 +57,7 @@ fn one(run: &RunFolder, keep: Option<&'static str>, dry_run: bool) -> Pruned {
     Pruned { run: run.name(), fate, bytes }
 }
 
-fn remove(folder: &PathBuf) -> (u64, Fate) {
+fn remove(folder: &Path) -> (u64, Fate) {
     match Archive::remove(folder) {
         Ok(bytes) => (bytes, Fate::Removed),
         Err(e) => (0, Fate::Failed(format!("failed to {e}"))),

@@ -70,7 +70,7 @@ async fn a_victim_that_held_nothing_proves_nothing() {
     let mut plan = inside::plan(&lab, &on_redis("4s", step));
     // No request ever comes to this point of an api instance, so none is held there.
     (plan.timeline[0].stops[0].hold, plan.timeline[0].stops[0].hold_within) =
-        (PausePoint::WorkerLeased, Duration::from_millis(100));
+        (Some(PausePoint::WorkerLeased), Duration::from_millis(100));
     let judgement = inside::run(&lab, plan, &Unwatched).await.report.judgement;
 
     assert_inconclusive(&judgement, "F2", "exposure 0");
@@ -87,7 +87,7 @@ async fn a_step_that_the_load_did_not_wait_for_never_fired() {
     let mut plan = inside::plan(&lab, &on_redis("2s", steps));
     // The first step waits for a request in a worker, longer than the load lasts.
     (plan.timeline[0].stops[0].hold, plan.timeline[0].stops[0].hold_within) =
-        (PausePoint::OfferRegistered, Duration::from_secs(2));
+        (Some(PausePoint::OfferRegistered), Duration::from_secs(2));
     let judgement = inside::run(&lab, plan, &Unwatched).await.report.judgement;
 
     assert_inconclusive(&judgement, "F2", "2:kill/api-1: it never fired");

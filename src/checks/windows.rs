@@ -101,7 +101,7 @@ impl<'a> Watcher<'a> {
         let Exposure::Unwritten(checkpoint) = &self.record.exposure else { return false };
         let Some(applied) = checkpoint.applied.read() else { return false };
         let before = operation.done.is_some_and(|done| done <= checkpoint.at);
-        operation.lane.writes() && before && !is_applied(applied, operation)
+        operation.lane.makes_rows() && before && !applied.has(operation.key, operation.seq.into())
     }
 }
 
@@ -123,10 +123,4 @@ fn ejected(plan: &Plan, record: &StopRecord, incidents: &Incidents) -> Offset {
     let ejection = ejections.find(|ejection| ejection.at >= struck).map(|ejection| ejection.at);
     let gone = ejection.or(record.exit.map(|exit| exit.at)).unwrap_or(struck);
     gone.plus(plan.target.probe.interval)
-}
-
-/// Whether (key, seq), or a newer seq of that key, is among these, which ascend by key.
-pub(super) fn is_applied(applied: &[(u64, u64)], operation: &Attempt) -> bool {
-    let found = applied.binary_search_by_key(&operation.key, |(key, _)| *key);
-    found.is_ok_and(|at| applied[at].1 >= u64::from(operation.seq))
 }

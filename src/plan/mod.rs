@@ -5,14 +5,18 @@
 //! are equal byte by byte. `Plan::resolve` is in `resolve.rs`; `explain.rs` puts a plan into words.
 
 pub mod explain;
+mod load;
 mod resolve;
+mod shape;
 
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use load::{LoadPlan, Mix, ReadKeys};
 pub use resolve::{Given, scenario_schema};
+pub use shape::{Shape, Stage};
 
 /// A resolved run. `plan.json` in a run's folder is this, as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,8 +36,14 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Every slot that is ever filled: those of the start, then those that the time line adds.
+    pub fn every_slot(&self) -> impl Iterator<Item = &Slot> {
+        let added = self.timeline.iter().flat_map(|step| step.starts.iter().map(|start| &start.slot));
+        self.target.slots.iter().chain(added)
+    }
+
     pub fn load_end(&self) -> Duration {
-        self.load.duration
+        self.load.duration()
     }
 
     /// Every stop of every step, in order: judging walks these, not what happened.
@@ -58,6 +68,13 @@ impl RunKey {
     /// First and last key that can belong to this run, both inclusive.
     pub fn key_range(self) -> (u64, u64) {
         (self.key(0), self.key(u32::MAX))
+    }
+
+    /// The upper half of a run's keys is for poison, so that a key says whether it is planned as poison.
+    pub const KEYS_WITHOUT_POISON: u32 = 1 << 31;
+
+    pub fn first_poison(self) -> u64 {
+        self.key(Self::KEYS_WITHOUT_POISON)
     }
 }
 
@@ -203,43 +220,38 @@ pub struct RedisPlan {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LoadPlan {
-    /// Operations per second, all lanes together.
-    pub rps: f64,
-    pub duration: Duration,
-    pub mix: Mix,
-    /// How many keys the hot-key lane writes, in turn.
-    pub hot_keys: u32,
-    /// Connections to each instance.
-    pub connections: u32,
-    pub shards: u16,
-    pub request_timeout: Duration,
-    /// How long open requests may still end after the last one was due.
-    pub grace: Duration,
-    /// Own-lag limit: p99 of "we woke late", over each stop's window and over the run.
-    pub own_lag_limit: Duration,
-    /// The share of due operations that must be sent within `rate_tolerance` of their due time.
-    pub rate_floor: f64,
-    pub rate_tolerance: Duration,
-    /// acked ÷ due outside fault windows.
-    pub acked_floor: f64,
-}
-
-/// Weights in permille; they add up to 1000.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mix {
-    pub write_once: u16,
-    pub hot_key: u16,
-    pub read: u16,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepPlan {
     /// Its place in the file, from 1, and its kind: `1:rolling-update`.
     pub id: String,
     pub kind: StepKind,
     pub at: Duration,
+    /// What the step waits for once its time has come; `None`: nothing.
+    pub when: Option<Condition>,
+    /// Slots that it fills, before it stops any.
+    pub starts: Vec<StartPlan>,
     pub stops: Vec<StopPlan>,
+}
+
+/// What must be seen in the target before a step begins: `buffer_size >= 200`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    pub metric: ConditionMetric,
+    pub at_least: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConditionMetric {
+    /// Ready tasks in the buffer, over all its places.
+    BufferSize,
+}
+
+/// One slot filled that was empty.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StartPlan {
+    /// `1:scale/api-2`.
+    pub id: String,
+    pub slot: Slot,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -249,6 +261,13 @@ pub enum StepKind {
     RollingUpdate,
     /// SIGKILL of the named slots, without notice; the slot is filled again afterwards.
     Kill,
+    /// SIGTERM to the named slots; the slot is filled again once its process has ended.
+    Terminate,
+    /// SIGSTOP to the named slots, long enough that whatever they hold must be taken over by others; a checkpoint is
+    /// read before they go on, or are killed.
+    Pause,
+    /// The number of instances of one role becomes another: new slots are filled, surplus ones drain and stay empty.
+    Scale,
 }
 
 /// One instance stopped and replaced.
@@ -258,12 +277,17 @@ pub struct StopPlan {
     pub id: String,
     pub slot: Slot,
     pub mode: StopMode,
-    /// Where a task is held, so that the victim is known to hold something when it is struck.
-    pub hold: PausePoint,
+    /// When its slot is filled again.
+    pub replaced: Replaced,
+    /// Where a task is held, so that the victim is known to hold something when it is struck; `None`: it is struck at
+    /// any moment at which it holds something.
+    pub hold: Option<PausePoint>,
     /// How long a task may take to arrive at the pause point before the stop goes on without exposure.
     pub hold_within: Duration,
     /// SIGTERM → SIGKILL.
     pub grace: Duration,
+    /// From the freeze to its checkpoint (pauses; otherwise 0): lease + scan + flush, and time to drain.
+    pub lasts: Duration,
     /// The time around the stop that must have enough acks, the asked rate, and own lag within its limit.
     pub window: Duration,
     pub window_acks_min: u64,
@@ -276,6 +300,22 @@ pub enum StopMode {
     Graceful,
     /// SIGSTOP, read what it holds, SIGKILL.
     Hard,
+    /// SIGSTOP, a checkpoint after `lasts`, SIGCONT.
+    Pause,
+    /// SIGSTOP, a checkpoint after `lasts`, SIGKILL.
+    PauseThenKill,
+}
+
+/// When the slot of a stopped instance is filled again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Replaced {
+    /// The replacement is ready before the victim is told to stop, as an orchestrator surges.
+    Before,
+    /// Once the victim's process has ended.
+    After,
+    /// The victim goes on (a pause), or its slot stays empty (scaling in).
+    Never,
 }
 
 impl StopMode {
@@ -283,7 +323,19 @@ impl StopMode {
         match self {
             StopMode::Graceful => "graceful",
             StopMode::Hard => "hard",
+            StopMode::Pause => "pause",
+            StopMode::PauseThenKill => "pause, then kill",
         }
+    }
+
+    /// Whether the instance is frozen long enough for a checkpoint.
+    pub fn pauses(self) -> bool {
+        matches!(self, StopMode::Pause | StopMode::PauseThenKill)
+    }
+
+    /// Whether the process is ended by SIGKILL without notice.
+    pub fn kills(self) -> bool {
+        matches!(self, StopMode::Hard | StopMode::PauseThenKill)
     }
 }
 
@@ -331,8 +383,19 @@ pub struct SettlePlan {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Claim {
+    /// Scaling out fragments no data.
+    F1,
     /// A rolling update loses nothing.
     F2,
+}
+
+impl Claim {
+    pub fn word(self) -> &'static str {
+        match self {
+            Claim::F1 => "F1",
+            Claim::F2 => "F2",
+        }
+    }
 }
 
 /// A limit that the scenario or the command line sets.

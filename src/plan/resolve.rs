@@ -11,6 +11,7 @@ mod gates;
 mod load;
 mod schema;
 mod settle;
+mod shape;
 mod target;
 mod timeline;
 mod victims;
@@ -39,7 +40,7 @@ impl Plan {
         let name = name(&scenario, &mut remarks);
         let run = run_key(&run_number, &seed, given, &mut remarks);
         let target = target::resolve(&scenario.target, &defaults, &mut remarks);
-        let load = load::resolve(&scenario.load, &defaults, &mut remarks);
+        let load = load::resolve(&scenario.load, target.strategy, &defaults, &mut remarks);
         let timeline = timeline::resolve(&scenario, &target, &load, &mut remarks);
         let settle = settle::resolve(&scenario, &target.worker, &mut remarks);
         let (claims, gates) = gates::resolve(&scenario, &timeline, &mut remarks);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
 use sqlx::{ConnectOptions, Connection, Row as _, SqliteConnection};
 
-use super::{Row, RowSet, Sighting, SightingKind};
+use super::{Applied, Row, RowSet, Sighting, SightingKind};
 use crate::plan::RunKey;
 
 const BUSY: Duration = Duration::from_secs(5);
@@ -80,8 +80,8 @@ impl Database {
             .map_err(|source| DatabaseError::Query { what: "look for movement", source })
     }
 
-    /// (key, lowest seq of its three presets) of every key whose three rows are there, ascending.
-    pub async fn applied(&self) -> Result<Vec<(u64, u64)>, DatabaseError> {
+    /// Every key whose three rows are there.
+    pub async fn applied(&self) -> Result<Applied, DatabaseError> {
         let mut db = self.reader().await?;
         let query = "select game_character_id, min(write_seq) from equipment_expectation_summary \
                      where game_character_id between ? and ? group by game_character_id having count(*) = 3 \
@@ -284,7 +284,7 @@ mod tests {
             lab.write(RUN.key(0), preset, seq).await;
         }
         lab.write(RUN.key(1), 1, 9).await;
-        assert_eq!(lab.reader().applied().await.unwrap(), [(RUN.key(0), 7)]);
+        assert_eq!(lab.reader().applied().await.unwrap(), Applied::from_iter([(RUN.key(0), 7)]));
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 //! In: a [`Settled`] deployment, or, at a checkpoint, one that is struck. Out: a
 //! [`FinalState`], which says per source what it could not read: a gap is evidence that is missing, not an error.
 
+mod applied;
 pub mod counters;
 pub mod database;
 pub mod depth;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::backends::{Deployment, QueueSource, SettleOutcome, Settled};
 use crate::clock::{Offset, RunClock};
 use crate::plan::Plan;
+pub use applied::Applied;
 use counters::Scraper;
 use database::Database;
 use queue::Queue;
@@ -114,6 +116,10 @@ pub struct QueuedItem {
     pub holder: Option<String>,
     /// Why it was dead-lettered.
     pub cause: Option<String>,
+    /// Of a dead letter: its payload's amounts, in hundredths, in the order of
+    /// [`content::COLUMNS`](crate::content::COLUMNS).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub costs: Option<[i64; 5]>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -163,8 +169,20 @@ pub struct Checkpoint {
     /// The stop it belongs to.
     pub stop: String,
     pub at: Offset,
-    /// (key, lowest seq of its presets) of every key whose three rows are there, ascending by key.
-    pub applied: Source<Vec<(u64, u64)>>,
+    pub applied: Source<Applied>,
+    /// What each living instance and the broker said of the buffer's size, side by side.
+    pub sizes: Vec<BufferSize>,
+}
+
+/// `buffer_size` as one instance reports it, between two looks at the buffer itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BufferSize {
+    pub instance: String,
+    /// The label `scope`: `shared` or `instance`.
+    pub scope: String,
+    pub reported: u64,
+    /// Ready tasks in the shared buffer before and after; `None`: it is private.
+    pub around: Option<(u64, u64)>,
 }
 
 /// Reads everything that can be read. What cannot is a gap, not an error.
@@ -190,7 +208,7 @@ pub async fn checkpoint(deployment: &dyn Deployment, plan: &Plan, stop: &str, cl
     // The time of the beginning: a row that is committed while we read may be seen, one that was not yet
     // acknowledged at this moment need not be there.
     let at = clock.now();
-    Checkpoint { stop: stop.to_owned(), at, applied: source(database.applied().await) }
+    Checkpoint { stop: stop.to_owned(), at, applied: source(database.applied().await), sizes: Vec::new() }
 }
 
 fn source<T, E: std::fmt::Display>(read: Result<T, E>) -> Source<T> {

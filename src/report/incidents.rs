@@ -67,6 +67,8 @@ fn signal(mode: StopMode) -> &'static str {
     match mode {
         StopMode::Graceful => "told to stop (SIGTERM)",
         StopMode::Hard => "killed (SIGKILL)",
+        StopMode::Pause => "frozen (SIGSTOP)",
+        StopMode::PauseThenKill => "frozen (SIGSTOP), then killed (SIGKILL)",
     }
 }
 

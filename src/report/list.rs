@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::figures::{gibibytes, span, thousands};
+use super::figures::{span, thousands};
 use super::table::{Table, left, right};
 use super::{PlanSummary, RunReport};
 use crate::checks::{Class, Conservation, Verdict};
@@ -133,15 +133,6 @@ fn outcome(state: &RunState) -> (String, String, String) {
     }
 }
 
-/// `412.3 MiB`, `7.6 GiB`: what a folder takes.
-pub fn size(bytes: u64) -> String {
-    match bytes {
-        0..0x10_0000 => format!("{:.1} KiB", bytes as f64 / 1024.0),
-        0x10_0000..0x4000_0000 => format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)),
-        _ => gibibytes(bytes),
-    }
-}
-
 fn dash() -> String {
     "–".to_owned()
 }
@@ -162,10 +153,5 @@ mod tests {
             lines.push(ListLine::without_report("20261124T001203Z-another-18".into(), state));
         }
         insta::assert_snapshot!(list(&lines));
-    }
-
-    #[test]
-    fn sizes_have_the_unit_that_fits() {
-        assert_eq!([0, 1536, 5 << 20, 3 << 30].map(size), ["0.0 KiB", "1.5 KiB", "5.0 MiB", "3.0 GiB"]);
     }
 }

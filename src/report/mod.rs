@@ -43,7 +43,7 @@ use crate::timeline::Incidents;
 pub use incidents::TimelineLine;
 pub use json::Json;
 pub use junit::JUnit;
-pub use list::{ListLine, RunState, list, size};
+pub use list::{ListLine, RunState, list};
 pub use markdown::Markdown;
 pub use plan::PlanSummary;
 pub use schema::schema;

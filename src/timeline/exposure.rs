@@ -11,12 +11,13 @@ use crate::readback::queue::Queue;
 
 /// Arms the stop's pause point and waits for a task to be held there; `None` when none came in time.
 pub(super) async fn hold(scene: &Scene<'_>, victim: &Instance, plan: &StopPlan) -> Result<Option<Held>, ControlError> {
-    scene.processes.hold(victim.id, plan.hold).await?;
-    let held = scene.processes.held(victim.id, plan.hold, plan.hold_within).await?;
+    let Some(point) = plan.hold else { return Ok(None) };
+    scene.processes.hold(victim.id, point).await?;
+    let held = scene.processes.held(victim.id, point, plan.hold_within).await?;
     if held.is_none() {
-        scene.processes.release(victim.id, plan.hold).await?;
+        scene.processes.release(victim.id, point).await?;
     }
-    Ok(held.map(|tasks| Held { point: plan.hold, tasks, at: scene.clock.now(), released: None }))
+    Ok(held.map(|tasks| Held { point, tasks, at: scene.clock.now(), released: None }))
 }
 
 /// What was read counts only if the task is held still: one that gave up (its client is gone, or its time is over)

@@ -20,11 +20,25 @@ pub struct Incidents {
     pub ejections: Vec<Ejection>,
     /// What the buffer held over the load, wherever it is: (time, tasks in any place but the dead-letter queue).
     pub depths: Vec<(Offset, u64)>,
+    /// What the instances had consumed, over the load.
+    pub cpu: Vec<CpuReading>,
     /// The run was told to stop before the timeline was over.
     pub interrupted: bool,
 }
 
+/// The processor time that one instance had used since its start.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct CpuReading {
+    pub at: Offset,
+    pub instance: InstanceId,
+    pub used: Duration,
+}
+
 impl Incidents {
+    pub fn start(&self, id: &str) -> Option<&StartRecord> {
+        self.steps.iter().flat_map(|s| &s.starts).find(|s| s.id == id)
+    }
+
     pub fn stop(&self, id: &str) -> Option<&StopRecord> {
         self.steps.iter().flat_map(|s| &s.stops).find(|s| s.id == id)
     }
@@ -40,6 +54,9 @@ pub struct StepRecord {
     pub id: String,
     pub began: Offset,
     pub ended: Offset,
+    /// What the condition that it waited for was, when it held.
+    pub condition: Option<Met>,
+    pub starts: Vec<StartRecord>,
     pub stops: Vec<StopRecord>,
     /// Why the step ended early.
     pub error: Option<String>,
@@ -48,7 +65,43 @@ pub struct StepRecord {
 impl StepRecord {
     /// A step of which nothing has happened yet.
     pub fn begin(plan: &StepPlan, now: Offset) -> Self {
-        StepRecord { id: plan.id.clone(), began: now, ended: now, stops: Vec::new(), error: None }
+        StepRecord {
+            id: plan.id.clone(),
+            began: now,
+            ended: now,
+            condition: None,
+            starts: Vec::new(),
+            stops: Vec::new(),
+            error: None,
+        }
+    }
+}
+
+/// The reading that let a step begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Met {
+    pub at: Offset,
+    pub value: u64,
+}
+
+/// One slot filled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StartRecord {
+    /// The plan's `StartPlan::id`.
+    pub id: String,
+    pub began: Offset,
+    /// Tasks that the buffer held then, wherever it is; `None`: not readable.
+    pub backlog: Option<u64>,
+    pub instance: Option<Instance>,
+    /// Its readiness was good.
+    pub ready: Option<Offset>,
+    pub proof: Vec<Proof>,
+    pub error: Option<String>,
+}
+
+impl StartRecord {
+    pub fn proven(&self) -> bool {
+        self.error.is_none() && !self.proof.is_empty() && self.proof.iter().all(|p| p.holds)
     }
 }
 
@@ -66,6 +119,10 @@ pub struct StopRecord {
     pub frozen: Option<Offset>,
     /// What the victim held just before the signal.
     pub exposure: Exposure,
+    /// What the database had before a paused instance went on, or was killed.
+    pub checkpoint: Option<Checkpoint>,
+    /// SIGCONT was sent (pauses).
+    pub resumed: Option<Offset>,
     /// Just before SIGTERM (graceful) or SIGKILL (hard) was sent.
     pub signalled: Option<Offset>,
     /// SIGKILL after the grace (graceful stops).
@@ -91,6 +148,8 @@ impl StopRecord {
             held: None,
             frozen: None,
             exposure: Exposure::NotRead { why: "the stop ended before it could be read".into() },
+            checkpoint: None,
+            resumed: None,
             signalled: None,
             killed_after_grace: false,
             exit: None,

@@ -56,7 +56,7 @@ fn faults_of(step: &StepPlan) -> Vec<(&StopPlan, Box<dyn Fault>)> {
     let fault = |stop: &StopPlan| -> Box<dyn Fault> {
         match stop.mode {
             StopMode::Graceful => Box::new(GracefulStop::new(stop)),
-            StopMode::Hard => Box::new(HardStop::new(stop)),
+            StopMode::Hard | StopMode::Pause | StopMode::PauseThenKill => Box::new(HardStop::new(stop)),
         }
     };
     step.stops.iter().map(|stop| (stop, fault(stop))).collect()
@@ -122,7 +122,7 @@ fn too_late(scene: &Scene<'_>) -> Option<String> {
     if scene.stop.interrupt.is_cancelled() {
         return Some("the run was interrupted".into());
     }
-    let load_end = Offset::from_duration(scene.plan.load.duration);
+    let load_end = Offset::from_duration(scene.plan.load_end());
     (scene.clock.now() >= load_end).then(|| format!("the load had ended at {load_end}"))
 }
 

@@ -6,10 +6,11 @@ use crate::backends::endpoints::Ejection;
 use crate::backends::{Exit, Instance, InstanceId, ProcessIdentity};
 use crate::clock::Offset;
 use crate::plan::{
-    Backend, Claim, Database, Gate, GateMetric, LoadPlan, Mix, PausePoint, Plan, ProbePlan, RedisPlan, Role, RunKey,
-    RunPhase, SettlePlan, Slot, StepKind, StepPlan, StopMode, StopPlan, Strategy, TargetPlan, WorkerPlan,
+    Backend, Claim, Database, Gate, GateMetric, LoadPlan, Mix, PausePoint, Plan, ProbePlan, ReadKeys, RedisPlan,
+    Replaced, Role, RunKey, RunPhase, SettlePlan, Shape, Slot, StepKind, StepPlan, StopMode, StopPlan, Strategy,
+    TargetPlan, WorkerPlan,
 };
-use crate::readback::{Checkpoint, Source};
+use crate::readback::{Applied, Checkpoint, Source};
 use crate::timeline::incident::ProofOf;
 use crate::timeline::{Exposure, Held, Incidents, Proof, StepRecord, StopRecord};
 
@@ -79,10 +80,10 @@ fn target(strategy: Strategy, slots: Vec<Slot>, witness: bool) -> TargetPlan {
 
 fn load() -> LoadPlan {
     LoadPlan {
-        rps: 100.0,
-        duration: S(super::SECONDS),
-        mix: Mix { write_once: 800, hot_key: 150, read: 50 },
+        shape: Shape::constant(100.0, S(super::SECONDS)),
+        mix: Mix { write_once: 800, hot_key: 150, read: 50, poison: 0 },
         hot_keys: 4,
+        read_keys: ReadKeys::All,
         connections: 50,
         shards: 1,
         request_timeout: S(2),
@@ -100,13 +101,22 @@ fn step(number: usize, at: Duration, mode: StopMode, victims: &[Slot]) -> StepPl
         id: format!("{id}/{victim}"),
         slot: victim.clone(),
         mode,
-        hold: if victim.role == Role::Worker { PausePoint::WorkerLeased } else { PausePoint::OfferRegistered },
+        replaced: if mode == StopMode::Graceful { Replaced::Before } else { Replaced::After },
+        hold: Some(if victim.role == Role::Worker { PausePoint::WorkerLeased } else { PausePoint::OfferRegistered }),
         hold_within: S(2),
         grace: S(10),
+        lasts: Duration::ZERO,
         window: S(5),
         window_acks_min: 200,
     };
-    StepPlan { stops: victims.iter().map(stop).collect(), id, kind: StepKind::RollingUpdate, at }
+    StepPlan {
+        stops: victims.iter().map(stop).collect(),
+        id,
+        kind: StepKind::RollingUpdate,
+        at,
+        when: None,
+        starts: Vec::new(),
+    }
 }
 
 /// Everything went as planned: each stop took its second, with its proof.
@@ -117,7 +127,7 @@ pub(super) fn rolled(plan: &Plan) -> Incidents {
     }
     for step in &plan.timeline {
         let mut now = Offset::from_duration(step.at);
-        let mut record = StepRecord { id: step.id.clone(), began: now, ended: now, stops: Vec::new(), error: None };
+        let mut record = StepRecord::begin(step, now);
         for stop in &step.stops {
             let stopped = stopped(&mut incidents, stop, now);
             now = stopped.healed.expect("a canned stop heals").plus(MS(200));
@@ -162,9 +172,16 @@ fn stopped(incidents: &mut Incidents, stop: &StopPlan, began: Offset) -> StopRec
     StopRecord {
         id: stop.id.clone(),
         mode: stop.mode,
-        held: Some(Held { point: stop.hold, tasks: 3, at: began.plus(MS(50)), released: (!hard).then_some(signalled) }),
+        held: Some(Held {
+            point: stop.hold.expect("a canned stop holds a task"),
+            tasks: 3,
+            at: began.plus(MS(50)),
+            released: (!hard).then_some(signalled),
+        }),
         frozen,
         exposure: exposure(stop, began.plus(MS(120))),
+        checkpoint: None,
+        resumed: None,
         signalled: Some(signalled),
         killed_after_grace: false,
         exit: Some(Exit { at: ended, code: (!hard).then_some(0), signal: hard.then_some(9) }),
@@ -182,8 +199,8 @@ fn exposure(stop: &StopPlan, at: Offset) -> Exposure {
         Role::Worker => Exposure::Leases { tasks: 37 },
         Role::Api => Exposure::OffersInFlight { operations: 1 },
         Role::All => {
-            let applied = Source::Read(Vec::new());
-            Exposure::Unwritten(Box::new(Checkpoint { stop: stop.id.clone(), at, applied }))
+            let applied = Source::Read(Applied::default());
+            Exposure::Unwritten(Box::new(Checkpoint { stop: stop.id.clone(), at, applied, sizes: Vec::new() }))
         }
     }
 }

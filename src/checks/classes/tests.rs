@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::checks::canned::{self, Canned};
 use crate::checks::{Judgement, Verdict};
-use crate::readback::{Place, Sighting, SightingKind};
+use crate::readback::{Applied, Place, Sighting, SightingKind};
 use crate::timeline::Exposure;
 
 /// Judges a healthy run with one change.
@@ -403,8 +403,7 @@ fn a_lost_write_of_a_victim_tells_of_its_end_and_of_the_checkpoint() {
     canned.stop(&id, |stop| {
         let Exposure::Unwritten(checkpoint) = &mut stop.exposure else { panic!("V4 has checkpoints") };
         let Source::Read(applied) = &mut checkpoint.applied else { panic!("canned checkpoints are read") };
-        applied.push((last.key, 1));
-        applied.sort_unstable();
+        *applied = Applied::from_iter([(last.key, 1)]);
     });
     let judgement = canned.judge();
     let told = &exhibit(&judgement, Class::Lost).last_seen;
@@ -416,7 +415,9 @@ fn items_that_nobody_can_read_are_told_beside_the_losses() {
     let judgement = judged(|c| {
         let op = c.once(3);
         c.remove_rows_of(op);
-        c.queue(|queue| queue.items.push(QueuedItem { task: None, place: Place::Dead, holder: None, cause: None }));
+        c.queue(|queue| {
+            queue.items.push(QueuedItem { task: None, place: Place::Dead, holder: None, cause: None, costs: None })
+        });
     });
     assert_eq!(only(&judgement), (Class::Lost, 1));
     assert!(judgement.finding("integrity").details.iter().any(|detail| detail.contains("1 items")));

@@ -8,7 +8,7 @@ use crate::checks::{Judgement, operations};
 use crate::clock::Offset;
 use crate::load::Outcome;
 use crate::plan::StopMode;
-use crate::readback::Source;
+use crate::readback::{Applied, Source};
 use crate::timeline::{Exposure, StopRecord};
 
 fn stop<'a>(judgement: &'a Judgement, id: &str) -> &'a StopJudgement {
@@ -299,7 +299,7 @@ fn only_what_was_acknowledged_before_the_checkpoint_can_be_missing_from_it() {
     let mut at = None;
     canned.stop(&id, |stop| {
         let Exposure::Unwritten(checkpoint) = &mut stop.exposure else { panic!("V4 has checkpoints") };
-        (checkpoint.applied, at) = (Source::Read(Vec::new()), Some(checkpoint.at));
+        (checkpoint.applied, at) = (Source::Read(Applied::default()), Some(checkpoint.at));
     });
     let victim = canned.record(&id).victim.id;
     let own = |w: &crate::load::Attempt| w.instance == victim && w.outcome == Outcome::Acked;

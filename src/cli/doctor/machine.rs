@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use super::Line;
 use super::needs::Needs;
 use crate::archive::free_bytes;
-use crate::report::size;
 use crate::runs::{self, Life};
+use crate::scenario::Size;
 
 /// As many as a run needs, held at the same time.
 pub fn ports(needs: &Needs) -> Line {
@@ -55,15 +55,15 @@ pub fn disk(reports: &Path, needs: &Needs) -> Line {
         let found = format!("{} cannot be written: {e}", folder.display());
         return Line::missing(NEED, found, "make it writable, or name another folder with `--reports`");
     }
-    let needed = size(needs.disk_bytes);
+    let needed = Size(needs.disk_bytes);
     match free_bytes(&folder) {
         Err(e) => Line::warn(NEED, format!("{}: {e}", folder.display()), "see that there is room"),
         Ok(free) if free < needs.disk_bytes => Line::missing(
             NEED,
-            format!("{} free in {}; a run takes up to {needed}", size(free), folder.display()),
+            format!("{} free in {}; a run takes up to {needed}", Size(free), folder.display()),
             "make room (`mxctl report prune`), or name another folder with `--reports`",
         ),
-        Ok(free) => Line::ok(NEED, format!("{} free in {}; a run takes up to {needed}", size(free), folder.display())),
+        Ok(free) => Line::ok(NEED, format!("{} free in {}; a run takes up to {needed}", Size(free), folder.display())),
     }
 }
 

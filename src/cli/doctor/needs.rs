@@ -1,7 +1,6 @@
 //! What the shipped scenarios need of a machine, from their plans.
 
-use crate::load::ledger::disk_bytes;
-use crate::load::pacer::Constant;
+use crate::footprint::disk_bytes;
 use crate::plan::{Given, Plan, Strategy};
 use crate::scenario::{Overrides, Scenario, Source, shipped};
 
@@ -13,16 +12,11 @@ pub struct Needs {
     pub open_files: u64,
     /// Ports of 127.0.0.1 that somebody listens on.
     pub ports: usize,
-    /// The ledger, and the data of what the run starts.
     pub disk_bytes: u64,
 }
 
 /// What a process has open beside its connections: libraries, logs, ledger, database, sockets of children.
 const FILES_BESIDE: u64 = 128;
-/// What an operation takes in the database and the buffer's log, at most. A row is about 100 bytes; indices, triggers
-/// and write-ahead logs are beside it.
-const BYTES_AN_OPERATION: u64 = 4096;
-
 impl Needs {
     pub fn of_shipped_scenarios() -> Needs {
         let plans = shipped().iter().map(|(name, _)| plan(name));
@@ -31,13 +25,12 @@ impl Needs {
 
     fn of(plan: &Plan) -> Needs {
         let api = plan.target.slots.iter().filter(|slot| slot.role.answers_requests()).count() as u64;
-        let operations = Constant::new(plan.load.rps).total(plan.load.duration);
         Needs {
             redis: plan.target.strategy == Strategy::Redis,
             open_files: u64::from(plan.load.connections) * api + FILES_BESIDE,
             // Each instance, and the one that replaces it; the server of the buffer.
             ports: 2 * plan.target.slots.len() + 1,
-            disk_bytes: disk_bytes(operations, plan.load.shards) + operations * BYTES_AN_OPERATION,
+            disk_bytes: disk_bytes(plan),
         }
     }
 

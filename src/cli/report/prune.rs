@@ -10,9 +10,9 @@ use super::Refused;
 use crate::cli::Global;
 use crate::cli::exit::Exit;
 use crate::cli::output::print_as;
-use crate::report::size;
 use crate::report::table::{Table, left, right};
 use crate::runs::{Fate, Pruned, Retention, prune};
+use crate::scenario::Size;
 
 #[derive(Debug, clap::Args)]
 #[command(group = ArgGroup::new("retention").required(true).multiple(true).args(["keep", "older_than"]))]
@@ -62,13 +62,13 @@ impl Command {
 fn in_words(answer: &Answer) -> String {
     let mut table = Table::new(&[left("run"), right("on disk"), left("fate")]);
     for pruned in &answer.runs {
-        let bytes = if pruned.bytes == 0 { String::new() } else { size(pruned.bytes) };
+        let bytes = if pruned.bytes == 0 { String::new() } else { Size(pruned.bytes).to_string() };
         table.row([pruned.run.clone(), bytes, fate(&pruned.fate)]);
     }
     let gone = answer.runs.iter().filter(|run| matches!(run.fate, Fate::Removed | Fate::ToRemove)).count();
     let did = if answer.dry_run { "would be removed, and would free" } else { "removed; freed" };
     let table = if answer.runs.is_empty() { String::new() } else { table.render_whole() };
-    format!("{table}{gone} of {} runs {did} {}\n", answer.runs.len(), size(answer.bytes))
+    format!("{table}{gone} of {} runs {did} {}\n", answer.runs.len(), Size(answer.bytes))
 }
 
 fn fate(fate: &Fate) -> String {

@@ -24,7 +24,11 @@ fn describe(step: &StepPlan, index: usize, page: &mut Page) {
     page.line(format_args!("  {}, {}, {begin}", step.id, first.mode.word()));
     page.line(format_args!("    each in turn: {}", act(first)));
     for stop in &step.stops {
-        page.line(format_args!("    {:<10} holds {}", stop.slot.to_string(), held(stop.hold)));
+        page.line(format_args!(
+            "    {:<10} holds {}",
+            stop.slot.to_string(),
+            stop.hold.map_or_else(|| "whatever it holds at that moment".to_owned(), held)
+        ));
     }
     page.line(format_args!(
         "    a task is awaited for {}; the {} before and after each stop need {} acks in all",
@@ -45,6 +49,10 @@ fn act(stop: &StopPlan) -> String {
             Period(stop.grace)
         ),
         StopMode::Hard => "hold a task, SIGSTOP, read what the instance holds, SIGKILL, start a new one".to_owned(),
+        StopMode::Pause => format!("hold a task, SIGSTOP, a checkpoint after {}, SIGCONT", Period(stop.lasts)),
+        StopMode::PauseThenKill => {
+            format!("hold a task, SIGSTOP, a checkpoint after {}, SIGKILL, start a new one", Period(stop.lasts))
+        }
     }
 }
 

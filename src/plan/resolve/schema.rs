@@ -7,7 +7,7 @@
 use serde_json::{Map, Value, json};
 
 use super::gates::known_names;
-use super::words::{BACKENDS, DATABASES, FSYNC, MODES, PAUSE_POINTS, STRATEGIES, Vocabulary};
+use super::words::{BACKENDS, DATABASES, FSYNC, MODES, PAUSE_POINTS, READ_KEYS, STRATEGIES, Vocabulary};
 
 /// The whole schema, draft 2020-12.
 pub fn scenario_schema() -> Value {
@@ -52,21 +52,37 @@ fn load() -> Value {
         ("write-once", share("keys that are written once")),
         ("hot-key", share("keys that are written again and again, with rising seq")),
         ("read", share("reads")),
+        ("poison", share("writes whose content the database refuses")),
     ]);
-    let rps = json!({
-        "type": "number", "exclusiveMinimum": 0, "maximum": 1e6,
-        "description": "Operations per second, all lanes together", "examples": [800]
-    });
     object(&[
-        ("rps", rps),
+        ("rps", rps("Operations per second, all lanes together")),
         ("duration", period("How long load is sent; settling comes after", "60s")),
+        ("shape", shape()),
         ("mix", mix),
         ("hot_keys", count("Keys that the hot-key lane writes in turn")),
+        ("read_keys", words(&READ_KEYS, "What the read lane asks for")),
         ("connections", count("Connections to each instance")),
         ("request_timeout", period("After which an answer counts as unknown", "2s")),
         ("own_lag_limit", period("How late mxctl may wake (p99) before the run proves nothing", "20ms")),
         ("shards", count("Threads that send")),
     ])
+}
+
+/// In place of a rate and a duration: one part an item, under its word.
+fn shape() -> Value {
+    let ramp = object(&[
+        ("from", rate("Operations per second at its begin")),
+        ("to", rate("and at its end")),
+        ("over", period("How long the rate takes to change", "30s")),
+    ]);
+    let hold = object(&[("rps", rps("Operations per second")), ("for", period("How long the rate stays", "1m"))]);
+    let steps = object(&[
+        ("from", rps("The first rate")),
+        ("to", rps("The last rate")),
+        ("by", rps("What is added after each stay")),
+        ("every", period("How long each rate stays", "10s")),
+    ]);
+    list(one_of(&[("ramp", ramp), ("hold", hold), ("steps", steps)]), "How the rate changes, part by part", 1000)
 }
 
 /// One step an item, under its word.
@@ -75,9 +91,7 @@ fn timeline() -> Value {
         ("mode", words(&MODES, "graceful: SIGTERM and the service's own shutdown; hard: SIGKILL")),
         ("grace", period("From SIGTERM to SIGKILL", "10s")),
     ];
-    let mut step = object(&[("rolling-update", step(&rolling)), ("kill", step(&[]))]);
-    step["minProperties"] = 1.into();
-    step["maxProperties"] = 1.into();
+    let step = one_of(&[("rolling-update", step(&rolling)), ("kill", step(&[]))]);
     list(step, "What is done to the target, in order", 1000)
 }
 
@@ -127,6 +141,15 @@ fn object(properties: &[(&str, Value)]) -> Value {
     json!({ "type": ["object", "null"], "additionalProperties": false, "properties": properties })
 }
 
+/// A mapping with a single field: its word says what the fields below it mean.
+fn one_of(words: &[(&str, Value)]) -> Value {
+    let mut one = object(words);
+    one["type"] = "object".into();
+    one["minProperties"] = 1.into();
+    one["maxProperties"] = 1.into();
+    one
+}
+
 fn list(items: Value, says: &str, most: usize) -> Value {
     json!({ "type": ["array", "null"], "items": items, "maxItems": most, "description": says })
 }
@@ -142,6 +165,15 @@ fn words<T>(vocabulary: &Vocabulary<T>, says: &str) -> Value {
 
 fn count(says: &str) -> Value {
     json!({ "type": "integer", "minimum": 0, "description": says, "examples": [3] })
+}
+
+fn rps(says: &str) -> Value {
+    json!({ "type": "number", "exclusiveMinimum": 0, "maximum": 1e6, "description": says, "examples": [800] })
+}
+
+/// A rate that may also be 0.
+fn rate(says: &str) -> Value {
+    json!({ "type": "number", "minimum": 0, "maximum": 1e6, "description": says, "examples": [100, 0] })
 }
 
 /// A number and its unit, more than once if need be: `1m30s`.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::plan::{LoadPlan, PausePoint, Slot, StepKind, StepPlan, StopMode, StopPlan, TargetPlan};
+use crate::plan::{LoadPlan, PausePoint, Replaced, Slot, StepKind, StepPlan, StopMode, StopPlan, TargetPlan};
 use crate::scenario::{Entry, Period, Place, Scenario, Step, StepFields};
 
 use super::defaults::{HOLD_WITHIN, WINDOW, WINDOW_ACKS};
@@ -15,8 +15,8 @@ use super::{Remarks, Timeline};
 struct Around<'a> {
     target: &'a TargetPlan,
     load: &'a LoadPlan,
-    /// Whether the load's duration could be read.
-    duration_known: bool,
+    /// Whether the load's rate and duration could be read.
+    load_known: bool,
     victims: Victims<'a>,
 }
 
@@ -25,7 +25,7 @@ pub fn resolve(scenario: &Scenario, target: &TargetPlan, load: &LoadPlan, remark
     let around = Around {
         target,
         load,
-        duration_known: scenario.load.duration.is_readable(),
+        load_known: scenario.load.shape_is_readable(),
         victims: Victims::new(&scenario.target, target),
     };
     let all = scenario.timeline.iter().enumerate();
@@ -45,7 +45,7 @@ fn step(place: usize, written: &Step, around: &Around<'_>, remarks: &mut Remarks
     let id = format!("{place}:{}", kind.word());
     let at = at(fields, around, remarks);
     let stops = stops(&id, kind, fields, around, remarks);
-    (!stops.is_empty()).then_some(StepPlan { id, kind, at, stops })
+    (!stops.is_empty()).then_some(StepPlan { id, kind, at, when: None, starts: Vec::new(), stops })
 }
 
 fn at(fields: &StepFields, around: &Around<'_>, remarks: &mut Remarks) -> Duration {
@@ -55,8 +55,8 @@ fn at(fields: &StepFields, around: &Around<'_>, remarks: &mut Remarks) -> Durati
         }
         return Duration::ZERO;
     };
-    let (begin, end) = (at.value.0, around.load.duration);
-    if begin >= end && around.duration_known {
+    let (begin, end) = (at.value.0, around.load.duration());
+    if begin >= end && around.load_known {
         let message = format!("this step begins at {}, and the load ends at {}", Period(begin), Period(end));
         remarks.problem(&at.place, message, "write an earlier `at`, or a longer `duration` of the load");
     }
@@ -65,8 +65,11 @@ fn at(fields: &StepFields, around: &Around<'_>, remarks: &mut Remarks) -> Durati
 
 fn stops(id: &str, kind: StepKind, fields: &StepFields, around: &Around<'_>, remarks: &mut Remarks) -> Vec<StopPlan> {
     let mode = match kind {
-        StepKind::Kill => StopMode::Hard,
         StepKind::RollingUpdate => MODES.meaning(&fields.mode, StopMode::Graceful, remarks),
+        StepKind::Terminate => StopMode::Graceful,
+        StepKind::Kill => StopMode::Hard,
+        StepKind::Pause => StopMode::Pause,
+        StepKind::Scale => StopMode::Graceful,
     };
     let lag = around.target.probe.endpoint_lag;
     let grace = grace(&fields.grace, around.target.grace, lag, remarks);
@@ -77,9 +80,11 @@ fn stops(id: &str, kind: StepKind, fields: &StepFields, around: &Around<'_>, rem
         id: format!("{id}/{slot}"),
         slot,
         mode,
-        hold,
+        replaced: if mode == StopMode::Graceful { Replaced::Before } else { Replaced::After },
+        hold: Some(hold),
         hold_within: HOLD_WITHIN,
         grace,
+        lasts: Duration::ZERO,
         window,
         window_acks_min,
     };
@@ -90,19 +95,32 @@ fn stops(id: &str, kind: StepKind, fields: &StepFields, around: &Around<'_>, rem
 fn window(fields: &StepFields, around: &Around<'_>, remarks: &mut Remarks) -> (Duration, u64) {
     let window = period(&fields.window, WINDOW);
     let acks = remarks.count("acks", &fields.window_acks, 1..=u64::from(u32::MAX), WINDOW_ACKS);
-    let length = (window * 2).min(around.load.duration);
-    let due = around.load.rps * length.as_secs_f64();
-    let readable = fields.window.is_readable() && fields.window_acks.is_readable() && around.duration_known;
-    if due < acks as f64 && readable {
+    let at = fields.at.given().map_or(Duration::ZERO, |at| at.value.0);
+    let (due, rps) = due_around(at, window, around.load);
+    let readable = fields.window.is_readable() && fields.window_acks.is_readable() && around.load_known;
+    // A whole number of operations may come out of the sums a hair below itself.
+    if due + 1e-6 < acks as f64 && readable {
         let message = format!(
-            "a stop's window of ±{} holds {due:.0} operations at {} a second, and needs {acks} acks",
-            Period(window),
-            around.load.rps
+            "a stop's window of ±{} holds {due:.0} operations at {rps} a second, and needs {acks} acks",
+            Period(window)
         );
         let place = fields.window_acks.place().or(fields.window.place()).unwrap_or(&fields.place);
-        remarks.problem(place, message, "raise `rps` or `window`, or state a lower `window_acks` in the step");
+        remarks.problem(
+            place,
+            message,
+            "raise the load's rate or `window`, or state a lower `window_acks` in the step",
+        );
     }
     (window, acks)
+}
+
+/// Operations due in the whole window of a stop at this moment, and their mean rate. A window that reaches over an end
+/// of the load is moved into it: when exactly the stop comes is not known yet.
+fn due_around(at: Duration, window: Duration, load: &LoadPlan) -> (f64, f64) {
+    let length = (window * 2).min(load.duration());
+    let from = at.saturating_sub(window).min(load.duration() - length);
+    let due = load.shape.operations_between(from, from + length);
+    (due, (due / length.as_secs_f64() * 10.0).round() / 10.0)
 }
 
 /// Where a task is held, for each victim: by its role, or as the step says.
@@ -110,7 +128,7 @@ fn holds(victims: &[Slot], mode: StopMode, fields: &StepFields, remarks: &mut Re
     let default = |slot: &Slot| match (slot.role.writes_rows(), mode) {
         (true, _) => PausePoint::WorkerLeased,
         (false, StopMode::Graceful) => PausePoint::OfferRegistered,
-        (false, StopMode::Hard) => PausePoint::OfferStored,
+        (false, _) => PausePoint::OfferStored,
     };
     let Some(said) = fields.hold.given() else { return victims.iter().map(default).collect() };
     let Some(first) = victims.first() else { return Vec::new() };
@@ -156,6 +174,9 @@ impl StepKind {
         match self {
             StepKind::RollingUpdate => "rolling-update",
             StepKind::Kill => "kill",
+            StepKind::Terminate => "terminate",
+            StepKind::Pause => "pause",
+            StepKind::Scale => "scale",
         }
     }
 }

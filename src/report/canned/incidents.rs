@@ -19,7 +19,15 @@ pub fn incidents(stops: &[StopJudgement]) -> Incidents {
     for (stop, record) in fired.iter().zip(&records) {
         if steps.last().is_none_or(|step| step.id != step_of(stop)) {
             let (id, began) = (step_of(stop), record.began);
-            steps.push(StepRecord { id, began, ended: began, stops: Vec::new(), error: None });
+            steps.push(StepRecord {
+                id,
+                began,
+                ended: began,
+                condition: None,
+                starts: Vec::new(),
+                stops: Vec::new(),
+                error: None,
+            });
         }
         let step = steps.last_mut().unwrap();
         step.ended = record.healed.unwrap();
@@ -51,6 +59,8 @@ fn record(stop: &StopJudgement) -> StopRecord {
         held: Some(Held { point, tasks, at: at.minus(ms(10)), released: graceful.then(|| at.plus(ms(10))) }),
         frozen: (!graceful).then(|| at.minus(ms(5))),
         exposure: if answers { Exposure::OffersInFlight { operations: tasks } } else { Exposure::Leases { tasks } },
+        checkpoint: None,
+        resumed: None,
         signalled: Some(at),
         killed_after_grace: false,
         exit: Some(Exit { at: exit, code: graceful.then_some(0), signal: (!graceful).then_some(9) }),

@@ -147,9 +147,9 @@ fn target(strategy: Strategy, slots: Vec<Slot>) -> TargetPlan {
 
 fn load() -> LoadPlan {
     LoadPlan {
-        rps: 800.0,
-        duration: Duration::from_secs(60),
-        mix: Mix { write_once: 800, hot_key: 150, read: 50 },
+        shape: Shape::constant(800.0, Duration::from_secs(60)),
+        mix: Mix { write_once: 800, hot_key: 150, read: 50, poison: 0 },
+        read_keys: ReadKeys::All,
         hot_keys: 64,
         connections: 50,
         shards: 1,
@@ -167,9 +167,11 @@ fn step(number: u16, mode: StopMode, at: u64, slots: &[Slot]) -> StepPlan {
         id: format!("{number}:rolling-update/{slot}"),
         slot: slot.clone(),
         mode,
-        hold: if slot.role == Role::Api { PausePoint::OfferRegistered } else { PausePoint::WorkerLeased },
+        replaced: if mode == StopMode::Graceful { Replaced::Before } else { Replaced::After },
+        hold: Some(if slot.role == Role::Api { PausePoint::OfferRegistered } else { PausePoint::WorkerLeased }),
         hold_within: Duration::from_secs(2),
         grace: Duration::from_secs(10),
+        lasts: Duration::ZERO,
         window: Duration::from_secs(5),
         window_acks_min: 200,
     };
@@ -177,6 +179,8 @@ fn step(number: u16, mode: StopMode, at: u64, slots: &[Slot]) -> StepPlan {
         id: format!("{number}:rolling-update"),
         kind: StepKind::RollingUpdate,
         at: Duration::from_secs(at),
+        when: None,
+        starts: Vec::new(),
         stops: slots.iter().map(stop).collect(),
     }
 }

@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use super::Config;
+use serde::de::DeserializeOwned;
 
 /// Line, column, message and excerpt of what is wrong with `text`.
 ///
 /// Excerpts end up in logs, and they are cut to a few words: a part of a URL is not known as one. So the text is read
-/// once more with its passwords covered; where that is no mistake any more, there is no excerpt.
-pub fn of(error: &serde_yaml::Error, text: &str, path: &Path) -> String {
+/// once more as a `T` with its passwords covered; where that is no mistake any more, there is no excerpt.
+pub fn of<T: DeserializeOwned>(error: &serde_yaml::Error, text: &str, path: &Path) -> String {
     let name = path.display().to_string();
     let options = || serde_yaml::render_options! { source_name: Some(&name) };
-    let rendered = match serde_yaml::from_str::<Option<Config>>(&covered(text)) {
+    let rendered = match serde_yaml::from_str::<T>(&covered(text)) {
         Err(covered) => covered.render_with_options(options()),
         Ok(_) => format!("a value cannot be read at {}", error.location().map_or(0, |at| at.line())),
     };

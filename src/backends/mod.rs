@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Offset;
@@ -135,7 +136,7 @@ impl Settled {
 }
 
 /// How the wait for quiet ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SettleOutcome {
     pub end: SettleEnd,
     /// From the end of the load to the last movement seen.
@@ -146,7 +147,7 @@ pub struct SettleOutcome {
     pub probe_saw_something: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SettleEnd {
     /// Nothing anywhere, and nothing moved for the quiet time.
     Quiet,

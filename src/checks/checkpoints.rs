@@ -23,6 +23,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Evidence, instances, operations};
@@ -37,7 +38,7 @@ use crate::timeline::{Incidents, StopRecord};
 const DEPTH_HOLDS: Duration = Duration::from_secs(1);
 
 /// A checkpoint and what it showed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckpointJudgement {
     /// The planned pause that it belongs to.
     pub stop: String,

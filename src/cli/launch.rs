@@ -1,6 +1,6 @@
 //! From a resolved plan to an exit code: signals, progress, the run, its report on stdout.
 
-use std::io::{self, IsTerminal, Write};
+use std::io;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use super::exit::Exit;
 use super::problems::refuse;
 use super::progress::Progress;
 use super::target_flags::PlanFlags;
-use super::{Global, OutputFormat, fail, scenario};
+use super::{Global, OutputFormat, fail, output, scenario};
 use crate::archive::Environment;
 use crate::plan::{Given, Plan};
 use crate::report::{Json, Renderer, RunReport, Terminal};
@@ -41,8 +41,7 @@ pub async fn launch_scenario(name: &str, flags: &PlanFlags, kind: Kind, dry_run:
         return fail(&why, Exit::BadInput);
     }
     if dry_run {
-        print!("{}", scenario::shown(&plan, global.output));
-        return Exit::Pass;
+        return output::print(scenario::shown(&plan, global.output));
     }
     launch(plan, now, global).await
 }
@@ -71,7 +70,7 @@ async fn launch(plan: Plan, started_at: Timestamp, global: &Global) -> Exit {
 
 fn tell(ran: Result<Ran, RunError>, global: &Global, stop: &Stop) -> Exit {
     let exit = match ran {
-        Ok(Ran { report, folder }) => print_report(&report, &folder, global),
+        Ok(Ran { report, folder }) => print_verdict(&report, &folder, global),
         Err(e) => fail(&e, Exit::of_run_error(&e)),
     };
     match stop.signal() {
@@ -80,29 +79,24 @@ fn tell(ran: Result<Ran, RunError>, global: &Global, stop: &Stop) -> Exit {
     }
 }
 
-/// The report on stdout, and nothing else there. The exit code is the verdict's, unless a PASS could not be told.
-pub fn print_report(report: &RunReport, folder: &Path, global: &Global) -> Exit {
-    let exit = Exit::of_verdict(report.verdict);
-    match write_report(report, folder, global) {
-        // A reader that has gone (`… | head`) wants no more.
-        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => exit,
-        Err(e) => {
-            let told = fail(&format!("print the report: {e}; it is in {}", folder.display()), Exit::BadInput);
-            if exit == Exit::Pass { told } else { exit }
-        }
-        Ok(()) => exit,
+/// The report on stdout. The exit code is the verdict's, unless a PASS could not be told.
+pub fn print_verdict(report: &RunReport, folder: &Path, global: &Global) -> Exit {
+    match (Exit::of_verdict(report.verdict), print_report(report, folder, global)) {
+        (Exit::Pass, told) => told,
+        (exit, _) => exit,
     }
 }
 
-fn write_report(report: &RunReport, folder: &Path, global: &Global) -> io::Result<()> {
-    let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+/// The report on stdout, and nothing else there. The exit code is 0, unless it could not be told.
+pub fn print_report(report: &RunReport, folder: &Path, global: &Global) -> Exit {
     let rendered = match global.output {
-        OutputFormat::Human => Terminal { colour, folder }.render(report),
+        OutputFormat::Human => Terminal { colour: output::colour(), folder }.render(report),
         OutputFormat::Json => Json.render(report),
     };
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(&rendered.map_err(io::Error::other)?)?;
-    stdout.flush()
+    match rendered.map_err(io::Error::other).and_then(|bytes| output::write(&bytes)) {
+        Err(e) => fail(&format!("print the report: {e}; it is in {}", folder.display()), Exit::BadInput),
+        Ok(()) => Exit::Pass,
+    }
 }
 
 /// The first Ctrl-C or SIGTERM heals and reports, the second stops.

@@ -11,10 +11,11 @@ mod shape;
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use load::{LoadPlan, Mix, ReadKeys};
-pub use resolve::Given;
+pub use resolve::{Given, scenario_schema};
 pub use shape::{Shape, Stage};
 
 /// A resolved run. `plan.json` in a run's folder is this, as JSON.
@@ -307,7 +308,7 @@ pub struct StopPlan {
     pub window_acks_min: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StopMode {
     /// SIGTERM, the service's own shutdown, SIGKILL after the grace.
@@ -455,7 +456,7 @@ impl GateMetric {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunPhase {
     /// Outside every fault and recovery.

@@ -11,6 +11,7 @@ mod filled;
 mod gates;
 mod load;
 mod scale;
+mod schema;
 mod settle;
 mod shape;
 mod stops;
@@ -22,6 +23,7 @@ use crate::scenario::{Count, Entry, Overrides, Place, Problem, Problems, Scenari
 
 use super::{Plan, RunKey, StepPlan};
 pub use defaults::Defaults;
+pub use schema::scenario_schema;
 
 /// What the caller knows and the scenario does not say. `--run-number` and `--seed` replace it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,3 +1,5 @@
+//! F1 on canned evidence: what passes, what fails, and what is missing.
+
 use std::time::Duration;
 
 use super::super::canned::{self, Canned, FRAGMENTED, FROZEN_API, FROZEN_WORKER};

@@ -40,5 +40,8 @@ pub mod report;
 pub mod run;
 pub mod rejudge;
 
+// Labs that stay between runs.
+pub mod labs;
+
 // The command line.
 pub mod cli;

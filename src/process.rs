@@ -1,6 +1,7 @@
 //! Processes as the kernel knows them: who is it, in what state, and is it still the same one.
 
 use std::io;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -33,6 +34,26 @@ impl ProcessIdentity {
     /// Whether SIGSTOP has taken effect.
     pub fn is_frozen(self) -> bool {
         self.state() == Some('T')
+    }
+
+    /// Waits for a SIGSTOP to take effect; false where it does not in time.
+    pub async fn freezes(self, within: Duration) -> bool {
+        let frozen = async {
+            while !self.is_frozen() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(within, frozen).await.is_ok()
+    }
+
+    /// Waits for its end; false where it outlives the time. For a process that somebody else reaps.
+    pub async fn ends(self, within: Duration) -> bool {
+        let ended = async {
+            while self.is_alive() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(within, ended).await.is_ok()
     }
 
     /// Sends a signal if this is still the same process; `ESRCH` otherwise.

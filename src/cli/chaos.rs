@@ -1,6 +1,7 @@
 //! `mxctl chaos`: failures under load.
 
 use super::exit::Exit;
+use super::lab_flags::LabFlags;
 use super::launch::{Kind, launch_scenario};
 use super::target_flags::PlanFlags;
 use super::{Global, fail};
@@ -10,6 +11,7 @@ use super::{Global, fail};
   mxctl chaos rolling-update
   mxctl chaos rolling-update --strategy in-memory
   mxctl chaos --scenario ./my-scenario.yml --rps 400 --fail-if 'p99.steady > 100ms'
+  mxctl chaos rolling-update --keep              the lab stays up afterwards, to look at
   mxctl chaos rolling-update --dry-run           what would be struck when; nothing is started
 
 Exit codes: 0 pass, 1 fail, 2 bad input, 3 inconclusive, 4 laboratory, 70 bug, 130/143 interrupted")]
@@ -24,6 +26,8 @@ pub struct Command {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
+    lab: LabFlags,
+    #[command(flatten)]
     flags: PlanFlags,
 }
 
@@ -31,5 +35,5 @@ pub async fn run(command: Command, global: &Global) -> Exit {
     let Some(name) = command.name.or(command.scenario) else {
         return fail(&"choose a scenario: name one, such as `rolling-update`", Exit::BadInput);
     };
-    launch_scenario(&name, &command.flags, Kind::Chaos, command.dry_run, global).await
+    launch_scenario(&name, &command.flags, &command.lab, Kind::Chaos, command.dry_run, global).await
 }

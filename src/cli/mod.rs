@@ -5,6 +5,7 @@
 mod chaos;
 pub mod exit;
 mod heal;
+mod lab_flags;
 mod launch;
 mod loadtest;
 pub mod problems;
@@ -13,6 +14,7 @@ mod report;
 pub mod scenario;
 mod serve;
 pub mod target_flags;
+mod testbed;
 
 use std::path::PathBuf;
 
@@ -69,6 +71,9 @@ enum Command {
     Report(report::Command),
     /// Revert what a killed run left behind
     Heal(heal::Command),
+    /// Keep a lab up between runs
+    #[command(subcommand, after_help = testbed::EXAMPLES)]
+    Testbed(testbed::Command),
     /// Run the target service
     Serve(serve::Command),
 }
@@ -95,6 +100,7 @@ async fn dispatch(cli: Cli) -> Exit {
         Command::Scenario(command) => scenario::run(&command, &cli.global),
         Command::Report(command) => report::run(command, &cli.global),
         Command::Heal(command) => heal::run(command, &cli.global),
+        Command::Testbed(command) => testbed::run(command, &cli.global).await,
         Command::Serve(command) => serve::run(command).await,
     }
 }

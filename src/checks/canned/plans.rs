@@ -6,8 +6,8 @@ use crate::backends::endpoints::Ejection;
 use crate::backends::{Exit, Instance, InstanceId, ProcessIdentity};
 use crate::clock::Offset;
 use crate::plan::{
-    Backend, Claim, Database, Gate, GateMetric, LoadPlan, Mix, PausePoint, Plan, ProbePlan, RedisPlan, Replaced, Role,
-    RunKey, RunPhase, SettlePlan, Slot, StepKind, StepPlan, StopMode, StopPlan, Strategy, TargetPlan, WorkerPlan,
+    Backend, Claim, Database, Gate, GateMetric, Lab, LoadPlan, Mix, PausePoint, Plan, ProbePlan, RedisPlan, Replaced,
+    Role, RunKey, RunPhase, SettlePlan, Slot, StepKind, StepPlan, StopMode, StopPlan, Strategy, TargetPlan, WorkerPlan,
 };
 use crate::readback::{Applied, Checkpoint, Source};
 use crate::timeline::incident::ProofOf;
@@ -42,6 +42,7 @@ fn plan(strategy: Strategy, slots: Vec<Slot>, timeline: Vec<StepPlan>, witness: 
     Plan {
         name: "canned".into(),
         run: RunKey { number: 17, seed: 4 },
+        lab: Lab::Own,
         target: target(strategy, slots, witness),
         load: load(),
         claims: if timeline.is_empty() { Vec::new() } else { vec![Claim::F2] },

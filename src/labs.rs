@@ -180,7 +180,8 @@ pub async fn down(folder: &LabFolder, force: bool) -> Result<TakenDown, LabError
             Err(_) => {}
         }
     }
-    end_keeper(folder, grace).await?;
+    let by_itself = if standing == Standing::Up { KEEPER_ENDS_WITHIN } else { Duration::ZERO };
+    end_keeper(folder, by_itself, grace).await?;
     taken.reverted = clean_up(folder)?;
     Ok(taken)
 }
@@ -198,10 +199,11 @@ async fn drain(folder: &LabFolder, grace: Duration) -> Option<u64> {
     }
 }
 
-async fn end_keeper(folder: &LabFolder, grace: Duration) -> Result<(), LabError> {
+/// Waits for the keeper's end, and brings it about where it does not come by itself.
+async fn end_keeper(folder: &LabFolder, by_itself: Duration, grace: Duration) -> Result<(), LabError> {
     // A keeper that has not even said who it is has started nothing.
     let Ok(keeper) = folder.keeper() else { return Ok(()) };
-    if keeper.ends(KEEPER_ENDS_WITHIN.min(grace)).await || kept::end_keeper(keeper, grace).await {
+    if keeper.ends(by_itself).await || kept::end_keeper(keeper, grace).await {
         return Ok(());
     }
     Err(LabError::Down {
@@ -220,6 +222,17 @@ fn clean_up(folder: &LabFolder) -> Result<Vec<String>, LabError> {
         Ok(Healing::Failed { left }) => Err(failed(format!("still there: {}", left.join(", ")))),
         Err(e) => Err(failed(e.to_string())),
     }
+}
+
+/// The folders of labs whose keeper was killed, and that nobody has taken down since.
+pub fn dead(reports: &Path) -> Result<Vec<PathBuf>, LabError> {
+    let mut dead = Vec::new();
+    for folder in LabFolder::all(reports)? {
+        if folder.standing()? == Standing::Dead {
+            dead.push(folder.root().to_owned());
+        }
+    }
+    Ok(dead)
 }
 
 /// Where a buffer is, in a word.

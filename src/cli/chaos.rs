@@ -2,7 +2,7 @@
 
 use super::exit::Exit;
 use super::lab_flags::LabFlags;
-use super::launch::{Kind, launch_scenario};
+use super::launch::{Asked, Kind, launch_scenario};
 use super::target_flags::PlanFlags;
 use super::{Global, fail};
 
@@ -32,8 +32,10 @@ pub struct Command {
 }
 
 pub async fn run(command: Command, global: &Global) -> Exit {
-    let Some(name) = command.name.or(command.scenario) else {
+    let Some(name) = command.name.as_ref().or(command.scenario.as_ref()) else {
         return fail(&"choose a scenario: name one, such as `rolling-update`", Exit::BadInput);
     };
-    launch_scenario(&name, &command.flags, &command.lab, Kind::Chaos, command.dry_run, global).await
+    let Command { lab, flags, dry_run, .. } = &command;
+    let asked = Asked { scenario: name, flags, lab, kind: Kind::Chaos, dry_run: *dry_run };
+    launch_scenario(&asked, global).await
 }

@@ -7,6 +7,7 @@ use super::exit::Exit;
 use super::{Global, OutputFormat, fail};
 use crate::archive::Archive;
 use crate::heal::{self, HealError, Healing};
+use crate::labs;
 
 /// A killed process is gone within this, or it is stuck in the kernel.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -21,16 +22,22 @@ pub struct Command {
 }
 
 pub fn run(command: Command, global: &Global) -> Exit {
-    match heal_all(command.run.as_deref(), &global.reports) {
+    let labs = match labs::dead(&global.reports) {
+        Ok(labs) if command.run.is_none() => labs,
+        Ok(_) => Vec::new(),
+        Err(e) => return fail(&e, Exit::of_lab_error(&e)),
+    };
+    match heal_all(command.run.as_deref(), labs, &global.reports) {
         Ok(healings) => tell(&healings, global),
         Err(e) => fail(&e, Exit::BadInput),
     }
 }
 
-fn heal_all(run: Option<&Path>, reports: &Path) -> Result<Vec<(PathBuf, Healing)>, HealError> {
+/// One run; or every run, and the labs whose keeper was killed.
+fn heal_all(run: Option<&Path>, labs: Vec<PathBuf>, reports: &Path) -> Result<Vec<(PathBuf, Healing)>, HealError> {
     let runs = match run {
         Some(run) => vec![run.to_owned()],
-        None => Archive::runs(reports)?,
+        None => Archive::runs(reports)?.into_iter().chain(labs).collect(),
     };
     let heal_one = |run: PathBuf| match heal::heal(&run, PATIENCE) {
         // A run that was refused before it did anything has no journal, and nothing to heal.

@@ -8,10 +8,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::Exit;
 use super::lab_flags::LabFlags;
+use super::labs::{bring_up, how_to_go_on};
 use super::problems::refuse;
 use super::progress::Progress;
 use super::target_flags::PlanFlags;
-use super::testbed::{bring_up, how_to_go_on};
 use super::{Global, OutputFormat, fail, scenario};
 use crate::archive::Environment;
 use crate::backends::kept::LabFolder;
@@ -31,44 +31,44 @@ pub enum Kind {
     Load,
 }
 
+/// What was typed.
+pub struct Asked<'a> {
+    /// A shipped scenario, or the path of one.
+    pub scenario: &'a str,
+    pub flags: &'a PlanFlags,
+    pub lab: &'a LabFlags,
+    pub kind: Kind,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
 /// Resolves a scenario with flags over it, and runs it, or says what it would do.
-pub async fn launch_scenario(
-    name: &str,
-    flags: &PlanFlags,
-    lab: &LabFlags,
-    kind: Kind,
-    dry_run: bool,
-    global: &Global,
-) -> Exit {
+pub async fn launch_scenario(asked: &Asked<'_>, global: &Global) -> Exit {
     let environment = Environment::gather(Timestamp::now(), std::env::args());
-    let plan = match plan(name, flags, lab, &environment, global) {
+    let plan = match plan(asked, &environment, global) {
         Ok(plan) => plan,
         Err(exit) => return exit,
     };
-    if kind == Kind::Chaos && plan.stops().next().is_none() {
+    let name = asked.scenario;
+    if asked.kind == Kind::Chaos && plan.stops().next().is_none() {
         let why = format!(
             "find a failure in {name}: its time line strikes nobody; `mxctl loadtest --scenario` drives load alone"
         );
         return fail(&why, Exit::BadInput);
     }
-    if dry_run {
+    if asked.dry_run {
         print!("{}", scenario::shown(&plan, global.output));
         return Exit::Pass;
     }
-    match &lab.keep {
+    match &asked.lab.keep {
         None => launch(plan, environment, &Stop::new(), global).await,
         Some(name) => launch_and_keep(name, plan, environment, global).await,
     }
 }
 
 /// What the scenario means: on a lab that the run brings up, or on the one that is up. What is wrong was said.
-fn plan(
-    name: &str,
-    flags: &PlanFlags,
-    lab: &LabFlags,
-    environment: &Environment,
-    global: &Global,
-) -> Result<Plan, Exit> {
+fn plan(asked: &Asked<'_>, environment: &Environment, global: &Global) -> Result<Plan, Exit> {
+    let Asked { scenario: name, flags, lab, .. } = *asked;
     let given = Given { run_number: run_number(environment.started_at), seed: SEED };
     let resolved = match &lab.attach {
         None => scenario::plan(name, flags, given),

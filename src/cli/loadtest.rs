@@ -3,7 +3,7 @@
 use super::Global;
 use super::exit::Exit;
 use super::lab_flags::LabFlags;
-use super::launch::{Kind, launch_scenario};
+use super::launch::{Asked, Kind, launch_scenario};
 use super::target_flags::PlanFlags;
 
 #[derive(Debug, clap::Args)]
@@ -28,5 +28,7 @@ pub struct Command {
 }
 
 pub async fn run(command: Command, global: &Global) -> Exit {
-    launch_scenario(&command.scenario, &command.flags, &command.lab, Kind::Load, command.dry_run, global).await
+    let Command { lab, flags, dry_run, .. } = &command;
+    let asked = Asked { scenario: &command.scenario, flags, lab, kind: Kind::Load, dry_run: *dry_run };
+    launch_scenario(&asked, global).await
 }

@@ -6,6 +6,7 @@ mod chaos;
 pub mod exit;
 mod heal;
 mod lab_flags;
+mod labs;
 mod launch;
 mod loadtest;
 pub mod problems;
@@ -14,7 +15,6 @@ mod report;
 pub mod scenario;
 mod serve;
 pub mod target_flags;
-mod testbed;
 
 use std::path::PathBuf;
 
@@ -72,8 +72,8 @@ enum Command {
     /// Revert what a killed run left behind
     Heal(heal::Command),
     /// Keep a lab up between runs
-    #[command(subcommand, after_help = testbed::EXAMPLES)]
-    Testbed(testbed::Command),
+    #[command(subcommand, after_help = labs::EXAMPLES)]
+    Testbed(labs::Command),
     /// Run the target service
     Serve(serve::Command),
 }
@@ -100,7 +100,7 @@ async fn dispatch(cli: Cli) -> Exit {
         Command::Scenario(command) => scenario::run(&command, &cli.global),
         Command::Report(command) => report::run(command, &cli.global),
         Command::Heal(command) => heal::run(command, &cli.global),
-        Command::Testbed(command) => testbed::run(command, &cli.global).await,
+        Command::Testbed(command) => labs::run(command, &cli.global).await,
         Command::Serve(command) => serve::run(command).await,
     }
 }

@@ -14,6 +14,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -186,9 +187,12 @@ impl LabFolder {
 
     fn write<T: Serialize>(&self, name: &str, value: &T) -> Result<(), LabError> {
         let text = serde_json::to_vec_pretty(value).expect("plain data is JSON");
-        // Renamed into place: who reads it reads it whole.
+        // Renamed into place: who reads it reads it whole. For this user only: an address may hold a password.
         let aside = self.root.join(format!(".writing-{name}"));
-        fs::write(&aside, text).and_then(|()| fs::rename(&aside, self.root.join(name))).map_err(|e| self.fault(e))
+        let mut options = File::options();
+        let opened = options.write(true).create(true).truncate(true).mode(0o600).open(&aside);
+        let written = opened.and_then(|mut file| file.write_all(&text));
+        written.and_then(|()| fs::rename(&aside, self.root.join(name))).map_err(|e| self.fault(e))
     }
 
     fn read<T: DeserializeOwned>(&self, name: &str) -> Result<T, LabError> {

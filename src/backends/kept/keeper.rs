@@ -118,7 +118,7 @@ pub(super) struct Keeper {
     visit: watch::Sender<Option<Visit>>,
     news: broadcast::Sender<News>,
     followed: Mutex<BTreeSet<InstanceId>>,
-    followers: Mutex<JoinSet<()>>,
+    tasks: Mutex<JoinSet<()>>,
     endings: Mutex<Vec<Ending>>,
     closing: CancellationToken,
     gone: watch::Sender<Option<Gone>>,
@@ -143,7 +143,7 @@ impl Keeper {
             visit: watch::Sender::new(None),
             news: broadcast::Sender::new(NEWS),
             followed: Mutex::default(),
-            followers: Mutex::default(),
+            tasks: Mutex::default(),
             endings: Mutex::default(),
             closing: CancellationToken::new(),
             gone: watch::Sender::new(None),
@@ -162,7 +162,7 @@ impl Keeper {
         loop {
             tokio::select! {
                 came = listener.accept() => match came {
-                    Ok((stream, _)) => drop(lock(&self.followers).spawn(self.clone().answer(stream))),
+                    Ok((stream, _)) => self.welcome(stream),
                     // Out of descriptors, for example: the next one may find some.
                     Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
                 },
@@ -172,6 +172,13 @@ impl Keeper {
         }
     }
 
+    fn welcome(self: &Arc<Self>, stream: UnixStream) {
+        let mut tasks = lock(&self.tasks);
+        // A lab stays for days: what has been answered is not kept.
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(self.clone().answer(stream));
+    }
+
     /// Ends everything, tells whoever waits for it, and closes the journal where nothing is left.
     async fn down(self: Arc<Self>, grace: Duration, folder: &LabFolder, journal: &Journal) -> Result<(), LabError> {
         self.closing.cancel();
@@ -179,7 +186,7 @@ impl Keeper {
         let told = LabError::Down { name: folder.name().to_owned(), why: left.join("; ") };
         let closed = if left.is_empty() { journal.close().map_err(|_| told) } else { Err(told) };
         self.gone.send_replace(Some(Gone { ended: lock(&self.endings).clone(), left }));
-        let mut last = std::mem::take(&mut *lock(&self.followers));
+        let mut last = std::mem::take(&mut *lock(&self.tasks));
         let _ = tokio::time::timeout(LAST_WORDS, async { while last.join_next().await.is_some() {} }).await;
         closed
     }
@@ -338,7 +345,7 @@ impl Keeper {
             if lock(&self.followed).insert(instance.id) {
                 // No session, no reader: that is no loss.
                 let _ = self.news.send(News::Born(instance.clone()));
-                lock(&self.followers).spawn(self.clone().follow(instance.id, instance.name));
+                lock(&self.tasks).spawn(self.clone().follow(instance.id, instance.name));
             }
         }
     }

@@ -12,7 +12,7 @@ use super::launch::listen_for_signals;
 use super::problems::refuse;
 use super::target_flags::{PlanFlags, TargetFlags};
 use super::{Global, OutputFormat, fail, scenario};
-use crate::archive::Environment;
+use crate::archive::{Environment, mask};
 use crate::backends::kept::{self, DEFAULT_NAME, LabError, LabFolder, Standing};
 use crate::labs::{self, Buffer, InstanceStatus, LabStatus, Seen, TakenDown};
 use crate::plan::{Given, TargetPlan};
@@ -23,7 +23,7 @@ use crate::stop::Stop;
 pub enum Command {
     /// Bring a lab up, and leave it up
     #[command(after_help = UP_EXAMPLES)]
-    Up(UpArgs),
+    Up(Box<UpArgs>),
     /// Take a lab down; one that is down already stays so
     #[command(after_help = DOWN_EXAMPLES)]
     Down(DownArgs),
@@ -100,7 +100,7 @@ pub struct KeepArgs {
 
 pub async fn run(command: Command, global: &Global) -> Exit {
     let done = match command {
-        Command::Up(args) => up(args, global).await,
+        Command::Up(args) => up(*args, global).await,
         Command::Down(args) => down(args, global).await,
         Command::Status(args) => status(args, global).await,
         Command::Keep(args) => keep(args).await,
@@ -279,8 +279,8 @@ fn seen_in_words(seen: &Seen) -> String {
 
 fn print<T: Serialize>(value: &T, words: impl FnOnce() -> String, global: &Global) {
     match global.output {
-        OutputFormat::Json => println!("{}", serde_json::to_string_pretty(value).expect("plain data is JSON")),
-        OutputFormat::Human => print!("{}", words()),
+        OutputFormat::Json => println!("{}", mask(&serde_json::to_string_pretty(value).expect("plain data is JSON"))),
+        OutputFormat::Human => print!("{}", mask(&words())),
     }
 }
 

@@ -228,10 +228,10 @@ impl Keeper {
             Ok(visit) => visit,
             Err(refused) => return drop(say(&mut line.write, &refused).await),
         };
-        let restored = self.restore().await;
+        let (restored, whole) = self.make_whole().await;
         let mut news = self.news.subscribe();
         let mut asked_to_end = false;
-        match self.whole().await {
+        match whole {
             Ok(()) => {
                 let (instances, sources) = (self.deployment.alive(), self.deployment.sources().clone());
                 let attached = Reply::Attached { session: visit.session, instances, sources, restored };
@@ -245,7 +245,11 @@ impl Keeper {
             }
         }
         visit.over.cancel();
-        let restored = if self.closing.is_cancelled() { Vec::new() } else { self.restore().await };
+        let (mut restored, whole) = match self.closing.is_cancelled() {
+            true => (Vec::new(), Ok(())),
+            false => self.make_whole().await,
+        };
+        restored.extend(whole.err().map(|why| format!("it is not whole: {why}")));
         if asked_to_end {
             let _ = say(&mut line.write, &News::Detached { restored }).await;
         }

@@ -2,13 +2,14 @@
 //! that is ready, and no other slot has any.
 //!
 //! In: the keeper, and what the session had in its hands ([`Custody`]). Out: sentences, one for each thing done. A lab
-//! that is whole takes none, and no time.
+//! that is whole takes none, and the time of a probe.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use tokio::task::JoinSet;
 
 use super::keeper::{Keeper, lock};
 use crate::backends::{Instance, InstanceId};
@@ -16,6 +17,9 @@ use crate::plan::{PausePoint, Slot};
 
 /// A killed process is gone within this, or it is stuck in the kernel.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often a lab is put back that is still not whole.
+const TRIES: usize = 3;
 
 /// What a session has changed and not put back.
 #[derive(Debug, Default)]
@@ -34,9 +38,24 @@ impl Custody {
 }
 
 impl Keeper {
-    /// Puts everything back. Acts that are under way end first.
-    pub async fn restore(self: &Arc<Self>) -> Vec<String> {
+    /// Puts everything back, and looks whether that was all: who was struck in the last moment may die only now.
+    /// What was done, and, where that was not enough, what is missing.
+    pub async fn make_whole(self: &Arc<Self>) -> (Vec<String>, Result<(), String>) {
+        let (mut done, mut whole) = (Vec::new(), Ok(()));
+        for _ in 0..TRIES {
+            done.extend(self.restore().await);
+            whole = self.whole().await;
+            if whole.is_ok() {
+                break;
+            }
+        }
+        (done, whole)
+    }
+
+    /// Acts that are under way end first.
+    async fn restore(self: &Arc<Self>) -> Vec<String> {
         let _alone = self.acts.write().await;
+        self.bury().await;
         let Custody { holds, ending } = std::mem::take(&mut *lock(&self.custody));
         let mut done = self.thaw();
         done.extend(self.release(holds).await);
@@ -46,19 +65,31 @@ impl Keeper {
         done
     }
 
-    /// Whether everyone is there and ready; otherwise who is not.
-    pub async fn whole(&self) -> Result<(), String> {
-        let probe = &self.plan.probe;
-        let patience = (probe.interval + probe.timeout) * 5;
+    /// Whether everyone is there and ready, by a probe of now; otherwise who is not.
+    async fn whole(self: &Arc<Self>) -> Result<(), String> {
+        let mut probes = JoinSet::new();
         for slot in &self.plan.slots {
-            let Some(instance) = self.processes().in_slot(slot) else {
-                return Err(format!("nobody fills its slot {slot}"));
-            };
-            if !self.processes().probed(instance.id, patience).await.unwrap_or(false) {
-                return Err(format!("{} is not ready", instance.name));
-            }
+            let instance = self.processes().in_slot(slot).ok_or_else(|| format!("nobody fills its slot {slot}"))?;
+            probes.spawn(self.clone().is_ready(instance));
+        }
+        while let Some(ready) = probes.join_next().await {
+            ready.expect("a probe does not panic")?;
         }
         Ok(())
+    }
+
+    async fn is_ready(self: Arc<Self>, instance: Instance) -> Result<(), String> {
+        let probe = &self.plan.probe;
+        let ready = self.processes().probed(instance.id, (probe.interval + probe.timeout) * 5).await;
+        if ready.unwrap_or(false) { Ok(()) } else { Err(format!("{} is not ready", instance.name)) }
+    }
+
+    /// Waits for the news of those who are dead already.
+    async fn bury(&self) {
+        for Instance { id, .. } in self.living(|instance| !instance.process.is_alive()) {
+            // One that does not come is found not ready.
+            let _ = self.processes().exited(id, KILL_PATIENCE).await;
+        }
     }
 
     fn living(&self, which: impl Fn(&Instance) -> bool) -> Vec<Instance> {

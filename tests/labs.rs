@@ -85,7 +85,9 @@ impl Labs {
         let file = self.scenario("long", scenario);
         let mut command = self.mxctl(&["loadtest", "--attach", "--scenario", &file]);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("mxctl starts");
-        self.await_file("ledger/shard-0.led");
+        until("attached", || self.status()["seen"]["attached"]["pid"] == child.id());
+        let ledger = self.newest().join("ledger/shard-0.led");
+        until("under load", || ledger.exists());
         child
     }
 
@@ -164,6 +166,34 @@ fn faults_are_injected_in_a_lab_that_stays_and_it_is_whole_afterwards() {
     assert_eq!(lab.run(&["heal"]).exits_with(0).stdout.matches("nothing to heal").count(), runs(&lab));
     lab.down();
     lab::assert_nothing_is_left(lab.folder());
+}
+
+const SCALING: &str = "
+load: { rps: 50, duration: 8s }
+timeline:
+  - scale: { at: 1s, of: api, to: 3, window: 1s, window_acks: 10 }
+  - pause: { at: 3s, of: api-3, window: 1s, window_acks: 10 }
+";
+
+#[test]
+fn whom_a_run_added_goes_with_it_and_whom_a_killed_one_paused_goes_on() {
+    let lab = Labs::new();
+    lab.up(&["--strategy", "redis", "--instances", "2"]).exits_with(0);
+    let file = lab.scenario("scaling", SCALING);
+    // Whatever its verdict on a busy machine: it comes to its end, and says what it put back.
+    let ran = lab.run(&["chaos", &file, "--attach"]);
+    assert!([0, 3].contains(&ran.code), "{ran:#?}");
+    assert!(ran.stderr.contains("lab default: api-3.1 is not the lab's, and ended"), "{}", ran.stderr);
+    let everyone = ["worker-1.1", "worker-2.1", "api-1.1", "api-2.1"];
+    assert_eq!(lab.ready(), everyone);
+
+    let child = lab.attached(&SCALING.replace("pause: { at: 3s, of: api-3", "pause: { at: 3s, of: api-2"));
+    let journal = lab.newest().join("journal.jsonl");
+    lab.await_in_journal(&journal, "{\"freezing\"");
+    lab::signal(&child, Signal::SIGKILL);
+    ended(child);
+    until("whole again", || lab.status()["seen"]["attached"].is_null());
+    assert_eq!(lab.ready(), everyone, "frozen and added ones are put back");
 }
 
 fn runs(lab: &Lab) -> usize {

@@ -203,8 +203,10 @@ pub enum ControlError {
     /// As the keeper of the lab put it.
     #[error("{0}")]
     Keeper(String),
-    #[error("start a replacement: {0}")]
+    #[error("start an instance: {0}")]
     Start(String),
+    #[error("{what}: the run was interrupted")]
+    Interrupted { what: String },
     #[error("write the journal: {0}")]
     Journal(#[from] std::io::Error),
 }

@@ -50,7 +50,7 @@ pub async fn launch_scenario(asked: &Asked<'_>, global: &Global) -> Exit {
         Err(exit) => return exit,
     };
     let name = asked.scenario;
-    if asked.kind == Kind::Chaos && plan.stops().next().is_none() {
+    if asked.kind == Kind::Chaos && plan.timeline.is_empty() {
         let why = format!(
             "find a failure in {name}: its time line strikes nobody; `mxctl loadtest --scenario` drives load alone"
         );

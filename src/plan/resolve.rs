@@ -7,13 +7,16 @@
 //! [`Remarks`] and goes on with a default, so that the next part can be looked at too.
 
 mod defaults;
+mod filled;
 mod gates;
 mod kept;
 mod load;
+mod scale;
 mod settle;
+mod shape;
+mod stops;
 mod target;
 mod timeline;
-mod victims;
 mod words;
 
 use crate::scenario::{Count, Entry, Overrides, Place, Problem, Problems, Scenario};
@@ -68,7 +71,7 @@ fn resolve(
             kept::resolve(kept, &own, &flags, &defaults, &mut remarks)
         }
     };
-    let load = load::resolve(&scenario.load, &defaults, &mut remarks);
+    let load = load::resolve(&scenario.load, target.strategy, &defaults, &mut remarks);
     let timeline = timeline::resolve(&scenario, &target, &load, &mut remarks);
     let settle = settle::resolve(&scenario, &target.worker, &mut remarks);
     let (claims, gates) = gates::resolve(&scenario, &timeline, &mut remarks);

@@ -77,7 +77,7 @@ mod tests {
     use crate::readback::{Place, QueuedItem};
 
     fn item(key: Option<u64>) -> QueuedItem {
-        QueuedItem { task: key.map(|key| (key, 1, 1)), place: Place::Dead, holder: None, cause: None }
+        QueuedItem { task: key.map(|key| (key, 1, 1)), place: Place::Dead, holder: None, cause: None, costs: None }
     }
 
     fn baseline() -> Baseline {

@@ -42,5 +42,8 @@ pub mod run;
 pub mod rejudge;
 pub mod runs;
 
+// Labs that stay between runs.
+pub mod labs;
+
 // The command line.
 pub mod cli;

@@ -8,6 +8,7 @@ use super::output::print_as;
 use super::{Global, fail};
 use crate::archive::Archive;
 use crate::heal::{self, HealError, Healing};
+use crate::labs;
 use crate::runs;
 
 /// A killed process is gone within this, or it is stuck in the kernel.
@@ -28,16 +29,22 @@ pub fn run(command: Command, global: &Global) -> Exit {
         Ok(run) => run,
         Err(e) => return fail(&e, Exit::BadInput),
     };
-    match heal_all(run.as_deref(), &global.reports) {
+    let labs = match labs::dead(&global.reports) {
+        Ok(labs) if run.is_none() => labs,
+        Ok(_) => Vec::new(),
+        Err(e) => return fail(&e, Exit::of_lab_error(&e)),
+    };
+    match heal_all(run.as_deref(), labs, &global.reports) {
         Ok(healings) => tell(&healings, global),
         Err(e) => fail(&e, Exit::BadInput),
     }
 }
 
-fn heal_all(run: Option<&Path>, reports: &Path) -> Result<Vec<(PathBuf, Healing)>, HealError> {
+/// One run; or every run, and the labs whose keeper was killed.
+fn heal_all(run: Option<&Path>, labs: Vec<PathBuf>, reports: &Path) -> Result<Vec<(PathBuf, Healing)>, HealError> {
     let runs = match run {
         Some(run) => vec![run.to_owned()],
-        None => Archive::runs(reports)?,
+        None => Archive::runs(reports)?.into_iter().chain(labs).collect(),
     };
     let heal_one = |run: PathBuf| match heal::heal(&run, PATIENCE) {
         // A run that was refused before it did anything has no journal, and nothing to heal.

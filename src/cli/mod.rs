@@ -7,6 +7,8 @@ mod completions;
 mod doctor;
 pub mod exit;
 mod heal;
+mod lab_flags;
+mod labs;
 mod launch;
 mod loadtest;
 mod man;
@@ -77,6 +79,9 @@ enum Command {
     Heal(heal::Command),
     /// Look at what this machine offers for runs; nothing is started
     Doctor(doctor::Command),
+    /// Keep a lab up between runs
+    #[command(subcommand, after_help = labs::EXAMPLES)]
+    Testbed(labs::Command),
     /// Run the target service
     Serve(serve::Command),
     /// Print a shell's completions
@@ -108,6 +113,7 @@ async fn dispatch(cli: Cli) -> Exit {
         Command::Report(command) => report::run(command, &cli.global),
         Command::Heal(command) => heal::run(command, &cli.global),
         Command::Doctor(command) => doctor::run(&command, &cli.global),
+        Command::Testbed(command) => labs::run(command, &cli.global).await,
         Command::Serve(command) => serve::run(command).await,
         Command::Completions(command) => completions::run(&command),
         Command::Man(command) => man::run(&command),

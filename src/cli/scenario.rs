@@ -10,7 +10,7 @@ use crate::footprint::disk_bytes;
 use crate::load::pacer::Stages;
 use crate::load::{Lane, Operations};
 use crate::plan::explain::{LaneCounts, explain};
-use crate::plan::{Given, Plan, scenario_schema};
+use crate::plan::{Given, KeptTarget, Plan, scenario_schema};
 use crate::scenario::{Problems, Scenario, Source};
 
 use super::exit::Exit;
@@ -127,6 +127,12 @@ fn check(args: &CheckArgs) -> Result<String, Problems> {
 pub fn plan(scenario: &str, flags: &PlanFlags, given: Given) -> Result<Plan, Problems> {
     let source = Source::load(scenario)?;
     Plan::resolve(Scenario::read(&source), flags.overrides(), given)
+}
+
+/// The same, on a lab that is up.
+pub fn plan_on(lab: &KeptTarget, scenario: &str, flags: &PlanFlags, given: Given) -> Result<Plan, Problems> {
+    let source = Source::load(scenario)?;
+    Plan::resolve_on(lab, Scenario::read(&source), flags.overrides(), given)
 }
 
 fn count(plan: &Plan) -> LaneCounts {

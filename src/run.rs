@@ -15,10 +15,9 @@ use crate::backends::process::Site;
 use crate::backends::{self, Deployment, DownError, Settled, UpError};
 use crate::checks::{self, Evidence};
 use crate::clock::RunClock;
+use crate::footprint::disk_bytes;
 use crate::heal::{self, HealError};
 use crate::journal::{Found, Journal};
-use crate::load::ledger::disk_bytes;
-use crate::load::pacer::Constant;
 use crate::load::{self, Ledger, Load, LoadError};
 use crate::plan::Plan;
 use crate::readback::database::{Database, DatabaseError};
@@ -148,8 +147,7 @@ fn open(plan: &Plan, place: &Place) -> Result<(Archive, Arc<Journal>), RunError>
         return Err(RunError::Unhealed(dead));
     }
     let archive = Archive::create(&place.reports, &plan.name, plan.run.number, place.environment.started_at)?;
-    let archive =
-        archive.reserve(disk_bytes(Constant::new(plan.load.rps).total(plan.load.duration), plan.load.shards))?;
+    let archive = archive.reserve(disk_bytes(plan))?;
     archive.put_json(Piece::Plan, plan)?;
     archive.put_json(Piece::Environment, &place.environment)?;
     let journal = Journal::open(archive.root(), TARGET).map_err(RunError::Journal)?;

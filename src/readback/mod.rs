@@ -118,6 +118,10 @@ pub struct QueuedItem {
     pub holder: Option<String>,
     /// Why it was dead-lettered.
     pub cause: Option<String>,
+    /// Of a dead letter: its payload's amounts, in hundredths, in the order of
+    /// [`content::COLUMNS`](crate::content::COLUMNS).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub costs: Option<[i64; 5]>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -11,6 +11,7 @@ mod overrides;
 mod problem;
 mod read;
 mod reader;
+mod shape;
 mod source;
 mod spelling;
 mod value;
@@ -19,9 +20,10 @@ pub use condition::ConditionText;
 pub use gates::GateLine;
 pub use overrides::Overrides;
 pub use problem::{Place, Position, Problem, Problems};
+pub use shape::ShapePart;
 pub use source::{Source, shipped};
 pub use spelling::nearest;
-pub use value::{Count, Entry, Located, Moment, Percent, Period, Rps, Switch, Word, Written, Wrong};
+pub use value::{Count, Entry, Located, Moment, Percent, Period, Rate, Rps, Size, Switch, Word, Written, Wrong};
 
 /// One scenario file, or one with flags laid over it.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,8 +64,11 @@ pub struct Target {
 pub struct Load {
     pub rps: Entry<Rps>,
     pub duration: Entry<Period>,
+    /// In place of `rps` and `duration`.
+    pub shape: Entry<Vec<ShapePart>>,
     pub mix: Entry<Mix>,
     pub hot_keys: Entry<Count>,
+    pub read_keys: Entry<Word>,
     /// To each instance.
     pub connections: Entry<Count>,
     pub request_timeout: Entry<Period>,
@@ -77,6 +82,16 @@ pub struct Mix {
     pub write_once: Entry<Percent>,
     pub hot_key: Entry<Percent>,
     pub read: Entry<Percent>,
+    pub poison: Entry<Percent>,
+}
+
+impl Load {
+    /// Whether all that says how long the load lasts, and at which rate, could be read.
+    pub fn shape_is_readable(&self) -> bool {
+        let parts = self.shape.given().map_or(&[][..], |shape| &shape.value);
+        let whole = parts.iter().all(ShapePart::is_readable);
+        whole && self.shape.is_readable() && self.rps.is_readable() && self.duration.is_readable()
+    }
 }
 
 /// `- rolling-update: {…}`, `- pause: {…}`, ….

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::gates::GateLine;
 use super::node::{Key, Kind, Node, parse};
 use super::reader::{Fields, Reader, items};
+use super::shape::ShapePart;
 use super::source::Source;
 use super::value::{Entry, Located, Word, Written};
 use super::{Load, Mix, Scenario, Settle, Step, StepFields, Target, nearest};
@@ -76,8 +77,10 @@ fn load(fields: &mut Fields<'_>) -> Load {
     Load {
         rps: fields.one("rps"),
         duration: fields.one("duration"),
+        shape: shape(fields),
         mix: mix(fields),
         hot_keys: fields.one("hot_keys"),
+        read_keys: fields.one("read_keys"),
         connections: fields.one("connections"),
         request_timeout: fields.one("request_timeout"),
         own_lag_limit: fields.one("own_lag_limit"),
@@ -92,9 +95,63 @@ fn mix(fields: &mut Fields<'_>) -> Entry<Mix> {
     let example = "{ write-once: 80%, hot-key: 15%, read: 5% }";
     let Some(entries) = reader.entries(&key, node, example) else { return Entry::Unreadable };
     let mut lanes = Fields::new(reader, "mix", entries);
-    let value = Mix { write_once: lanes.one("write-once"), hot_key: lanes.one("hot-key"), read: lanes.one("read") };
+    let value = Mix {
+        write_once: lanes.one("write-once"),
+        hot_key: lanes.one("hot-key"),
+        read: lanes.one("read"),
+        poison: lanes.one("poison"),
+    };
     lanes.finish();
     Entry::Given(Located { value, place })
+}
+
+fn shape(fields: &mut Fields<'_>) -> Entry<Vec<ShapePart>> {
+    let Some((key, node)) = fields.take("shape") else { return Entry::Absent };
+    let reader = fields.reader();
+    let place = reader.place(&key.span);
+    let value = items(node).into_iter().map(|item| shape_part(reader, item)).collect();
+    Entry::Given(Located { value, place })
+}
+
+fn shape_part(reader: &mut Reader, node: Node) -> ShapePart {
+    let span = node.span.clone();
+    let mut entries = match node.kind {
+        Kind::Map(entries) if entries.len() == 1 => entries,
+        _ => {
+            let help = "write one part an item: `- ramp: { from: 100, to: 1500, over: 30s }`";
+            reader.problem(&span, "this is no part of a shape", help);
+            return ShapePart::Unreadable;
+        }
+    };
+    let (key, node) = entries.remove(0);
+    if !ShapePart::WORDS.contains(&key.name.as_str()) {
+        let known = ShapePart::WORDS.join(", ");
+        let guess = nearest(&key.name, &ShapePart::WORDS).map(|word| format!("did you mean `{word}`?"));
+        let help = guess.unwrap_or_else(|| format!("these parts exist: {known}"));
+        reader.problem(&key.span, format!("a shape has no part `{}`", key.name), help);
+        return ShapePart::Unreadable;
+    }
+    let Some(entries) = reader.entries(&key, node, "{ from: 100, to: 1500, over: 30s }") else {
+        return ShapePart::Unreadable;
+    };
+    shape_fields(Fields::new(reader, &key.name, entries), &key)
+}
+
+fn shape_fields(mut fields: Fields<'_>, key: &Key) -> ShapePart {
+    let place = fields.reader().place(&key.span);
+    let part = match key.name.as_str() {
+        "hold" => ShapePart::Hold { place, rps: fields.one("rps"), lasts: fields.one("for") },
+        "ramp" => ShapePart::Ramp { place, from: fields.one("from"), to: fields.one("to"), over: fields.one("over") },
+        _ => ShapePart::Steps {
+            place,
+            from: fields.one("from"),
+            to: fields.one("to"),
+            by: fields.one("by"),
+            every: fields.one("every"),
+        },
+    };
+    fields.finish();
+    part
 }
 
 fn settle(fields: &mut Fields<'_>) -> Settle {

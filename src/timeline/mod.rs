@@ -169,7 +169,7 @@ fn too_late(scene: &Scene<'_>) -> Option<String> {
     if scene.stop.interrupt.is_cancelled() {
         return Some("the run was interrupted".into());
     }
-    let load_end = Offset::from_duration(scene.plan.load.duration);
+    let load_end = Offset::from_duration(scene.plan.load_end());
     (scene.clock.now() >= load_end).then(|| format!("the load had ended at {load_end}"))
 }
 

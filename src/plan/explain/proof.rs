@@ -14,6 +14,12 @@ pub fn can(plan: &Plan, counts: LaneCounts, page: &mut Page) {
             "of {operations} writing operations, none that was acknowledged is lost, stale or torn"
         ));
     }
+    if counts.poison > 0 {
+        page.sentence(format_args!(
+            "of {} poison operations, every one that was acknowledged is in the dead-letter queue, with its payload",
+            counts.poison
+        ));
+    }
     if plan.claims.contains(&Claim::F1) {
         f1(plan, page);
     }

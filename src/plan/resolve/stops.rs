@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::plan::{Database, PausePoint, Replaced, Slot, StepKind, StopMode, StopPlan};
+use crate::plan::{Database, LoadPlan, PausePoint, Replaced, Slot, StepKind, StopMode, StopPlan};
 use crate::scenario::{Period, StepFields};
 
 use super::Remarks;
@@ -72,19 +72,32 @@ fn lasts(fields: &StepFields, around: &Around<'_>, remarks: &mut Remarks) -> Dur
 fn window(fields: &StepFields, around: &Around<'_>, remarks: &mut Remarks) -> (Duration, u64) {
     let window = period(&fields.window, WINDOW);
     let acks = remarks.count("acks", &fields.window_acks, 1..=u64::from(u32::MAX), WINDOW_ACKS);
-    let length = (window * 2).min(around.load.duration);
-    let due = around.load.rps * length.as_secs_f64();
-    let readable = fields.window.is_readable() && fields.window_acks.is_readable() && around.duration_known;
-    if due < acks as f64 && readable {
+    let at = fields.at.given().map_or(Duration::ZERO, |at| at.value.0);
+    let (due, rps) = due_around(at, window, around.load);
+    let readable = fields.window.is_readable() && fields.window_acks.is_readable() && around.load_known;
+    // A whole number of operations may come out of the sums a hair below itself.
+    if due + 1e-6 < acks as f64 && readable {
         let message = format!(
-            "a stop's window of ±{} holds {due:.0} operations at {} a second, and needs {acks} acks",
-            Period(window),
-            around.load.rps
+            "a stop's window of ±{} holds {due:.0} operations at {rps} a second, and needs {acks} acks",
+            Period(window)
         );
         let place = fields.window_acks.place().or(fields.window.place()).unwrap_or(&fields.place);
-        remarks.problem(place, message, "raise `rps` or `window`, or state a lower `window_acks` in the step");
+        remarks.problem(
+            place,
+            message,
+            "raise the load's rate or `window`, or state a lower `window_acks` in the step",
+        );
     }
     (window, acks)
+}
+
+/// Operations due in the whole window of a stop at this moment, and their mean rate. A window that reaches over an end
+/// of the load is moved into it: when exactly the stop comes is not known yet.
+fn due_around(at: Duration, window: Duration, load: &LoadPlan) -> (f64, f64) {
+    let length = (window * 2).min(load.duration());
+    let from = at.saturating_sub(window).min(load.duration() - length);
+    let due = load.shape.operations_between(from, from + length);
+    (due, (due / length.as_secs_f64() * 10.0).round() / 10.0)
 }
 
 /// Where a task is held, for each victim: by its role, or as the step says.

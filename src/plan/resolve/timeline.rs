@@ -13,8 +13,8 @@ use super::{Remarks, Timeline, scale, stops};
 pub struct Around<'a> {
     pub target: &'a TargetPlan,
     pub load: &'a LoadPlan,
-    /// Whether the load's duration could be read.
-    pub duration_known: bool,
+    /// Whether the load's rate and duration could be read.
+    pub load_known: bool,
     /// Whether the times of the workers could be read.
     pub worker_known: bool,
 }
@@ -32,7 +32,7 @@ pub fn resolve(scenario: &Scenario, target: &TargetPlan, load: &LoadPlan, remark
     let around = Around {
         target,
         load,
-        duration_known: scenario.load.duration.is_readable(),
+        load_known: scenario.load.shape_is_readable(),
         worker_known: [&written.lease, &written.redrive_scan, &written.flush_interval].iter().all(|e| e.is_readable()),
     };
     let mut filled = Filled::at_the_start(written, target);
@@ -82,15 +82,15 @@ fn check_time(asked: &Asked<'_>, steps: &[StepPlan], around: &Around<'_>, remark
         let help = "write `at: 10s`, or `when: buffer_size >= 200`";
         remarks.problem(&fields.place, "nothing says when this step begins", help);
     }
-    let (begin, end) = (fields.at.given().map_or(Duration::ZERO, |at| at.value.0), around.load.duration);
+    let (begin, end) = (fields.at.given().map_or(Duration::ZERO, |at| at.value.0), around.load.duration());
     let place = fields.at.place().unwrap_or(&fields.place);
-    if begin >= end && around.duration_known {
+    if begin >= end && around.load_known {
         let message = format!("this step begins at {}, and the load ends at {}", Period(begin), Period(end));
         remarks.problem(place, message, "write an earlier `at`, or a longer `duration` of the load");
         return;
     }
     let last = steps.last().filter(|step| step.id == asked.id).and_then(|_| last_stop_begins(steps));
-    if let Some(last) = last.filter(|last| *last >= end && around.duration_known) {
+    if let Some(last) = last.filter(|last| *last >= end && around.load_known) {
         let (last, end) = (Period(last), Period(end));
         let message = format!("with the pauses before it, its last stop begins at {last}, and the load ends at {end}");
         remarks.problem(place, message, "write a longer `duration` of the load, or pause for less time");

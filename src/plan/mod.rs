@@ -460,9 +460,10 @@ impl GateMetric {
 pub enum RunPhase {
     /// Outside every fault and recovery.
     Steady,
-    /// From the first act of a stop until its replacement is ready.
+    /// From the first act of a stop until its replacement, or the paused instance itself, is ready (again); from the
+    /// begin of a start until the new instance is ready.
     Fault,
-    /// The stop's window after that.
+    /// The stop's window after that; after a start, the longest window of the plan's stops.
     Recovery,
 }
 

@@ -2,7 +2,7 @@
 
 use super::figures::{hundredths, seconds, thousands};
 use super::terminal::EXHIBITS;
-use super::{RenderError, Renderer, RunReport, evidence};
+use super::{RenderError, Renderer, RunReport, evidence, scaling};
 use crate::checks::{Exhibit, Judgement, LaneLatency, Percentiles, Verdict};
 
 pub struct Markdown;
@@ -14,9 +14,11 @@ impl Renderer for Markdown {
             head(report),
             findings(judgement),
             stops(judgement),
+            scaled(judgement),
             classes(judgement),
             exhibits(&judgement.exhibits),
             latency(report),
+            efficiency(judgement),
             not_assessed(judgement),
             by_hand(report),
         ];
@@ -114,6 +116,19 @@ fn latency(report: &RunReport) -> String {
     let columns = ["lane", "time", "operations", "p50", "p90", "p99", "p99.9", "max"];
     let table = table("Latency, milliseconds", columns, "  ::::::", rows);
     if table.is_empty() { table } else { format!("{table}\n{}.\n", evidence::achieved(report)) }
+}
+
+/// What was started, and what the checkpoints showed.
+fn scaled(judgement: &Judgement) -> String {
+    let told = [scaling::started(judgement), scaling::looked(judgement)];
+    let told: Vec<String> = told.iter().filter(|told| !told.is_empty()).map(|told| escaped(told)).collect();
+    if told.is_empty() { String::new() } else { format!("{}\n", told.join(" ")) }
+}
+
+fn efficiency(judgement: &Judgement) -> String {
+    let align: String = scaling::EFFICIENCY.iter().map(|(_, right)| if *right { ':' } else { ' ' }).collect();
+    let columns = scaling::EFFICIENCY.map(|(title, _)| title);
+    table(scaling::EFFICIENCY_TITLE, columns, &align, scaling::efficiency(judgement).into_iter())
 }
 
 fn times(l: &LaneLatency) -> [(&'static str, &Percentiles); 3] {

@@ -5,7 +5,7 @@
 //! [`Archive::seal`](crate::archive::Archive::seal)).
 //!
 //! # What cannot be lost on the way
-//! A claim, gate or stop of the plan that nobody judged becomes an INCONCLUSIVE finding here, and an interrupted run
+//! A claim, gate, start or stop of the plan that nobody judged becomes an INCONCLUSIVE finding here, and an interrupted run
 //! is never a PASS: no renderer has to know.
 
 #[cfg(test)]
@@ -20,6 +20,7 @@ mod markdown;
 mod plan;
 #[cfg(test)]
 mod samples;
+mod scaling;
 mod table;
 mod terminal;
 mod text;
@@ -54,7 +55,7 @@ pub struct RunReport {
     /// The run was told to stop; its verdict is then never PASS.
     pub interrupted: bool,
     pub plan: PlanSummary,
-    /// Every claim, gate and stop of the plan, by the name under which it is judged.
+    /// Every claim, gate, start and stop of the plan, by the name under which it is judged.
     pub declared: Vec<String>,
     /// `None`: the run's folder does not have it.
     pub environment: Option<Environment>,
@@ -123,7 +124,8 @@ impl RunReport {
 /// What nobody answered is INCONCLUSIVE.
 fn with_open_questions(mut judgement: Judgement, declared: &[String], interrupted: bool) -> Judgement {
     let checks = judgement.findings.iter().map(|finding| &finding.check);
-    let judged: BTreeSet<&String> = checks.chain(judgement.stops.iter().map(|stop| &stop.id)).collect();
+    let steps = judgement.stops.iter().map(|stop| &stop.id).chain(judgement.starts.iter().map(|start| &start.id));
+    let judged: BTreeSet<&String> = checks.chain(steps).collect();
     let unjudged = declared.iter().filter(|name| !judged.contains(name));
     let mut open: Vec<Finding> = unjudged.map(|name| inconclusive(name, "declared, and nothing judged it")).collect();
     if interrupted && judgement.verdict == Verdict::Pass {

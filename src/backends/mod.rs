@@ -208,6 +208,8 @@ pub enum ControlError {
     Start(String),
     #[error("{what}: the run was interrupted")]
     Interrupted { what: String },
+    #[error("come to its end: the run was told to stop at once")]
+    Aborted,
     #[error("write the journal: {0}")]
     Journal(#[from] std::io::Error),
 }

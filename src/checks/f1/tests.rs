@@ -1,4 +1,4 @@
-//! F1 on canned evidence: what passes, what fails, and what is missing.
+//! F1 judged over canned scale-outs: what passes, what fails, and each missing piece of evidence by name.
 
 use std::time::Duration;
 

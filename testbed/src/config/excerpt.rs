@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-/// Line, column, message and excerpt. Excerpts end up in logs: what stands before the `@` of a URL is left out.
+use super::secrets::Secrets;
+
+/// Line, column, message and excerpt. Excerpts end up in logs: what stands before the `@` of a URL is left out, and a
+/// password among its parameters.
 pub fn of(error: &serde_yaml::Error, path: &Path) -> String {
     let name = path.display().to_string();
     let rendered = error.render_with_options(serde_yaml::render_options! { source_name: Some(&name) });
@@ -11,8 +14,9 @@ pub fn of(error: &serde_yaml::Error, path: &Path) -> String {
 }
 
 fn without_password(line: &str) -> String {
-    let parts = line.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1)));
-    parts.map_or_else(|| line.to_owned(), |(scheme, host)| format!("{scheme}://***@{host}"))
+    let Some((scheme, rest)) = line.split_once("://") else { return line.to_owned() };
+    let rest = Secrets::of(line).mask(rest);
+    rest.rsplit_once('@').map_or_else(|| format!("{scheme}://{rest}"), |(_, host)| format!("{scheme}://***@{host}"))
 }
 
 #[cfg(test)]
@@ -41,7 +45,9 @@ mod tests {
 
     #[test]
     fn a_password_in_a_wrong_line_is_not_shown() {
-        let shown = message("database: { url: 'mysql://me:s3cr@t@host/db' }");
-        assert!(shown.contains("mysql://***@host/db") && !shown.contains("s3cr"), "{shown}");
+        let shown = message("database: { url: 'mysql://me:s3cr@t@host' }");
+        assert!(shown.contains("mysql://***@host") && !shown.contains("s3cr"), "{shown}");
+        let shown = message("database: { url: 'postgres://host?password=s3cret' }");
+        assert!(shown.contains("names no database") && !shown.contains("s3cret"), "{shown}");
     }
 }

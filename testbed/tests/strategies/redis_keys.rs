@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use testbed::strategy::{Cause, DeadLetter, Offered, RedisBufferStrategy, WriteBackBufferStrategy};
 
-use crate::lab::{LEASE, RedisServer, SHORT, context, eventually, on, request, task};
+use crate::lab::RedisServer;
+use crate::lab::strategies::{LEASE, SHORT, context, eventually, on, request, task};
 
 const LIST: &str = "{expectation:write:buffer}";
 

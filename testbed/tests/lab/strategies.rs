@@ -23,34 +23,57 @@ pub const SHORT: Duration = Duration::from_millis(30);
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
+/// What a strategy needs around it.
+pub struct Broker {
+    pub word: &'static str,
+    redis: Option<RedisServer>,
+}
+
+impl Broker {
+    /// A new strategy joins all suites by its line here.
+    pub async fn start(word: &'static str) -> Self {
+        let redis = match word {
+            "in-memory" => None,
+            "redis" => Some(RedisServer::start(&[]).await),
+            other => panic!("give the laboratory a server for {other:?}"),
+        };
+        Broker { word, redis }
+    }
+
+    /// Of a buffer that no other name shares.
+    pub fn config(&self, name: &str) -> BufferConfig {
+        let redis = self.redis.as_ref().map(|server| RedisConfig { key: format!("{{{name}}}"), ..server.config() });
+        BufferConfig { strategy: self.word.into(), redis: redis.unwrap_or_default(), ..BufferConfig::default() }
+    }
+
+    /// As `application.yml` holds it.
+    pub fn section(&self) -> String {
+        let redis = self.redis.as_ref().map(|server| format!(", redis: {{ url: '{}', timeout: 500ms }}", server.url()));
+        format!("buffer: {{ strategy: {}{} }}", self.word, redis.unwrap_or_default())
+    }
+}
+
 /// A buffer, and what must live as long as it does.
 pub struct Buffer {
     pub word: &'static str,
     pub strategy: Arc<dyn WriteBackBufferStrategy>,
-    _server: Option<RedisServer>,
+    _broker: Broker,
 }
 
 /// One buffer of each strategy in the list, small enough to be filled: 12 tasks.
 pub async fn every_strategy() -> Vec<Buffer> {
     let mut buffers = Vec::new();
     for strategy in STRATEGIES {
-        buffers.push(buffer(strategy.word).await);
+        let broker = Broker::start(strategy.word).await;
+        let config = BufferConfig { capacity: 12, ..broker.config("contract") };
+        let strategy = built(&config, "worker-1.1").await;
+        buffers.push(Buffer { word: broker.word, strategy, _broker: broker });
     }
     buffers
 }
 
-async fn buffer(word: &'static str) -> Buffer {
-    let server = match word {
-        "in-memory" => None,
-        "redis" => Some(RedisServer::start(&[]).await),
-        other => panic!("give the laboratory a server for {other:?}"),
-    };
-    let mut config = BufferConfig { strategy: word.into(), capacity: 12, ..BufferConfig::default() };
-    if let Some(server) = &server {
-        config.redis = server.config();
-    }
-    let strategy = build(&config, &context("worker-1.1")).await.unwrap_or_else(|e| panic!("build {word}: {e}"));
-    Buffer { word, strategy, _server: server }
+pub async fn built(config: &BufferConfig, instance: &str) -> Arc<dyn WriteBackBufferStrategy> {
+    build(config, &context(instance)).await.unwrap_or_else(|error| panic!("build {}: {error}", config.strategy))
 }
 
 pub fn context(instance: &str) -> StrategyContext {

@@ -16,6 +16,9 @@ pub trait Dialect: sqlx::Database {
 
     /// Whether it is the content of the tasks that the database refuses.
     fn refuses_content(error: &dyn DatabaseError) -> bool;
+
+    /// Whether the transaction was rolled back in favour of another one, and would succeed at once.
+    fn rolled_back_for_another(error: &dyn DatabaseError) -> bool;
 }
 
 pub const UPSERT_HEAD: &str = "INSERT INTO equipment_expectation_summary

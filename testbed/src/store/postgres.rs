@@ -163,4 +163,8 @@ impl Dialect for Postgres {
     fn refuses_content(error: &dyn DatabaseError) -> bool {
         server::refuses_content(error)
     }
+
+    fn rolled_back_for_another(error: &dyn DatabaseError) -> bool {
+        server::rolled_back_for_another(error)
+    }
 }

@@ -63,6 +63,12 @@ pub fn refuses_content(error: &dyn DatabaseError) -> bool {
     error.code().is_some_and(|state| state.starts_with("22") || state.starts_with("23"))
 }
 
+/// Class 40 is "transaction rollback": a deadlock, or a race that was lost. Batches lock their rows in one order, but
+/// MariaDB also locks the places of rows that are not there yet.
+pub fn rolled_back_for_another(error: &dyn DatabaseError) -> bool {
+    error.code().is_some_and(|state| state.starts_with("40"))
+}
+
 /// What is wrong with a URL that `parsed` or not: a driver would take a missing name from the environment, and leave
 /// out a parameter that it does not know.
 pub fn check<O>(url: &str, parsed: Result<O, Error>, parameters: &[&str]) -> Result<(), String> {

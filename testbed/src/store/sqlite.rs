@@ -140,6 +140,11 @@ impl Dialect for Sqlite {
     fn refuses_content(error: &dyn DatabaseError) -> bool {
         matches!(primary_code(error), Some(CONSTRAINT | MISMATCH | TOO_BIG))
     }
+
+    /// There is one writer at a time.
+    fn rolled_back_for_another(_: &dyn DatabaseError) -> bool {
+        false
+    }
 }
 
 /// SQLite's primary result codes (<https://www.sqlite.org/rescode.html>): the low byte of the extended one.

@@ -12,6 +12,7 @@ use sqlx::error::DatabaseError;
 use sqlx::pool::PoolConnection;
 use sqlx::{ColumnIndex, Connection, Decode, Encode, Error, Executor, IntoArguments, Pool, QueryBuilder, Row, Type};
 use tokio::time::timeout;
+use tracing::debug;
 
 use super::batch::{Batch, in_powers_of_two};
 use super::dialect::{DROPPED_HEAD, Dialect, UPSERT_HEAD};
@@ -20,6 +21,9 @@ use crate::task::{Costs, ExpectationWriteTask, Money};
 
 /// Nine parameters a row: far below what any of the databases takes (SQLite 32,766, the others 65,535).
 const LONGEST_STATEMENT: usize = 256;
+
+/// Of a batch that loses to other workers' transactions, before it is given back.
+const TRIES: u32 = 4;
 
 /// The tables as a [`super::Store`] uses them, whatever the database.
 #[async_trait]
@@ -53,10 +57,15 @@ where
     for<'i> &'i str: ColumnIndex<D::Row>,
 {
     async fn apply(&self, batch: &Batch<'_>) -> Result<(), Error> {
-        let mut connection = self.writer.acquire().await?;
-        let written = self.write(&mut connection, batch).await;
-        part_if_broken(connection, &written);
-        written
+        for _ in 1..TRIES {
+            match self.apply_once(batch).await {
+                Err(error) if error.as_database_error().is_some_and(D::rolled_back_for_another) => {
+                    debug!("a batch is written again: {error}");
+                }
+                written => return written,
+            }
+        }
+        self.apply_once(batch).await
     }
 
     async fn read(&self, key: i64) -> Result<Vec<StoredPreset>, Error> {
@@ -85,6 +94,13 @@ where
     for<'v> i16: Encode<'v, D> + Type<D>,
     for<'v> &'v str: Encode<'v, D> + Type<D>,
 {
+    async fn apply_once(&self, batch: &Batch<'_>) -> Result<(), Error> {
+        let mut connection = self.writer.acquire().await?;
+        let written = self.write(&mut connection, batch).await;
+        part_if_broken(connection, &written);
+        written
+    }
+
     async fn write(&self, connection: &mut D::Connection, batch: &Batch<'_>) -> Result<(), Error> {
         let mut transaction = self.answered(connection.begin_with(D::BEGIN)).await?;
         for mut statement in self.statements(batch) {

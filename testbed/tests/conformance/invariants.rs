@@ -71,8 +71,7 @@ impl Evidence {
         for (invariant, example) in self.observed.iter().cloned().chain(self.inventions()).chain(self.fates()) {
             violations.entry(invariant).or_insert(example);
         }
-        let explained = [NothingIsLost, TheNewestWins, RecoveryIsBounded].iter().any(|i| violations.contains_key(i));
-        if explained {
+        if violations.len() > 1 {
             violations.remove(&TheSumsAddUp);
         }
         violations

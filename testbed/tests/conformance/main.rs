@@ -13,11 +13,19 @@
 //! `capabilities()` say, and the suite asks for exactly that.
 
 mod broken;
+mod crash;
+mod ensemble;
+#[path = "../service/harness.rs"]
+#[expect(dead_code, reason = "one harness for all tests: these need a part of it")]
+mod harness;
 mod invariants;
 #[path = "../lab/mod.rs"]
 #[expect(dead_code, reason = "one laboratory for all tests: these need a part of it")]
 mod lab;
+mod outage;
 mod play;
+mod process;
 mod properties;
 mod red;
+mod rivals;
 mod script;

@@ -172,10 +172,11 @@ impl Player<'_> {
     }
 
     async fn settle(&mut self, worker: usize) {
-        let (written, held) = std::mem::take(&mut self.workers[worker]).into_iter().partition(|h| h.written.is_some());
+        let (written, held): (Vec<Held>, _) =
+            std::mem::take(&mut self.workers[worker]).into_iter().partition(|h| h.written.is_some());
         self.workers[worker] = held;
         let (mut committed, mut refused) = (Vec::new(), Vec::new());
-        for held in Vec::<Held>::from(written) {
+        for held in written {
             match held.written.expect("it is") {
                 Ok(()) => committed.push(held.delivery),
                 Err(why) => refused.push((held.delivery, why)),
@@ -188,9 +189,10 @@ impl Player<'_> {
     }
 
     async fn give_back(&mut self, worker: usize, delayed: bool) {
-        let (held, written) = std::mem::take(&mut self.workers[worker]).into_iter().partition(|h| h.written.is_none());
+        let (held, written): (Vec<Held>, _) =
+            std::mem::take(&mut self.workers[worker]).into_iter().partition(|h| h.written.is_none());
         self.workers[worker] = written;
-        let deliveries = Vec::<Held>::from(held).into_iter().map(|held| held.delivery).collect();
+        let deliveries = held.into_iter().map(|held| held.delivery).collect();
         self.end(deliveries, Ended::GivenBack, if delayed { "delayed" } else { "" }).await;
     }
 

@@ -2,6 +2,7 @@
 //! the service.
 
 use std::any::Any;
+use std::time::Duration;
 
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use sqlx::postgres::{PgConnection, PgRow};
@@ -185,6 +186,29 @@ impl Database {
             }
         };
         Lock { _connection: connection }
+    }
+
+    /// How many sessions wait for a lock, and how many stand still in a transaction. Of a file nobody can say.
+    pub async fn waiting_and_idle(&self) -> (i64, i64) {
+        let sql = match &self.place {
+            Place::Sqlite(_) => panic!("a file has no sessions"),
+            Place::Postgres(_) => {
+                "SELECT count(*) FILTER (WHERE wait_event_type = 'Lock'),
+                    count(*) FILTER (WHERE state = 'idle in transaction') FROM pg_stat_activity"
+            }
+            Place::MariaDb(_) => {
+                "SELECT
+                    (SELECT count(*) FROM information_schema.processlist WHERE state LIKE 'Waiting for table%lock')
+                    + (SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'),
+                    (SELECT count(*) FROM information_schema.innodb_trx JOIN information_schema.processlist
+                        ON id = trx_mysql_thread_id WHERE command = 'Sleep')"
+            }
+        };
+        if let Place::MariaDb(_) = self.place {
+            // InnoDB looks anew only when it was not asked for a tenth of a second.
+            tokio::time::sleep(Duration::from_millis(120)).await;
+        }
+        self.select::<(i64, i64)>(sql).await.remove(0)
     }
 
     /// From now on it can be read only, as a standby can. A file is not asked for that.

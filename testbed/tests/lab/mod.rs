@@ -5,7 +5,7 @@ mod database_server;
 mod mariadb;
 mod postgres;
 mod redis_server;
-mod server_process;
+pub mod server_process;
 pub mod strategies;
 
 pub use redis_server::RedisServer;

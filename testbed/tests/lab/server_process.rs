@@ -28,6 +28,13 @@ pub fn command(program: &Path, at_the_end: Signal) -> Command {
     command
 }
 
+/// A command that runs as this process does, and is killed when it is gone.
+pub fn own_command(program: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program).stdin(Stdio::null());
+    command
+}
+
 /// A folder that belongs to whoever runs the server.
 pub fn folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder for a server");
@@ -75,6 +82,27 @@ impl ServerProcess {
 
     pub fn kill(&self) {
         self.end(Signal::SIGKILL);
+    }
+
+    /// Returns once it has stopped: a signal takes effect a moment after it was sent.
+    pub fn freeze(&self) {
+        let pid = self.signal(Signal::SIGSTOP);
+        let deadline = Instant::now() + DEADLINE;
+        let stat = format!("/proc/{pid}/stat");
+        while !std::fs::read_to_string(&stat).expect("the state of a process").contains(") T ") {
+            assert!(Instant::now() < deadline, "process {pid} not frozen within {DEADLINE:?}");
+            std::thread::yield_now();
+        }
+    }
+
+    pub fn thaw(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    fn signal(&self, signal: Signal) -> Pid {
+        let pid = Pid::from_raw(self.child().id() as i32);
+        kill(pid, signal).expect("signal a process");
+        pid
     }
 
     /// Signals it and waits for its end; one that does not end in time is killed.

@@ -46,6 +46,11 @@ impl Broker {
         BufferConfig { strategy: self.word.into(), redis: redis.unwrap_or_default(), ..BufferConfig::default() }
     }
 
+    /// Of the buffer that services with [`Broker::section`] use.
+    pub fn service_config(&self) -> BufferConfig {
+        self.config(RedisConfig::default().key.trim_matches(['{', '}']))
+    }
+
     /// As `application.yml` holds it.
     pub fn section(&self) -> String {
         let redis = self.redis.as_ref().map(|server| format!(", redis: {{ url: '{}', timeout: 500ms }}", server.url()));

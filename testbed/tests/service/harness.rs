@@ -1,6 +1,7 @@
 //! A service in this process, with what a test needs to write to it, to look behind it, and to hold it.
 
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,29 +67,53 @@ impl Lab {
         let shutdown = CancellationToken::new();
         let ended = tokio::spawn(testbed::serve(config, None, shutdown.clone()));
         eventually("the port is bound", || async { tokio::net::TcpStream::connect(addr).await.is_ok() }).await;
-        let (control, database) = (Control::closed(), self.database.clone());
-        Running { addr, control, shutdown, ended, database, http: reqwest::Client::new() }
+        Running { caller: Caller::of(addr, self.database.clone()), control: Control::closed(), shutdown, ended }
     }
 }
 
-pub struct Running {
+/// What callers and operators can do with a service, wherever it runs.
+#[derive(Clone)]
+pub struct Caller {
     pub addr: SocketAddr,
-    pub control: Control,
-    pub shutdown: CancellationToken,
-    pub ended: JoinHandle<Result<(), ServeError>>,
     database: Arc<Database>,
     http: reqwest::Client,
 }
 
+/// A service in this process.
+pub struct Running {
+    caller: Caller,
+    pub control: Control,
+    pub shutdown: CancellationToken,
+    pub ended: JoinHandle<Result<(), ServeError>>,
+}
+
+impl Deref for Running {
+    type Target = Caller;
+
+    fn deref(&self) -> &Caller {
+        &self.caller
+    }
+}
+
 impl Running {
-    async fn start(config: Config, database: Arc<Database>) -> Self {
+    pub async fn start(config: Config, database: Arc<Database>) -> Self {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         let (shutdown, mut control) = (CancellationToken::new(), Control::over(ours));
         let ended = tokio::spawn(testbed::serve(config, Some(theirs), shutdown.clone()));
-        let listening = control.hears().await;
-        assert_eq!(listening["event"], "listening");
-        let addr = listening["addr"].as_str().unwrap().parse().unwrap();
-        Running { addr, control, shutdown, ended, database, http: reqwest::Client::new() }
+        let addr = control.listening().await;
+        Running { caller: Caller::of(addr, database), control, shutdown, ended }
+    }
+
+    /// Orders the shutdown and waits for its end.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        within_deadline("the shutdown", self.ended).await.unwrap().unwrap();
+    }
+}
+
+impl Caller {
+    pub fn of(addr: SocketAddr, database: Arc<Database>) -> Self {
+        Caller { addr, database, http: reqwest::Client::new() }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -139,12 +164,6 @@ impl Running {
     pub async fn witness(&self) -> Vec<Sighting> {
         self.database.witness().await
     }
-
-    /// Orders the shutdown and waits for its end.
-    pub async fn stop(self) {
-        self.shutdown.cancel();
-        within_deadline("the shutdown", self.ended).await.unwrap().unwrap();
-    }
 }
 
 #[derive(Debug)]
@@ -182,10 +201,17 @@ impl Control {
         Self::over(std::os::unix::net::UnixStream::pair().unwrap().0)
     }
 
-    fn over(socket: std::os::unix::net::UnixStream) -> Self {
+    pub fn over(socket: std::os::unix::net::UnixStream) -> Self {
         socket.set_nonblocking(true).unwrap();
         let (read, commands) = UnixStream::from_std(socket).unwrap().into_split();
         Control { lines: BufReader::new(read).lines(), commands }
+    }
+
+    /// Waits until the port is bound: which one.
+    pub async fn listening(&mut self) -> SocketAddr {
+        let listening = self.hears().await;
+        assert_eq!(listening["event"], "listening");
+        listening["addr"].as_str().unwrap().parse().unwrap()
     }
 
     pub async fn hears(&mut self) -> Value {

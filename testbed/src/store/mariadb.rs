@@ -17,7 +17,7 @@ pub(super) const DATABASE: Database = Database {
     schemes: &["mariadb", "mysql"],
     example: "mariadb://host:3306/database",
     idle_step: Some(Duration::from_secs(1)),
-    check: |url| server::check(url, url.parse::<MySqlConnectOptions>(), PARAMETERS),
+    check: |url| server::check(url, str::parse::<MySqlConnectOptions>, PARAMETERS),
     open,
 };
 
@@ -56,10 +56,11 @@ impl Limits {
     /// gaps between rows, in which workers would meet that write different rows. Without a strict mode an amount that
     /// does not fit would be cut to one that does.
     fn session(&self) -> String {
-        let whole_seconds = |limit: Duration| limit.as_millis().div_ceil(1000);
+        // Rounded up: 0 would mean "no limit".
+        let whole_seconds = |limit: Duration| limit.as_micros().div_ceil(1_000_000);
         format!(
-            "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
-             tx_isolation = 'READ-COMMITTED', \
+            "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
+             SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
              innodb_lock_wait_timeout = {lock}, lock_wait_timeout = {lock}, \
              max_statement_time = {statement}, idle_transaction_timeout = {idle}",
             lock = whole_seconds(self.lock),

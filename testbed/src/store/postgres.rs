@@ -1,6 +1,7 @@
 //! PostgreSQL: its SQL, and the limits that it enforces on this service.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgConnectOptions, PgConnection, Postgres};
@@ -14,8 +15,8 @@ use crate::config::DatabaseConfig;
 pub(super) const DATABASE: Database = Database {
     schemes: &["postgres", "postgresql"],
     example: "postgres://host:5432/database",
-    idle_step: Some(std::time::Duration::from_millis(1)),
-    check: |url| server::check(url, url.parse::<PgConnectOptions>(), PARAMETERS),
+    idle_step: Some(Duration::from_millis(1)),
+    check: |url| server::check(url, str::parse::<PgConnectOptions>, PARAMETERS),
     open,
 };
 
@@ -46,16 +47,21 @@ fn open(config: &DatabaseConfig, signature: Signature) -> Opening<'_> {
 /// in a stricter level the loser of a race would fail instead of finding a newer version.
 fn limited(address: PgConnectOptions, config: &DatabaseConfig) -> PgConnectOptions {
     address.options([
-        ("lock_timeout", config.busy_timeout.as_millis()),
-        ("statement_timeout", config.statement_timeout.as_millis()),
-        ("idle_in_transaction_session_timeout", config.idle_timeout.as_millis()),
+        ("lock_timeout", milliseconds(config.busy_timeout)),
+        ("statement_timeout", milliseconds(config.statement_timeout)),
+        ("idle_in_transaction_session_timeout", milliseconds(config.idle_timeout)),
     ])
+}
+
+/// Rounded up: 0 would mean "no limit".
+fn milliseconds(limit: Duration) -> u128 {
+    limit.as_micros().div_ceil(1000)
 }
 
 /// Creates what is missing, on a connection of its own: waiting for another instance may take longer than a write.
 async fn prepare(address: &PgConnectOptions, witness: bool) -> Result<(), Error> {
     let limits = ["lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"];
-    let patient = address.clone().options(limits.map(|limit| (limit, OPEN_LIMIT.as_millis())));
+    let patient = address.clone().options(limits.map(|limit| (limit, milliseconds(OPEN_LIMIT))));
     let mut connection = patient.connect().await?;
     check_is_primary(&mut connection).await?;
     create_schema(&mut connection, witness).await?;

@@ -69,15 +69,15 @@ pub fn rolled_back_for_another(error: &dyn DatabaseError) -> bool {
     error.code().is_some_and(|state| state.starts_with("40"))
 }
 
-/// What is wrong with a URL that `parsed` or not: a driver would take a missing name from the environment, and leave
-/// out a parameter that it does not know.
-pub fn check<O>(url: &str, parsed: Result<O, Error>, parameters: &[&str]) -> Result<(), String> {
+/// What is wrong with a URL, as words that follow it: also what a driver would leave out, or take from its environment.
+/// The parameters come first, because a driver logs one that it does not know, with its value.
+pub fn check<O>(url: &str, parse: fn(&str) -> Result<O, Error>, parameters: &[&str]) -> Result<(), String> {
     let (address, query) = url.split_once('?').unwrap_or((url, ""));
-    let names = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split('=').next().unwrap_or(pair));
-    if let Some(unknown) = names.into_iter().find(|name| !parameters.contains(name)) {
+    let mut names = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split('=').next().unwrap_or(pair));
+    if let Some(unknown) = names.find(|name| !parameters.contains(name)) {
         return Err(format!("cannot be used: {unknown:?} is no parameter; parameters: {}", parameters.join(", ")));
     }
-    parsed.map_err(|error| format!("cannot be used: {error}"))?;
+    parse(url).map_err(|error| format!("cannot be used: {error}"))?;
     match address.rsplit_once('/') {
         Some((before, name)) if !name.is_empty() && !before.ends_with('/') => Ok(()),
         _ => Err("names no database".to_owned()),

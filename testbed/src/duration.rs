@@ -11,6 +11,15 @@ pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error
         .map_err(|e| serde::de::Error::custom(format!("{text:?} is not a duration such as 200ms, 1s or 2m: {e}")))
 }
 
+/// For a key that may be missing: `#[serde(with = "crate::duration::optional")]`.
+pub mod optional {
+    use super::{Deserializer, Duration};
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::Error> {
+        super::deserialize(d).map(Some)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,7 +24,7 @@ pub mod strategy;
 pub mod task;
 mod worker;
 
-mod store;
+pub mod store;
 
 // What looks on: the log, the metrics, and the hands that hold a task.
 mod logging;

@@ -1,6 +1,7 @@
 //! One suite over every strategy of the list: what a buffer must do, whatever is behind it. What only Redis can do or
 //! suffer stands in `strategies/`.
 
+#[expect(dead_code, reason = "one laboratory for all tests: these need a part of it")]
 mod lab;
 #[path = "strategies/redis_faults.rs"]
 mod redis_faults;
@@ -11,7 +12,7 @@ mod redis_trust;
 
 use std::time::Duration;
 
-use lab::{LEASE, MAX_ATTEMPTS, SHORT, every_strategy, request, seqs, task};
+use lab::strategies::{LEASE, MAX_ATTEMPTS, SHORT, every_strategy, request, seqs, task};
 use testbed::strategy::{Cause, Offered, Receipt, Size};
 
 fn receipts(deliveries: &[testbed::strategy::Delivery]) -> Vec<Receipt> {
@@ -202,7 +203,8 @@ async fn the_age_is_that_of_the_task_that_comes_next() {
     for buffer in every_strategy().await {
         assert_eq!(buffer.size().await.oldest_age, None, "{}", buffer.word);
         buffer.accept(request(7, 1, 1)).await;
-        lab::eventually("the task grows older", async || buffer.size().await.oldest_age > Some(SHORT)).await;
+        lab::strategies::eventually("the task grows older", async || buffer.size().await.oldest_age > Some(SHORT))
+            .await;
         buffer.accept(request(7, 2, 1)).await;
         buffer.poll(1, LEASE).await;
         // The first one is not ready any more, so its age does not count.

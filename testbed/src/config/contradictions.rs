@@ -31,6 +31,8 @@ impl Broken {
 
 /// Three tasks: the presets of one request are taken together or not at all.
 const ONE_REQUEST: usize = 3;
+/// A row is signed with it: as long as its column.
+const LONGEST_INSTANCE: usize = 255;
 /// SQLite, PostgreSQL and MariaDB take a transaction of this size in stride; leases are prolonged in one command.
 const LARGEST_BATCH: usize = 10_000;
 
@@ -58,6 +60,8 @@ impl Config {
             &self.instance,
             "must be letters, digits, '-', '_' and '.': it signs receipts",
         );
+        let fits = self.instance.len() <= LONGEST_INSTANCE;
+        broken.unless(fits, "instance", &self.instance, format!("must not be longer than {LONGEST_INSTANCE} letters"));
         let whole = self.role == Role::All || self.buffer.strategy != "in-memory";
         let why = "a buffer in memory is private to its process, which must be role: all";
         broken.unless(whole, "role", self.role, why);
@@ -97,12 +101,37 @@ impl Config {
         broken.unless(worker.backoff <= worker.backoff_max, "worker.backoff", worker.backoff, why);
     }
 
-    /// A statement that waits for a lock longer than the lease lasts would commit tasks that somebody else holds.
+    /// A statement that outlives its lease would commit tasks that somebody else holds; a transaction that does would
+    /// keep its rows from the one who holds them.
     fn check_leases(&self, broken: &mut Broken) {
-        let (busy, lease) = (self.database.busy_timeout, self.worker.lease);
-        broken.unless_positive("database.busy_timeout", busy);
-        let why = format!("must be shorter than worker.lease ({lease:?}): a statement must end before its lease");
-        broken.unless(busy < lease, "database.busy_timeout", busy, why);
+        let (database, lease) = (&self.database, self.worker.lease);
+        let limits = [
+            ("database.busy_timeout", database.busy_timeout),
+            ("database.statement_timeout", database.statement_timeout),
+            ("database.idle_timeout", database.idle_timeout),
+        ];
+        // Two of them follow the first where they are not written: one problem is told once.
+        let mut told = Vec::new();
+        for (key, limit) in limits {
+            if !told.contains(&limit) {
+                broken.unless_positive(key, limit);
+                let why =
+                    format!("must be shorter than worker.lease ({lease:?}): a statement must end before its lease");
+                broken.unless(limit < lease, key, limit, why);
+                told.push(limit);
+            }
+        }
+        self.check_idle_step(broken);
+    }
+
+    fn check_idle_step(&self, broken: &mut Broken) {
+        let (idle, lease) = (self.database.idle_timeout, self.worker.lease);
+        let Some(step) = self.database.url.database().idle_step else { return };
+        let enforced = step * idle.as_millis().div_ceil(step.as_millis()) as u32;
+        let why = format!(
+            "this database counts it in steps of {step:?}, and {enforced:?} is not shorter than worker.lease ({lease:?})"
+        );
+        broken.unless(idle >= lease || enforced < lease, "database.idle_timeout", idle, why);
     }
 }
 
@@ -145,11 +174,27 @@ mod tests {
             ("worker: { backoff: 3s }", "worker.backoff"),
             ("worker: { max_attempts: 0 }", "worker.max_attempts"),
             ("worker: { lease: 0s }", "database.busy_timeout"),
+            ("database: { statement_timeout: 5s }", "database.statement_timeout"),
+            ("database: { idle_timeout: 6s }", "database.idle_timeout"),
+            ("database: { idle_timeout: 0s }", "database.idle_timeout"),
             ("role: api", "role"),
         ];
         for (yaml, key) in cases {
             let message = refusal(yaml);
             assert!(message.contains(&format!("\n  {key} = ")), "{yaml}: {message}");
+        }
+    }
+
+    /// What is written as 900 ms lasts a second there: as long as the lease.
+    #[test]
+    fn a_limit_that_a_database_rounds_up_must_still_be_shorter_than_the_lease() {
+        let yaml = |scheme: &str, lease: &str| {
+            format!("database: {{ url: '{scheme}://me@host/db', busy_timeout: 900ms }}\nworker: {{ lease: {lease} }}\n")
+        };
+        let message = refusal(&yaml("mariadb", "1s"));
+        assert!(message.contains("database.idle_timeout = 900ms: this database counts it in steps of 1s"), "{message}");
+        for (scheme, lease) in [("mariadb", "1001ms"), ("postgres", "1s")] {
+            Config::parse(&yaml(scheme, lease), Path::new("application.yml")).unwrap();
         }
     }
 

@@ -18,7 +18,8 @@ pub fn of<T: DeserializeOwned>(error: &serde_yaml::Error, text: &str, path: &Pat
     rendered.strip_prefix("error: ").unwrap_or(&rendered).to_owned()
 }
 
-/// The text with `*` for each byte of a URL's password, before its `@` or in its query: places stay where they are.
+/// The text with `*` for each byte of a URL's password, before its `@` or as a value in its query: places stay where
+/// they are.
 fn covered(text: &str) -> String {
     let mut covered = String::with_capacity(text.len());
     let mut rest = text;
@@ -29,8 +30,10 @@ fn covered(text: &str) -> String {
         let host = url.rfind('@').unwrap_or(0);
         let query = url.find('?').map_or(url.len(), |at| at + 1);
         covered += before;
+        let mut in_value = false;
         for (at, c) in url.char_indices() {
-            match at < host || (at >= query && !"&=".contains(c)) {
+            in_value = at >= query && c != '&' && (in_value || c == '=');
+            match at < host || (in_value && c != '=') {
                 true => covered.extend(std::iter::repeat_n('*', c.len_utf8())),
                 false => covered.push(c),
             }
@@ -66,7 +69,9 @@ mod tests {
 
     #[test]
     fn a_password_in_a_wrong_line_is_not_shown() {
-        let shown = message("database: { url: 'mysql://me:s3cr@t@host/db' }");
-        assert!(shown.contains("mysql://*********@host/db") && !shown.contains("s3cr"), "{shown}");
+        let shown = message("database: { url: 'mysql://me:s3cr@t@host' }");
+        assert!(shown.contains("mysql://*********@host") && !shown.contains("s3cr"), "{shown}");
+        let shown = message("database: { url: 'postgres://host?password=s3cret' }");
+        assert!(shown.contains("names no database") && !shown.contains("s3cret"), "{shown}");
     }
 }

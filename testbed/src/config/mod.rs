@@ -5,9 +5,11 @@
 //! `contradictions.rs` says what makes sense, `profile.rs` how one file is laid over another.
 
 mod contradictions;
+mod database;
 mod database_url;
 mod excerpt;
 mod profile;
+mod secrets;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -17,7 +19,8 @@ use serde::Deserialize;
 
 use crate::strategy::config::BufferConfig;
 pub use contradictions::Contradiction;
-pub use database_url::{DatabaseKind, DatabaseUrl};
+pub use database::DatabaseConfig;
+pub use database_url::DatabaseUrl;
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -134,22 +137,6 @@ impl Default for WorkerConfig {
             backoff: Duration::from_millis(100),
             backoff_max: Duration::from_secs(2),
         }
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DatabaseConfig {
-    pub url: DatabaseUrl,
-    /// How long a statement may wait for a lock: shorter than the lease.
-    #[serde(with = "crate::duration")]
-    pub busy_timeout: Duration,
-}
-
-impl Default for DatabaseConfig {
-    fn default() -> Self {
-        let url = "sqlite://expectation.db".parse().expect("a known scheme and a file");
-        DatabaseConfig { url, busy_timeout: Duration::from_secs(3) }
     }
 }
 

@@ -6,8 +6,9 @@
 //!
 //! # Adding a strategy
 //! One new file (or folder) that implements [`WriteBackBufferStrategy`], and its line in [`STRATEGIES`]; beside it only
-//! declarations: the module, a [`BufferType`], a section of [`config`] where it has settings. The suite in
-//! `tests/strategies.rs` runs over that list.
+//! declarations: the module, a [`BufferType`], a section of [`config`] where it has settings. The suites in
+//! `tests/strategies.rs` (the buffer alone) and `tests/conformance` (over every database, under kills) run over that
+//! list; `Broker::start` in `tests/lab/strategies.rs` gives it its server.
 
 pub mod config;
 mod dead_letter;

@@ -1,19 +1,20 @@
 //! A service in this process, with what a test needs to write to it, to look behind it, and to hold it.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions, Row};
-use tempfile::TempDir;
 use testbed::{Config, ServeError};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use crate::lab::database::{Database, Sighting, StoredRow, every_database};
 
 /// Longer than anything here may take, on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(20);
@@ -33,28 +34,29 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl Fn
 }
 
 pub struct Lab {
-    folder: TempDir,
+    pub database: Arc<Database>,
 }
 
 impl Lab {
+    /// On SQLite: what is asked hangs on no database.
     pub fn new() -> Self {
-        Lab { folder: tempfile::tempdir().unwrap() }
+        Lab { database: Arc::new(Database::file()) }
     }
 
-    pub fn database(&self) -> PathBuf {
-        self.folder.path().join("expectation.db")
+    /// One on each database.
+    pub async fn each() -> Vec<Self> {
+        every_database().await.into_iter().map(|database| Lab { database: Arc::new(database) }).collect()
     }
 
     /// A configuration of short times; `sections` are added to it.
     pub fn config(&self, sections: &str) -> Config {
-        let yaml =
-            format!("database: {{ url: 'sqlite://{}', busy_timeout: 200ms }}\n{sections}\n", self.database().display());
+        let yaml = format!("database: {{ url: '{}', busy_timeout: 200ms }}\n{sections}\n", self.database.url);
         Config::parse(&yaml, Path::new("test.yml")).unwrap_or_else(|error| panic!("failed to {error}"))
     }
 
     /// A service with a control socket, listening.
     pub async fn serve(&self, sections: &str) -> Running {
-        Running::start(self.config(sections), self.database()).await
+        Running::start(self.config(sections), self.database.clone()).await
     }
 
     /// A service without a control socket, as a person starts it, on a port that was free a moment ago.
@@ -65,29 +67,53 @@ impl Lab {
         let shutdown = CancellationToken::new();
         let ended = tokio::spawn(testbed::serve(config, None, shutdown.clone()));
         eventually("the port is bound", || async { tokio::net::TcpStream::connect(addr).await.is_ok() }).await;
-        let (control, database) = (Control::closed(), self.database());
-        Running { addr, control, shutdown, ended, database, http: reqwest::Client::new() }
+        Running { caller: Caller::of(addr, self.database.clone()), control: Control::closed(), shutdown, ended }
     }
 }
 
-pub struct Running {
+/// What callers and operators can do with a service, wherever it runs.
+#[derive(Clone)]
+pub struct Caller {
     pub addr: SocketAddr,
-    pub control: Control,
-    pub shutdown: CancellationToken,
-    pub ended: JoinHandle<Result<(), ServeError>>,
-    database: PathBuf,
+    database: Arc<Database>,
     http: reqwest::Client,
 }
 
+/// A service in this process.
+pub struct Running {
+    caller: Caller,
+    pub control: Control,
+    pub shutdown: CancellationToken,
+    pub ended: JoinHandle<Result<(), ServeError>>,
+}
+
+impl Deref for Running {
+    type Target = Caller;
+
+    fn deref(&self) -> &Caller {
+        &self.caller
+    }
+}
+
 impl Running {
-    async fn start(config: Config, database: PathBuf) -> Self {
+    pub async fn start(config: Config, database: Arc<Database>) -> Self {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         let (shutdown, mut control) = (CancellationToken::new(), Control::over(ours));
         let ended = tokio::spawn(testbed::serve(config, Some(theirs), shutdown.clone()));
-        let listening = control.hears().await;
-        assert_eq!(listening["event"], "listening");
-        let addr = listening["addr"].as_str().unwrap().parse().unwrap();
-        Running { addr, control, shutdown, ended, database, http: reqwest::Client::new() }
+        let addr = control.listening().await;
+        Running { caller: Caller::of(addr, database), control, shutdown, ended }
+    }
+
+    /// Orders the shutdown and waits for its end.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        within_deadline("the shutdown", self.ended).await.unwrap().unwrap();
+    }
+}
+
+impl Caller {
+    pub fn of(addr: SocketAddr, database: Arc<Database>) -> Self {
+        Caller { addr, database, http: reqwest::Client::new() }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -127,56 +153,17 @@ impl Running {
     }
 
     pub async fn rows(&self) -> Vec<StoredRow> {
-        rows(&self.database).await
+        self.database.rows().await
     }
 
     pub async fn has_rows(&self, count: usize) {
-        eventually(&format!("{count} rows"), || async { self.rows().await.len() == count }).await;
+        eventually(&format!("{}: {count} rows", self.database.word), || async { self.rows().await.len() == count })
+            .await;
     }
 
-    /// (key, preset, old seq, new seq, kind), in the order of the log.
-    pub async fn witness(&self) -> Vec<(i64, u8, Option<i64>, i64, String)> {
-        let mut database = connect(&self.database).await;
-        let sql =
-            "SELECT game_character_id, preset_no, old_seq, new_seq, kind FROM expectation_write_witness ORDER BY id";
-        sqlx::query_as(sql).fetch_all(&mut database).await.unwrap()
+    pub async fn witness(&self) -> Vec<Sighting> {
+        self.database.witness().await
     }
-
-    /// Orders the shutdown and waits for its end.
-    pub async fn stop(self) {
-        self.shutdown.cancel();
-        within_deadline("the shutdown", self.ended).await.unwrap().unwrap();
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredRow {
-    pub key: i64,
-    pub preset: u8,
-    pub seq: i64,
-    pub total: i64,
-    pub starforce: i64,
-    pub version: i64,
-    pub written_by: String,
-}
-
-pub async fn rows(database: &Path) -> Vec<StoredRow> {
-    let sql = "SELECT * FROM equipment_expectation_summary ORDER BY game_character_id, preset_no";
-    let rows = sqlx::query(sql).fetch_all(&mut connect(database).await).await.unwrap();
-    let row = |row: &sqlx::sqlite::SqliteRow| StoredRow {
-        key: row.get("game_character_id"),
-        preset: row.get("preset_no"),
-        seq: row.get("write_seq"),
-        total: row.get("total_expected_cost"),
-        starforce: row.get("starforce_cost"),
-        version: row.get("version"),
-        written_by: row.get("written_by"),
-    };
-    rows.iter().map(row).collect()
-}
-
-pub async fn connect(database: &Path) -> SqliteConnection {
-    SqliteConnectOptions::new().filename(database).connect().await.unwrap()
 }
 
 #[derive(Debug)]
@@ -214,10 +201,17 @@ impl Control {
         Self::over(std::os::unix::net::UnixStream::pair().unwrap().0)
     }
 
-    fn over(socket: std::os::unix::net::UnixStream) -> Self {
+    pub fn over(socket: std::os::unix::net::UnixStream) -> Self {
         socket.set_nonblocking(true).unwrap();
         let (read, commands) = UnixStream::from_std(socket).unwrap().into_split();
         Control { lines: BufReader::new(read).lines(), commands }
+    }
+
+    /// Waits until the port is bound: which one.
+    pub async fn listening(&mut self) -> SocketAddr {
+        let listening = self.hears().await;
+        assert_eq!(listening["event"], "listening");
+        listening["addr"].as_str().unwrap().parse().unwrap()
     }
 
     pub async fn hears(&mut self) -> Value {

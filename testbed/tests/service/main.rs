@@ -1,12 +1,14 @@
-//! The service as its callers and its operators see it: real HTTP, a real database file, a real control socket, and,
-//! where instances share a buffer, a real Redis.
+//! The service as its callers and its operators see it: real HTTP, real databases, a real control socket, and, where
+//! instances share a buffer, a real Redis.
 
 mod api;
 mod configuration;
+mod databases;
 mod harness;
+#[path = "../lab/mod.rs"]
+#[expect(dead_code, reason = "one laboratory for all tests: these need a part of it")]
+mod lab;
 mod pausing;
-#[path = "../lab/redis_server.rs"]
-mod redis_server;
 mod shared;
 mod shutdown;
 mod worker;

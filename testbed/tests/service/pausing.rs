@@ -59,7 +59,7 @@ async fn an_offer_that_is_held_too_long_is_not_stored() {
     assert_eq!((answer.status, &answer.json()["stored"]), (503, &false.into()));
     assert_eq!(service.control.hears().await["event"], "released");
     service.stop().await;
-    assert_eq!(crate::harness::rows(&lab.database()).await, []);
+    assert_eq!(lab.database.rows().await, []);
 }
 
 #[tokio::test]

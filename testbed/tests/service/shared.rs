@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::harness::{Lab, Running, eventually, rows, within_deadline};
-use crate::redis_server::RedisServer;
+use crate::harness::{Lab, Running, eventually, within_deadline};
+use crate::lab::RedisServer;
 
 /// Sections for one instance on this Redis.
 fn instance(redis: &RedisServer, name: &str, role: &str, more: &str) -> String {
@@ -23,63 +23,69 @@ async fn worker(lab: &Lab, redis: &RedisServer, name: &str) -> Running {
 
 #[tokio::test]
 async fn what_the_api_accepts_a_worker_writes_and_both_see_one_buffer() {
-    let (lab, redis) = (Lab::new(), RedisServer::start(&[]).await);
-    let api = api(&lab, &redis).await;
-    let answer = api.write(1, 1).await;
-    let expected = json!({"accepted": true, "key": 1, "seq": 1, "durability": "persisted", "instance": "api-1.1"});
-    assert_eq!((answer.status, answer.json()), (202, expected));
-    let ready = r#"buffer_size{buffer="redis",scope="shared"}"#;
-    assert_eq!(api.metric(ready).await, Some(3.0));
-    let worker = worker(&lab, &redis, "worker-1.1").await;
-    api.has_rows(3).await;
-    assert!(api.rows().await.iter().all(|row| row.written_by == "worker-1.1"));
-    assert_eq!((api.metric(ready).await, worker.metric(ready).await), (Some(0.0), Some(0.0)));
-    assert_eq!(api.get("/api/v5/characters/1/expectation").await.status, 200);
-    assert_eq!(worker.write(1, 2).await.status, 404, "a worker answers no requests");
-    assert_eq!(worker.get("/health/ready").await.status, 200);
-    api.stop().await;
-    worker.stop().await;
+    for lab in Lab::each().await {
+        let redis = RedisServer::start(&[]).await;
+        let api = api(&lab, &redis).await;
+        let answer = api.write(1, 1).await;
+        let expected = json!({"accepted": true, "key": 1, "seq": 1, "durability": "persisted", "instance": "api-1.1"});
+        assert_eq!((answer.status, answer.json()), (202, expected));
+        let ready = r#"buffer_size{buffer="redis",scope="shared"}"#;
+        assert_eq!(api.metric(ready).await, Some(3.0));
+        let worker = worker(&lab, &redis, "worker-1.1").await;
+        api.has_rows(3).await;
+        assert!(api.rows().await.iter().all(|row| row.written_by == "worker-1.1"));
+        assert_eq!((api.metric(ready).await, worker.metric(ready).await), (Some(0.0), Some(0.0)));
+        assert_eq!(api.get("/api/v5/characters/1/expectation").await.status, 200);
+        assert_eq!(worker.write(1, 2).await.status, 404, "a worker answers no requests");
+        assert_eq!(worker.get("/health/ready").await.status, 200);
+        api.stop().await;
+        worker.stop().await;
+    }
 }
 
 #[tokio::test]
 async fn a_worker_that_is_not_released_in_time_gives_its_leases_back() {
-    let (lab, redis) = (Lab::new(), RedisServer::start(&[]).await);
-    let (api, mut first) = (api(&lab, &redis).await, worker(&lab, &redis, "worker-1.1").await);
-    first.control.hold("worker.leased").await;
-    api.write(1, 1).await;
-    assert_eq!(first.control.held("worker.leased").await, 3);
-    first.shutdown.cancel();
-    within_deadline("the end", &mut first.ended).await.unwrap().unwrap();
-    // Long before the lease of 5 s expires, and without a failed attempt to its name.
-    assert_eq!(api.metric("buffer_leased{").await, Some(0.0));
-    assert_eq!(api.metric("buffer_size{").await, Some(3.0));
-    let envelope: String = redis.ask(&["LINDEX", "{expectation:write:buffer}", "0"]).await;
-    assert!(envelope.starts_with("0:"), "{envelope}");
-    let second = worker(&lab, &redis, "worker-2.1").await;
-    api.has_rows(3).await;
-    assert!(api.rows().await.iter().all(|row| row.written_by == "worker-2.1"));
-    api.stop().await;
-    second.stop().await;
+    for lab in Lab::each().await {
+        let redis = RedisServer::start(&[]).await;
+        let (api, mut first) = (api(&lab, &redis).await, worker(&lab, &redis, "worker-1.1").await);
+        first.control.hold("worker.leased").await;
+        api.write(1, 1).await;
+        assert_eq!(first.control.held("worker.leased").await, 3);
+        first.shutdown.cancel();
+        within_deadline("the end", &mut first.ended).await.unwrap().unwrap();
+        // Long before the lease of 5 s expires, and without a failed attempt to its name.
+        assert_eq!(api.metric("buffer_leased{").await, Some(0.0));
+        assert_eq!(api.metric("buffer_size{").await, Some(3.0));
+        let envelope: String = redis.ask(&["LINDEX", "{expectation:write:buffer}", "0"]).await;
+        assert!(envelope.starts_with("0:"), "{envelope}");
+        let second = worker(&lab, &redis, "worker-2.1").await;
+        api.has_rows(3).await;
+        assert!(api.rows().await.iter().all(|row| row.written_by == "worker-2.1"));
+        api.stop().await;
+        second.stop().await;
+    }
 }
 
 #[tokio::test]
 async fn a_worker_told_to_stop_finishes_its_batch_and_leaves_the_rest_to_others() {
-    let (lab, redis) = (Lab::new(), RedisServer::start(&[]).await);
-    let (api, mut worker) = (api(&lab, &redis).await, worker(&lab, &redis, "worker-1.1").await);
-    worker.control.hold("worker.leased").await;
-    api.write(1, 1).await;
-    worker.control.held("worker.leased").await;
-    api.write(2, 1).await;
-    worker.shutdown.cancel();
-    // Told before it is released: the batch of the second write is never begun.
-    eventually("readiness is gone", || async { worker.try_get("/health/ready").await != Some(200) }).await;
-    worker.control.release("worker.leased").await;
-    within_deadline("the end", &mut worker.ended).await.unwrap().unwrap();
-    let written = rows(&lab.database()).await;
-    assert_eq!(written.iter().map(|row| row.key).collect::<Vec<_>>(), [1, 1, 1]);
-    assert_eq!(api.metric("buffer_leased{").await, Some(0.0));
-    assert_eq!(api.metric("buffer_size{").await, Some(3.0));
-    api.stop().await;
+    for lab in Lab::each().await {
+        let redis = RedisServer::start(&[]).await;
+        let (api, mut worker) = (api(&lab, &redis).await, worker(&lab, &redis, "worker-1.1").await);
+        worker.control.hold("worker.leased").await;
+        api.write(1, 1).await;
+        worker.control.held("worker.leased").await;
+        api.write(2, 1).await;
+        worker.shutdown.cancel();
+        // Told before it is released: the batch of the second write is never begun.
+        eventually("readiness is gone", || async { worker.try_get("/health/ready").await != Some(200) }).await;
+        worker.control.release("worker.leased").await;
+        within_deadline("the end", &mut worker.ended).await.unwrap().unwrap();
+        let written = lab.database.rows().await;
+        assert_eq!(written.iter().map(|row| row.key).collect::<Vec<_>>(), [1, 1, 1]);
+        assert_eq!(api.metric("buffer_leased{").await, Some(0.0));
+        assert_eq!(api.metric("buffer_size{").await, Some(3.0));
+        api.stop().await;
+    }
 }
 
 /// As a killed process would: no shutdown, its leases stay until they expire.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::{Lab, body, connect, eventually, rows, within_deadline};
+use crate::harness::{Lab, body, eventually, within_deadline};
 
 #[tokio::test]
 async fn readiness_goes_first_and_offers_are_still_taken_with_connection_close() {
@@ -21,7 +21,7 @@ async fn readiness_goes_first_and_offers_are_still_taken_with_connection_close()
     assert_eq!(answer.header("connection"), Some("close"));
     assert_eq!(service.get("/health/live").await.status, 200);
     within_deadline("the end", &mut service.ended).await.unwrap().unwrap();
-    assert_eq!(rows(&lab.database()).await.len(), 6);
+    assert_eq!(lab.database.rows().await.len(), 6);
 }
 
 #[tokio::test]
@@ -38,21 +38,22 @@ async fn an_offer_in_flight_is_finished_and_its_row_is_there() {
         service.control.release(point).await;
         assert_eq!(held.await.unwrap().status, 202, "{point}");
         within_deadline("the end", service.ended).await.unwrap().unwrap();
-        assert_eq!(rows(&lab.database()).await.len(), 3, "{point}");
+        assert_eq!(lab.database.rows().await.len(), 3, "{point}");
     }
 }
 
 #[tokio::test]
 async fn a_buffer_in_memory_is_drained_into_the_database() {
-    let lab = Lab::new();
-    // Nothing would be flushed within the minute, if the shutdown did not.
-    let service = lab.serve("server: { endpoint_lag: 10ms }\nworker: { flush_interval: 1m, batch: 100 }").await;
-    for key in 1..=30 {
-        assert_eq!(service.write(key, 1).await.status, 202);
+    for lab in Lab::each().await {
+        // Nothing would be flushed within the minute, if the shutdown did not.
+        let service = lab.serve("server: { endpoint_lag: 10ms }\nworker: { flush_interval: 1m, batch: 100 }").await;
+        for key in 1..=30 {
+            assert_eq!(service.write(key, 1).await.status, 202);
+        }
+        assert!(lab.database.rows().await.is_empty());
+        service.stop().await;
+        assert_eq!(lab.database.rows().await.len(), 90);
     }
-    assert!(rows(&lab.database()).await.is_empty());
-    service.stop().await;
-    assert_eq!(rows(&lab.database()).await.len(), 90);
 }
 
 #[tokio::test]
@@ -115,17 +116,21 @@ async fn an_offer_that_comes_too_late_is_refused_and_not_stored() {
         assert!(answer.contains(part), "{part}: {answer}");
     }
     within_deadline("the end", &mut service.ended).await.unwrap().unwrap();
-    assert!(rows(&lab.database()).await.is_empty());
+    assert!(lab.database.rows().await.is_empty());
 }
 
 #[tokio::test]
 async fn a_database_that_stays_locked_does_not_keep_the_service_beyond_its_grace() {
-    let lab = Lab::new();
-    let service = lab.serve("server: { endpoint_lag: 10ms, grace: 1s }").await;
-    let mut other = connect(&lab.database()).await;
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
-    service.write(1, 1).await;
-    let began = Instant::now();
-    service.stop().await;
-    assert!((Duration::from_millis(900)..Duration::from_secs(3)).contains(&began.elapsed()), "{:?}", began.elapsed());
+    for lab in Lab::each().await {
+        let service = lab.serve("server: { endpoint_lag: 10ms, grace: 1s }").await;
+        let _lock = lab.database.lock().await;
+        service.write(1, 1).await;
+        let began = Instant::now();
+        service.stop().await;
+        assert!(
+            (Duration::from_millis(900)..Duration::from_secs(3)).contains(&began.elapsed()),
+            "{:?}",
+            began.elapsed()
+        );
+    }
 }

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use testbed::strategy::{Offered, RedisBufferStrategy, WriteBackBufferStrategy};
 
-use crate::lab::{LEASE, RedisServer, context, eventually, on, request};
+use crate::lab::RedisServer;
+use crate::lab::strategies::{LEASE, context, eventually, on, request};
 
 async fn buffer_on(server: &RedisServer) -> RedisBufferStrategy {
     RedisBufferStrategy::connect(&on(server), &context("api-1.1")).await.unwrap_or_else(|e| panic!("{e}"))

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use testbed::strategy::{Cause, DeadLetter, Offered, RedisBufferStrategy, WriteBackBufferStrategy};
 
-use crate::lab::{LEASE, RedisServer, SHORT, context, eventually, on, request, task};
+use crate::lab::RedisServer;
+use crate::lab::strategies::{LEASE, SHORT, context, eventually, on, request, task};
 
 const LIST: &str = "{expectation:write:buffer}";
 
@@ -124,7 +125,10 @@ async fn what_nobody_can_read_is_dead_and_holds_nothing_up() {
 #[tokio::test]
 async fn thousands_of_tasks_keep_their_order_when_they_come_back() {
     let server = RedisServer::start(&[]).await;
-    let buffer = buffer_of(&server, "worker-1.1").await;
+    let mut config = on(&server);
+    // A debug build on a busy machine is slow with so many.
+    config.redis.timeout = Duration::from_secs(10);
+    let buffer = RedisBufferStrategy::connect(&config, &context("worker-1.1")).await.unwrap_or_else(|e| panic!("{e}"));
     // More than Lua takes as arguments of one call (some 8,000), in one request.
     let tasks: Vec<_> = (1..=9_000).map(|seq| task(1, seq, 1)).collect();
     let offered = buffer.offer(tasks.clone()).await;

@@ -3,7 +3,8 @@
 use testbed::strategy::config::{BufferConfig, RedisConfig};
 use testbed::strategy::{Durability, Offered, RedisBufferStrategy, WriteBackBufferStrategy, build};
 
-use crate::lab::{RedisServer, context, eventually, on, request};
+use crate::lab::RedisServer;
+use crate::lab::strategies::{context, eventually, on, request};
 
 async fn refusal(config: &BufferConfig) -> String {
     let built = build(config, &context("api-1.1")).await;

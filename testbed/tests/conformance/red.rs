@@ -2,67 +2,66 @@
 
 use std::sync::Arc;
 
+use proptest::strategy::{Strategy as _, ValueTree as _};
+use proptest::test_runner::TestRunner;
+use testbed::store::Store;
+
 use crate::broken::{Broken, Mistake};
-use crate::invariants::{Invariant, Violations};
+use crate::invariants::{Evidence, Invariant, Violations};
 use crate::lab::database::Database;
 use crate::lab::strategies::{Broker, built};
 use crate::play::Stage;
 use crate::properties::opened;
-use crate::script::canonical;
+use crate::script::{Script, any_script, canonical};
 
-/// What the suite says of a strategy with this mistake.
-async fn violations(mistake: Mistake) -> Violations {
-    let (broker, database) = (Broker::start("in-memory").await, Database::file());
-    let store = &opened(&database).await;
-    let sound = built(&broker.config("sound"), "worker-1.1").await;
-    let broken = Arc::new(Broken::new(mistake, built(&broker.config("broken"), "worker-1.1").await));
-    let stage = |strategy, first| Stage { strategy, store, database: &database, first };
-    let reference = stage(sound, 1000).play(&canonical()).await;
+/// Each mistake, and what it breaks.
+const MISTAKES: [(Mistake, Invariant); 8] = [
+    (Mistake::PopsWithoutLease, Invariant::NothingIsLost),
+    (Mistake::DropsTheNewest, Invariant::TheNewestWins),
+    (Mistake::Invents, Invariant::NothingIsInvented),
+    (Mistake::AcksByTask, Invariant::StaleReceiptsAreHarmless),
+    (Mistake::CountsTwice, Invariant::TheSumsAddUp),
+    (Mistake::ResetsAttempts, Invariant::AttemptsAreBounded),
+    (Mistake::NeverRedrives, Invariant::RecoveryIsBounded),
+    (Mistake::IsChoosy, Invariant::ASwapIsConfigurationOnly),
+];
+
+/// A strategy with this mistake, or without any, and the evidence of one script on it.
+async fn played(mistake: Option<Mistake>, store: &Store, database: &Database, first: i64, script: &Script) -> Evidence {
+    let sound = built(&Broker::start("in-memory").await.config("red"), "worker-1.1").await;
+    let strategy = match mistake {
+        Some(mistake) => Arc::new(Broken::new(mistake, sound)),
+        None => sound,
+    };
+    Stage { strategy, store, database, first }.play(script).await
+}
+
+#[tokio::test]
+async fn the_canonical_script_accuses_each_mistake_of_what_it_breaks_and_of_nothing_else() {
+    let database = Database::file();
+    let store = opened(&database).await;
+    let reference = played(None, &store, &database, 0, &canonical()).await;
     assert_eq!(reference.judge(), Violations::new(), "without a mistake");
-    stage(broken, 2000).play(&canonical()).await.judge_against(&reference.end())
+    for ((mistake, invariant), first) in MISTAKES.into_iter().zip((1000..).step_by(1000)) {
+        let evidence = played(Some(mistake), &store, &database, first, &canonical()).await;
+        let violations = evidence.judge_against(&reference.end());
+        assert_eq!(violations.keys().collect::<Vec<_>>(), [&invariant], "{mistake:?}: {violations:#?}");
+    }
 }
 
-async fn assert_breaks(mistake: Mistake, invariant: Invariant) {
-    let violations = violations(mistake).await;
-    assert_eq!(violations.keys().collect::<Vec<_>>(), [&invariant], "{mistake:?}: {violations:#?}");
-}
-
+/// Few cases are enough: so many as a property is given, and these are always the same.
 #[tokio::test]
-async fn a_poll_without_a_lease_loses_what_a_dead_worker_held() {
-    assert_breaks(Mistake::PopsWithoutLease, Invariant::NothingIsLost).await;
-}
-
-#[tokio::test]
-async fn a_buffer_that_drops_the_newest_leaves_an_older_row() {
-    assert_breaks(Mistake::DropsTheNewest, Invariant::TheNewestWins).await;
-}
-
-#[tokio::test]
-async fn a_task_that_nobody_offered_is_an_invention() {
-    assert_breaks(Mistake::Invents, Invariant::NothingIsInvented).await;
-}
-
-#[tokio::test]
-async fn an_acknowledgement_by_task_lets_a_stale_receipt_count() {
-    assert_breaks(Mistake::AcksByTask, Invariant::StaleReceiptsAreHarmless).await;
-}
-
-#[tokio::test]
-async fn a_task_that_is_counted_twice_breaks_the_sums() {
-    assert_breaks(Mistake::CountsTwice, Invariant::TheSumsAddUp).await;
-}
-
-#[tokio::test]
-async fn a_count_of_attempts_that_is_reset_lets_poison_live_for_ever() {
-    assert_breaks(Mistake::ResetsAttempts, Invariant::AttemptsAreBounded).await;
-}
-
-#[tokio::test]
-async fn a_buffer_that_never_redrives_recovers_nothing() {
-    assert_breaks(Mistake::NeverRedrives, Invariant::RecoveryIsBounded).await;
-}
-
-#[tokio::test]
-async fn a_buffer_that_takes_only_some_requests_is_no_swap() {
-    assert_breaks(Mistake::IsChoosy, Invariant::ASwapIsConfigurationOnly).await;
+async fn random_scripts_find_each_mistake_that_needs_no_comparison() {
+    let mut runner = TestRunner::deterministic();
+    let mut draw = || any_script().new_tree(&mut runner).expect("a script").current();
+    let scripts: [Script; 8] = std::array::from_fn(|_| draw());
+    for (mistake, invariant) in &MISTAKES[..7] {
+        let database = Database::file();
+        let (store, mut found) = (opened(&database).await, false);
+        for (script, first) in scripts.iter().zip((0..).step_by(1000)) {
+            found =
+                found || played(Some(*mistake), &store, &database, first, script).await.judge().contains_key(invariant);
+        }
+        assert!(found, "{mistake:?} breaks {invariant:?} in none of {} scripts", scripts.len());
+    }
 }

@@ -127,7 +127,7 @@ pub fn canonical() -> Script {
 /// Keys are few, so that they meet; a seq comes once on a key, in any order.
 pub fn any_script() -> impl Strategy<Value = Script> {
     let worker = || 0..2_usize;
-    let step = prop_oneof![
+    let single = prop_oneof![
         6 => (0..10_i64, 1..=3_u8).prop_map(|(key, presets)| Offer { key, seq: 0, presets }),
         5 => (worker(), 1..8_usize).prop_map(|(worker, max)| Poll { worker, max }),
         5 => worker().prop_map(|worker| Apply { worker }),
@@ -135,15 +135,19 @@ pub fn any_script() -> impl Strategy<Value = Script> {
         2 => (worker(), any::<bool>()).prop_map(|(worker, delayed)| GiveBack { worker, delayed }),
         1 => worker().prop_map(|worker| Extend { worker }),
         2 => worker().prop_map(|worker| Crash { worker }),
-        1 => Just(Expire),
-        3 => Just(Redrive),
+        2 => Just(Redrive),
     ];
-    (vec(step, 20..60), Just((1..=60_u64).collect::<Vec<_>>()).prop_shuffle()).prop_map(with_seqs)
+    // What one worker holds is given to the other, and both go on.
+    let given_away = (worker(), 1..8_usize)
+        .prop_map(|(worker, max)| vec![Poll { worker, max }, Expire, Redrive, Poll { worker: 1 - worker, max }]);
+    let steps = vec(prop_oneof![20 => single.prop_map(|step| vec![step]), 1 => given_away], 20..60);
+    let seqs = Just((1..=60_u64).collect::<Vec<_>>()).prop_shuffle();
+    (steps, seqs).prop_map(|(steps, seqs)| with_seqs(steps.concat(), &seqs))
 }
 
 /// The n-th offer takes the n-th of the shuffled seqs.
-fn with_seqs((mut steps, seqs): (Script, Vec<u64>)) -> Script {
+fn with_seqs(mut steps: Script, seqs: &[u64]) -> Script {
     let offers = steps.iter_mut().filter_map(|step| if let Offer { seq, .. } = step { Some(seq) } else { None });
-    offers.zip(seqs).for_each(|(seq, drawn)| *seq = drawn);
+    offers.zip(seqs).for_each(|(seq, drawn)| *seq = *drawn);
     steps
 }

@@ -23,6 +23,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Evidence, instances, operations};
@@ -37,7 +38,7 @@ use crate::timeline::{Incidents, StopRecord};
 const DEPTH_HOLDS: Duration = Duration::from_secs(1);
 
 /// A checkpoint and what it showed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckpointJudgement {
     /// The planned pause that it belongs to.
     pub stop: String,
@@ -210,13 +211,14 @@ impl<'a> Look<'a> {
         })
     }
 
-    /// Tasks in the shared buffer at the checkpoint, the most that anybody saw.
+    /// Tasks in the shared buffer at the checkpoint, the most that anybody saw: just before it, or beside the gauges that
+    /// are read after the rows.
     fn waiting(&self, incidents: &Incidents) -> Option<u64> {
         let at = self.looked.at;
         let around = self.checkpoint.sizes.iter().filter_map(|size| size.around);
         let before = incidents.depths.iter().take_while(|(read, _)| *read <= at).last();
         let depth = before.filter(|(read, _)| at.since(*read) <= DEPTH_HOLDS).map(|(_, depth)| *depth);
-        around.map(|(before, after)| before.max(after)).max().or(depth)
+        around.map(|(before, after)| before.max(after)).chain(depth).max()
     }
 }
 

@@ -10,6 +10,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::phases::Span;
@@ -25,7 +26,7 @@ use crate::timeline::{Incidents, StepRecord};
 const SPANNED: f64 = 0.5;
 
 /// A stretch of the load with one number of instances, and no step in it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Plateau {
     pub from: Offset,
     pub to: Offset,

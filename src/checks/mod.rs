@@ -48,6 +48,7 @@ use std::time::Duration;
 pub use checkpoints::CheckpointJudgement;
 pub use efficiency::Plateau;
 use figures::Figures;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 pub use starts::StartJudgement;
 
@@ -69,7 +70,7 @@ pub struct Evidence {
 }
 
 /// FAIL (on sound evidence) outranks INCONCLUSIVE outranks PASS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Verdict {
     Pass,
@@ -88,7 +89,7 @@ impl Verdict {
 }
 
 /// What one check found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
     /// `integrity`, `F2`, `conservation`, `p99.steady`.
     pub check: String,
@@ -100,7 +101,7 @@ pub struct Finding {
 }
 
 /// All findings over one run, and the figures that they rest on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Judgement {
     pub verdict: Verdict,
     pub findings: Vec<Finding>,
@@ -129,7 +130,7 @@ pub struct Judgement {
 }
 
 /// What the plan's pacer says was due = acked + refused + unknown + not sent (all lanes).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Conservation {
     pub due: u64,
     pub acked: u64,
@@ -139,7 +140,7 @@ pub struct Conservation {
 }
 
 /// The classes of DESIGN §4, in the order in which the first that matches counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
     Unexpected,
@@ -158,7 +159,7 @@ pub enum Class {
     NotSent,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClassCount {
     pub class: Class,
     /// Operations (for `unexpected`: rows).
@@ -172,7 +173,7 @@ pub struct ClassCount {
 }
 
 /// One write of a failing class, as a person would look into it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Exhibit {
     pub class: Class,
     pub op: Option<u64>,
@@ -187,7 +188,7 @@ pub struct Exhibit {
     pub last_seen: String,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderCounts {
     /// Writes seen more than once.
     pub duplicates: u64,
@@ -197,7 +198,7 @@ pub struct OrderCounts {
 }
 
 /// A planned stop, with the evidence that was found for it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StopJudgement {
     pub id: String,
     pub mode: StopMode,
@@ -223,7 +224,7 @@ pub struct StopJudgement {
 }
 
 /// One lane in one phase (`None`: the whole run). Milliseconds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LaneLatency {
     pub lane: Lane,
     pub phase: Option<RunPhase>,
@@ -236,7 +237,7 @@ pub struct LaneLatency {
 }
 
 /// One second of the run, by due time.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SeriesPoint {
     pub second: u64,
     pub due: u64,
@@ -250,7 +251,7 @@ pub struct SeriesPoint {
     pub depth: Option<u64>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CountByHand {
     pub query: String,
     /// 3 × (applied + recovered) of the write-once keys, and of those that were stranded at a checkpoint alone.

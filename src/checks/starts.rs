@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::classes::Classes;
@@ -15,7 +16,7 @@ use crate::plan::{Claim, Plan, StartPlan};
 use crate::timeline::incident::StartRecord;
 
 /// A planned start, with the evidence that was found for it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StartJudgement {
     pub id: String,
     pub verdict: Verdict,

@@ -43,6 +43,11 @@ impl Database {
         }
     }
 
+    /// A reader of every run's keys.
+    pub fn of_every_run(path: &Path) -> Self {
+        Database { path: path.to_owned(), range: (0, i64::MAX), first_write_once: 0 }
+    }
+
     /// The query that a person can run by hand: rows of the write-once keys.
     pub fn count_query(&self) -> String {
         format!(

@@ -4,6 +4,7 @@
 //! [`FinalState`], which says per source what it could not read: a gap is evidence that is missing, not an error.
 
 mod applied;
+pub mod baseline;
 pub mod counters;
 pub mod cpu;
 pub mod database;
@@ -19,6 +20,7 @@ use crate::backends::{Deployment, QueueSource, SettleOutcome, Settled};
 use crate::clock::{Offset, RunClock};
 use crate::plan::Plan;
 pub use applied::Applied;
+pub use baseline::Baseline;
 use counters::Scraper;
 use database::Database;
 use queue::Queue;
@@ -38,6 +40,15 @@ pub enum Source<T> {
 }
 
 impl<T> Source<T> {
+    /// The same, of something else.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Source<U> {
+        match self {
+            Source::Read(t) => Source::Read(change(t)),
+            Source::Gap { why } => Source::Gap { why },
+            Source::Absent { why } => Source::Absent { why },
+        }
+    }
+
     pub fn read(&self) -> Option<&T> {
         match self {
             Source::Read(t) => Some(t),
@@ -105,7 +116,7 @@ pub enum SightingKind {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct QueueState {
     pub items: Vec<QueuedItem>,
-    /// Tasks that the push script counted as taken, since the broker was empty.
+    /// Tasks that the push script counted as taken, since the run began.
     pub accepted: u64,
 }
 
@@ -187,8 +198,8 @@ pub struct BufferSize {
     pub around: Option<(u64, u64)>,
 }
 
-/// Reads everything that can be read. What cannot is a gap, not an error.
-pub async fn read(settled: &Settled, plan: &Plan) -> FinalState {
+/// Reads everything that can be read of this run, which began at `before`. What cannot is a gap, not an error.
+pub async fn read(settled: &Settled, plan: &Plan, before: &Baseline) -> FinalState {
     let deployment = settled.deployment();
     let database = Database::new(&deployment.sources().database, plan.run, plan.load.hot_keys);
     FinalState {
@@ -199,8 +210,8 @@ pub async fn read(settled: &Settled, plan: &Plan) -> FinalState {
             Ok(None) => Source::Absent { why: "the database keeps no witness in this run".into() },
             Err(e) => Source::Gap { why: e.to_string() },
         },
-        queue: read_queue(&deployment.sources().queue).await,
-        counters: read_counters(deployment).await,
+        queue: read_queue(&deployment.sources().queue).await.map(|queue| before.out_of_queue(plan.run, queue)),
+        counters: read_counters(deployment).await.map(|counters| before.out_of_counters(counters)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The incidents as lines, in the order of time.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::backends::{Exit, InstanceId};
@@ -8,7 +9,7 @@ use crate::plan::StopMode;
 use crate::timeline::incident::StartRecord;
 use crate::timeline::{Exposure, Incidents, StepRecord, StopRecord};
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TimelineLine {
     pub at: Offset,
     /// `api-2.1 killed, 37 leased tasks in its hands`.

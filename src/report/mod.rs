@@ -10,25 +10,29 @@
 
 #[cfg(test)]
 mod canned;
+pub mod diff;
 mod evidence;
 pub mod export;
 mod figures;
 mod incidents;
 mod json;
 mod junit;
+mod list;
 mod markdown;
 mod plan;
 #[cfg(test)]
 mod samples;
 mod scaling;
-mod table;
+mod schema;
+pub mod table;
 mod terminal;
-mod text;
+pub mod text;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::archive::{Environment, Piece};
@@ -40,15 +44,17 @@ use crate::timeline::Incidents;
 pub use incidents::TimelineLine;
 pub use json::Json;
 pub use junit::JUnit;
+pub use list::{ListLine, RunState, list};
 pub use markdown::Markdown;
 pub use plan::PlanSummary;
+pub use schema::schema;
 pub use terminal::Terminal;
 
 /// Rises when a field changes its meaning or goes; a new field does not raise it.
 pub const SCHEMA: u32 = 1;
 
 /// `run.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunReport {
     pub schema: u32,
     pub verdict: Verdict,
@@ -80,7 +86,7 @@ pub struct Ran {
 }
 
 /// Where the evidence lies, relative to the run's folder.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Paths {
     pub plan: PathBuf,
     pub environment: PathBuf,

@@ -8,7 +8,7 @@ use crate::backends::{Exit, Instance, InstanceId, ProcessIdentity};
 use crate::checks::instances;
 use crate::clock::Offset;
 use crate::plan::{
-    Backend, Claim, Database, Gate, GateMetric, LoadPlan, Mix, PausePoint, Plan, ProbePlan, ReadKeys, RedisPlan,
+    Backend, Claim, Database, Gate, GateMetric, Lab, LoadPlan, Mix, PausePoint, Plan, ProbePlan, ReadKeys, RedisPlan,
     Replaced, Role, RunKey, RunPhase, SettlePlan, Shape, Slot, StepKind, StepPlan, StopMode, StopPlan, Strategy,
     TargetPlan, WorkerPlan,
 };
@@ -45,6 +45,7 @@ pub(super) fn plan(strategy: Strategy, slots: Vec<Slot>, timeline: Vec<StepPlan>
     Plan {
         name: "canned".into(),
         run: RunKey { number: 17, seed: 4 },
+        lab: Lab::Own,
         target: target(strategy, slots, witness),
         load: load(),
         claims: if timeline.is_empty() { Vec::new() } else { vec![Claim::F2] },

@@ -1,3 +1,5 @@
+//! F1 judged over canned scale-outs: what passes, what fails, and each missing piece of evidence by name.
+
 use std::time::Duration;
 
 use super::super::canned::{self, Canned, FRAGMENTED, FROZEN_API, FROZEN_WORKER};

@@ -96,6 +96,7 @@ pub fn plan() -> Plan {
     Plan {
         name: "rolling-update-v5".into(),
         run: RunKey { number: 17, seed: 42 },
+        lab: Lab::Own,
         timeline: vec![step(1, StopMode::Graceful, 10, &slots), step(2, StopMode::Hard, 35, &slots)],
         target: target(Strategy::Redis, slots),
         load: load(),

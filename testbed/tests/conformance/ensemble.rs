@@ -151,11 +151,7 @@ impl Ensemble {
     /// Until no task is ready, leased or delayed any more, as this service counts them.
     pub async fn drained(&self, caller: &Caller) {
         eventually(&format!("{}: an empty buffer", self.name()), || async {
-            let mut left = 0.0;
-            for place in ["buffer_size{", "buffer_leased{", "buffer_delayed{"] {
-                left += caller.metric(place).await.unwrap_or(1.0);
-            }
-            left == 0.0
+            caller.metrics(["buffer_size{", "buffer_leased{", "buffer_delayed{"]).await == [Some(0.0); 3]
         })
         .await;
     }

@@ -147,9 +147,17 @@ impl Caller {
 
     /// A figure of `/metrics`, by its name and labels up to the blank.
     pub async fn metric(&self, name: &str) -> Option<f64> {
+        let [figure] = self.metrics([name]).await;
+        figure
+    }
+
+    /// Figures of one moment: a task that moves between two readings would be missed by both.
+    pub async fn metrics<const N: usize>(&self, names: [&str; N]) -> [Option<f64>; N] {
         let text = self.get("/metrics").await.text;
-        let line = text.lines().find(|line| line.starts_with(name) && !line.starts_with('#'))?;
-        line.rsplit_once(' ')?.1.parse().ok()
+        names.map(|name| {
+            let line = text.lines().find(|line| line.starts_with(name) && !line.starts_with('#'))?;
+            line.rsplit_once(' ')?.1.parse().ok()
+        })
     }
 
     pub async fn rows(&self) -> Vec<StoredRow> {

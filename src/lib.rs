@@ -16,6 +16,7 @@ pub mod clock;
 pub mod stop;
 pub mod watch;
 pub mod process;
+pub mod machine;
 
 // What a person wrote, what it means, and what every write says.
 pub mod scenario;

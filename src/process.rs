@@ -36,6 +36,11 @@ impl ProcessIdentity {
         self.state() == Some('T')
     }
 
+    /// Who started it.
+    pub fn parent(self) -> Option<i32> {
+        Stat::read(self.pid).ok().filter(|stat| stat.start_ticks == self.start_ticks).map(|stat| stat.parent)
+    }
+
     /// Waits for a SIGSTOP to take effect; false where it does not in time.
     pub async fn freezes(self, within: Duration) -> bool {
         let frozen = async {
@@ -72,18 +77,21 @@ impl ProcessIdentity {
 }
 
 /// The unit of times in /proc/PID/stat.
-fn ticks_a_second() -> Option<i64> {
+pub(crate) fn ticks_a_second() -> Option<i64> {
     sysconf(SysconfVar::CLK_TCK).ok()?
 }
 
-struct Stat {
-    state: char,
-    cpu_ticks: u64,
-    start_ticks: u64,
+pub(crate) struct Stat {
+    pub state: char,
+    pub parent: i32,
+    pub cpu_ticks: u64,
+    /// Of children that were waited for.
+    pub ended_children_ticks: u64,
+    pub start_ticks: u64,
 }
 
 impl Stat {
-    fn read(pid: i32) -> io::Result<Stat> {
+    pub fn read(pid: i32) -> io::Result<Stat> {
         let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
         Stat::parse(&text)
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat: {text:?}")))
@@ -93,10 +101,13 @@ impl Stat {
     fn parse(text: &str) -> Option<Stat> {
         let mut fields = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace();
         let state = fields.next()?.chars().next()?;
-        // `state` is field 3; `utime` and `stime` are 14 and 15; the start time is field 22.
-        let (user, system): (u64, u64) = (fields.nth(10)?.parse().ok()?, fields.next()?.parse().ok()?);
-        let start_ticks = fields.nth(6)?.parse().ok()?;
-        Some(Stat { state, cpu_ticks: user + system, start_ticks })
+        let parent = fields.next()?.parse().ok()?;
+        // `ppid` is field 4; `utime`, `stime`, `cutime` and `cstime` are 14 to 17; the start time is field 22.
+        let mut ticks = fields.by_ref().skip(9).take(4).map(|field| field.parse::<u64>());
+        let mut two = || Some(ticks.next()?.ok()? + ticks.next()?.ok()?);
+        let (cpu_ticks, ended_children_ticks) = (two()?, two()?);
+        let start_ticks = fields.nth(4)?.parse().ok()?;
+        Some(Stat { state, parent, cpu_ticks, ended_children_ticks, start_ticks })
     }
 }
 
@@ -108,7 +119,8 @@ mod tests {
     fn a_command_name_with_parentheses_does_not_shift_the_fields() {
         let text = "42 (a) b) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 777 20";
         let stat = Stat::parse(text).unwrap();
-        assert_eq!((stat.state, stat.cpu_ticks, stat.start_ticks), ('S', 11 + 12, 777));
+        assert_eq!((stat.state, stat.parent, stat.start_ticks), ('S', 1, 777));
+        assert_eq!((stat.cpu_ticks, stat.ended_children_ticks), (11 + 12, 13 + 14));
     }
 
     #[test]

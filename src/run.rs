@@ -115,14 +115,15 @@ pub async fn run(plan: Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> R
         watch,
         stop,
     };
-    let (ledger, mut incidents, depths, cpu) = join!(
+    let (ledger, mut incidents, depths, usage) = join!(
         drive(load, &loaded),
         timeline::play(&plan, &*deployment, &clock, watch, stop),
         probe.follow(&*deployment, &clock, watch, &loaded),
         cpu::follow(&*deployment, &clock, &loaded),
     );
     incidents.depths = depths;
-    incidents.add_cpu(cpu);
+    incidents.add_cpu(usage.instances);
+    incidents.machine = usage.machine;
     // Until the run has come to its own end, its folder says that it did not.
     incidents.interrupted = true;
     let mut kept = archive.put_json(Piece::Incidents, &incidents);

@@ -12,6 +12,7 @@ use super::latency::Timing;
 use super::phases::Phases;
 use super::soundness::Soundness;
 use super::stops::Stops;
+use super::strangers::Strangers;
 use super::windows::{self, StopFigures};
 use super::{Evidence, Finding, OrderCounts, StopJudgement, guarded, order};
 use crate::plan::Plan;
@@ -27,6 +28,7 @@ pub(super) struct Figures {
     pub stops: Vec<StopFigures>,
     pub checkpoints: Vec<Looked>,
     pub efficiency: Vec<Plateau>,
+    pub strangers: Option<Strangers>,
 }
 
 impl Figures {
@@ -43,6 +45,7 @@ impl Figures {
             pace: guarded("generator", crashes, Pace::default, || Pace::of(plan, evidence)),
             stops: guarded("stops", crashes, Vec::new, || windows::figures(plan, evidence)),
             efficiency: guarded("efficiency", crashes, Vec::new, || efficiency::curve(plan, evidence)),
+            strangers: guarded("strangers", crashes, || None, || Strangers::of(evidence)),
             checkpoints: checkpoints.into_looked(),
             phases,
             conserved,

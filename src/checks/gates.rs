@@ -3,9 +3,11 @@
 //!
 //! In: response times and outcomes per phase. Out: a finding a gate, under the gate's own name: PASS within its limit,
 //! FAIL beyond it, INCONCLUSIVE without data, and INCONCLUSIVE wherever a floor that it rests on was missed: a
-//! figure that was measured under another load than the one asked for is no figure of the target's.
+//! figure that was measured under another load than the one asked for is no figure of the target's. The same holds for a
+//! limit that was missed while other processes used the machine.
 
 use super::recovery;
+use super::strangers::Strangers;
 use super::{Case, Finding, Percentiles, answers};
 use crate::plan::{Gate, GateMetric};
 
@@ -39,14 +41,25 @@ fn judged(case: &Case, gate: &Gate, missed: &[&str]) -> Finding {
         Measured::Value(value) if value <= gate.limit => {
             Finding::pass(&name, format!("{}, within {limit}", show(gate, value)))
         }
-        Measured::Value(value) => Finding::fail(&name, format!("{}, limit {limit}", show(gate, value))),
+        Measured::Value(value) => missed_limit(case, &name, format!("{}, limit {limit}", show(gate, value))),
         Measured::AtLeast(value) if value > gate.limit => {
-            Finding::fail(&name, format!("more than {}, limit {limit}", show(gate, value)))
+            missed_limit(case, &name, format!("more than {}, limit {limit}", show(gate, value)))
         }
         Measured::AtLeast(value) => {
             let seen = show(gate, value);
             Finding::inconclusive(&name, format!("not over when the load ended, {seen} on; limit {limit}"))
         }
+    }
+}
+
+/// On a machine that strangers used, too, nobody knows whose the figure is.
+fn missed_limit(case: &Case, name: &str, summary: String) -> Finding {
+    match case.figures.strangers.filter(Strangers::disturb) {
+        Some(Strangers { mean, peak, .. }) => {
+            let why = format!("other processes took {mean:.2} processors of the machine, {peak:.2} at most");
+            Finding::inconclusive(name, format!("{summary}; void, as {why}"))
+        }
+        None => Finding::fail(name, summary),
     }
 }
 

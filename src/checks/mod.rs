@@ -34,6 +34,7 @@ mod sizes;
 mod soundness;
 mod starts;
 mod stops;
+mod strangers;
 mod windows;
 mod witness;
 
@@ -51,6 +52,8 @@ use figures::Figures;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 pub use starts::StartJudgement;
+pub use strangers::Strangers;
+pub use strangers::Strangers;
 
 use crate::clock::Offset;
 pub use crate::load::latency::Percentiles;
@@ -123,6 +126,8 @@ pub struct Judgement {
     pub efficiency: Vec<Plateau>,
     pub latency: Vec<LaneLatency>,
     pub series: Vec<SeriesPoint>,
+    /// What others took of the machine; `None`: it was not read.
+    pub strangers: Option<Strangers>,
     /// What a person can run by hand, and what it must print.
     pub count_by_hand: Option<CountByHand>,
     /// What this run cannot show, in sentences.
@@ -398,6 +403,7 @@ pub fn judge(plan: &Plan, evidence: &Evidence) -> Judgement {
         order: figures.order,
         latency: figures.timing.lanes(),
         series: figures.timing.series.clone(),
+        strangers: figures.strangers,
         count_by_hand,
         not_assessed,
         checkpoints: figures.checkpoints.iter().map(|looked| looked.judged(&evidence.incidents)).collect(),

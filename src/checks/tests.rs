@@ -45,6 +45,7 @@ fn figures_that_could_not_be_worked_out_support_no_verdict() {
         stops: Vec::new(),
         checkpoints: Vec::new(),
         efficiency: Vec::new(),
+        strangers: None,
     };
     let stops = figures.stop_judgements(&canned.plan, &canned.evidence);
     let (plan, evidence) = (&canned.plan, &canned.evidence);

@@ -1,4 +1,5 @@
-//! The processor time that the instances have used, read from the kernel: what a step of scaling costs.
+//! The processor time that the instances have used, read from the kernel: what a step of scaling costs; and what the
+//! whole machine was busy with meanwhile.
 
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backends::{Deployment, Instance, InstanceId};
 use crate::clock::{Offset, RunClock};
+use crate::machine::{self, Consumed};
 
 /// Between two readings during the load.
 const EVERY: Duration = Duration::from_secs(1);
@@ -29,13 +31,37 @@ pub fn read(deployment: &dyn Deployment, clock: &RunClock) -> Vec<CpuReading> {
     deployment.alive().iter().filter_map(reading).collect()
 }
 
+/// The processor time of the machine since its start, and the part of it that went to this run: mxctl, what it started,
+/// and the keeper of a lab that stays.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct MachineReading {
+    pub at: Offset,
+    pub busy: Duration,
+    pub own: Duration,
+}
+
+fn read_machine(deployment: &dyn Deployment, clock: &RunClock) -> Option<MachineReading> {
+    let starters = deployment.alive().into_iter().filter_map(|instance| instance.process.parent());
+    let roots: Vec<i32> = starters.chain([std::process::id() as i32]).collect();
+    let Consumed { busy, own } = machine::consumed(&roots)?;
+    Some(MachineReading { at: clock.now(), busy, own })
+}
+
+/// Readings over the load.
+#[derive(Debug, Default)]
+pub struct Usage {
+    pub instances: Vec<CpuReading>,
+    pub machine: Vec<MachineReading>,
+}
+
 /// Reads about once a second until `over`.
-pub async fn follow(deployment: &dyn Deployment, clock: &RunClock, over: &CancellationToken) -> Vec<CpuReading> {
-    let mut readings = Vec::new();
+pub async fn follow(deployment: &dyn Deployment, clock: &RunClock, over: &CancellationToken) -> Usage {
+    let mut usage = Usage::default();
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     while over.run_until_cancelled(ticks.tick()).await.is_some() {
-        readings.extend(read(deployment, clock));
+        usage.instances.extend(read(deployment, clock));
+        usage.machine.extend(read_machine(deployment, clock));
     }
-    readings
+    usage
 }

@@ -6,7 +6,7 @@ use super::RunReport;
 use super::figures::{hundredths, percent, seconds, thousands};
 use crate::backends::{SettleEnd, SettleOutcome};
 use crate::checks::{
-    Class, ClassCount, Conservation, CountByHand, Finding, Judgement, OrderCounts, StopJudgement, Verdict,
+    Class, ClassCount, Conservation, CountByHand, Finding, Judgement, OrderCounts, StopJudgement, Strangers, Verdict,
 };
 
 /// Failures first, then what could not be decided, then what passed; each in the order in which it was judged.
@@ -104,6 +104,17 @@ pub fn stops_passed(report: &RunReport) -> String {
 pub fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+/// What others took of the machine.
+pub fn strangers(strangers: Strangers) -> String {
+    let Strangers { mean, peak, disturbed } = strangers;
+    let verdict = if strangers.disturb() {
+        format!("; in {:.0} % of the time half of one or more", disturbed * 100.0)
+    } else {
+        String::new()
+    };
+    format!("other processes took {mean:.2} processors during the load, {peak:.2} at most{verdict}")
 }
 
 /// How the wait for quiet ended.

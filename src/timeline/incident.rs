@@ -10,7 +10,7 @@ use crate::backends::{Exit, Instance, InstanceId};
 use crate::clock::Offset;
 use crate::plan::{PausePoint, StepPlan, StopMode, StopPlan};
 use crate::readback::Checkpoint;
-pub use crate::readback::cpu::CpuReading;
+pub use crate::readback::cpu::{CpuReading, MachineReading};
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Incidents {
@@ -23,6 +23,9 @@ pub struct Incidents {
     pub depths: Vec<(Offset, u64)>,
     /// What the instances had consumed, over the load.
     pub cpu: Vec<CpuReading>,
+    /// What the machine was busy with, over the load.
+    #[serde(default)]
+    pub machine: Vec<MachineReading>,
     /// The run was told to stop before the timeline was over.
     pub interrupted: bool,
 }

@@ -122,7 +122,7 @@ pub async fn run(plan: Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> R
     let settled = settle::until_quiet(deployment, &plan, probe, watch, stop).await;
 
     watch.phase(Phase::ReadBack).await;
-    let state = readback::read(&settled, &plan).await;
+    let state = readback::read(&settled, &plan, &archive).await;
     kept = kept.and(state.store(&archive));
 
     watch.phase(Phase::Down).await;

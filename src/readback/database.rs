@@ -3,17 +3,29 @@
 //! # Why two connections
 //! Reads go through a read-only one. The marker is committed through another: a reader that cannot see it looks at
 //! a copy that lags, and nothing that it reads proves that a row is missing.
+//!
+//! # Why rows and sightings are handed on one by one
+//! A run of ten minutes leaves millions of them. Nothing here holds more than the one that it hands on.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
 use sqlx::{ConnectOptions, Connection, Row as _, SqliteConnection};
 
-use super::{Applied, Row, RowSet, Sighting, SightingKind};
+use super::{Applied, Row, Sighting, SightingKind};
 use crate::plan::RunKey;
 
 const BUSY: Duration = Duration::from_secs(5);
+/// Rows that wait between SQLite's thread and us: at its default of 50 the two wake each other all the time.
+const ROWS_WAITING: usize = 2048;
+
+/// Takes a row. An error of its own ends the reading.
+pub type RowSink<'s> = dyn FnMut(Row<'_>) -> io::Result<()> + Send + 's;
+/// Takes a sighting, as [`RowSink`] a row.
+pub type SightingSink<'s> = dyn FnMut(Sighting<'_>) -> io::Result<()> + Send + 's;
 
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
@@ -23,6 +35,8 @@ pub enum DatabaseError {
     Query { what: &'static str, source: sqlx::Error },
     #[error("read the rows: row {key}/{preset} has {what}")]
     Nonsense { key: i64, preset: i64, what: String },
+    #[error("write down what was read: {0}")]
+    Sink(#[from] io::Error),
 }
 
 /// A reader of one run's key range.
@@ -86,18 +100,19 @@ impl Database {
         let query = "select game_character_id, min(write_seq) from equipment_expectation_summary \
                      where game_character_id between ? and ? group by game_character_id having count(*) = 3 \
                      order by game_character_id";
-        let keys: Vec<(i64, i64)> = sqlx::query_as(query)
-            .bind(self.range.0)
-            .bind(self.range.1)
-            .fetch_all(&mut db)
-            .await
-            .map_err(|source| DatabaseError::Query { what: "read a checkpoint", source })?;
-        Ok(keys.into_iter().map(|(key, seq)| (key as u64, seq as u64)).collect())
+        let failed = |source| DatabaseError::Query { what: "read a checkpoint", source };
+        let mut keys = sqlx::query_as(query).bind(self.range.0).bind(self.range.1).fetch(&mut db);
+        let mut applied = Applied::default();
+        while let Some((key, seq)) = keys.try_next().await.map_err(failed)? {
+            let (key, seq): (i64, i64) = (key, seq);
+            applied.push(key as u64, seq as u64);
+        }
+        Ok(applied)
     }
 
-    /// Commits a marker on the primary, then reads every row of the range and looks for the marker, in one
-    /// read transaction.
-    pub async fn rows(&self) -> Result<RowSet, DatabaseError> {
+    /// Commits a marker on the primary, then reads every row of the range, ascending by key and preset, and looks for
+    /// the marker, in one read transaction: what `count(*)` says there, and whether the marker is visible.
+    pub async fn rows(&self, sink: &mut RowSink<'_>) -> Result<(u64, bool), DatabaseError> {
         let marker = self.commit_marker().await?;
         let mut db = self.reader().await?;
         let query = |what| move |source| DatabaseError::Query { what, source };
@@ -119,33 +134,28 @@ impl Database {
                       red_cube_cost, additional_cube_cost, starforce_cost, written_by \
                       from equipment_expectation_summary where game_character_id between ? and ? \
                       order by game_character_id, preset_no";
-        let found = sqlx::query(select)
-            .bind(self.range.0)
-            .bind(self.range.1)
-            .fetch_all(&mut *snapshot)
-            .await
-            .map_err(query("read the rows"))?;
-        let rows = found.iter().map(row).collect::<Result<_, _>>()?;
-        Ok(RowSet { rows, counted, marker_seen, count_query: self.count_query() })
+        let mut found = sqlx::query(select).bind(self.range.0).bind(self.range.1).fetch(&mut *snapshot);
+        while let Some(next) = found.try_next().await.map_err(query("read the rows"))? {
+            sink(row(&next)?)?;
+        }
+        Ok((counted, marker_seen))
     }
 
-    /// The witness's log, in order; `None` where the database has none.
-    pub async fn witness(&self) -> Result<Option<Vec<Sighting>>, DatabaseError> {
+    /// Reads the witness's log, in any order; false where the database has none.
+    pub async fn witness(&self, sink: &mut SightingSink<'_>) -> Result<bool, DatabaseError> {
         let mut db = self.reader().await?;
         let query = |what| move |source| DatabaseError::Query { what, source };
         let table = "select count(*) from sqlite_master where type = 'table' and name = 'expectation_write_witness'";
         if sqlx::query_scalar::<_, i64>(table).fetch_one(&mut db).await.map_err(query("look for the witness"))? == 0 {
-            return Ok(None);
+            return Ok(false);
         }
         let select = "select id, game_character_id, preset_no, old_seq, new_seq, written_by, kind \
                       from expectation_write_witness where game_character_id between ? and ? order by id";
-        let found = sqlx::query(select)
-            .bind(self.range.0)
-            .bind(self.range.1)
-            .fetch_all(&mut db)
-            .await
-            .map_err(query("read the witness"))?;
-        found.iter().map(sighting).collect::<Result<_, _>>().map(Some).map_err(query("read the witness"))
+        let mut found = sqlx::query(select).bind(self.range.0).bind(self.range.1).fetch(&mut db);
+        while let Some(next) = found.try_next().await.map_err(query("read the witness"))? {
+            sink(sighting(&next).map_err(query("read the witness"))?)?;
+        }
+        Ok(true)
     }
 
     async fn commit_marker(&self) -> Result<i64, DatabaseError> {
@@ -166,6 +176,7 @@ impl Database {
             .filename(&self.path)
             .read_only(read_only)
             .busy_timeout(BUSY)
+            .row_buffer_size(ROWS_WAITING)
             .disable_statement_logging()
             .connect()
             .await
@@ -173,16 +184,16 @@ impl Database {
     }
 }
 
-fn row(found: &SqliteRow) -> Result<Row, DatabaseError> {
+fn row(found: &SqliteRow) -> Result<Row<'_>, DatabaseError> {
     let integer = |column: usize| -> Result<i64, sqlx::Error> { found.try_get(column) };
     let (key, preset) = (integer(0).unwrap_or_default(), integer(1).unwrap_or_default());
     let nonsense = |what: String| DatabaseError::Nonsense { key, preset, what };
-    let read = || -> Result<Row, sqlx::Error> {
+    let read = || -> Result<Row<'_>, sqlx::Error> {
         let mut costs = [0; 5];
         for (column, cost) in costs.iter_mut().enumerate() {
             *cost = integer(3 + column)?;
         }
-        let written_by: Option<String> = found.try_get(8)?;
+        let written_by: Option<&str> = found.try_get(8)?;
         Ok(Row {
             key: key as u64,
             preset: preset as u8,
@@ -197,7 +208,7 @@ fn row(found: &SqliteRow) -> Result<Row, DatabaseError> {
     read().map_err(|e| nonsense(e.to_string()))
 }
 
-fn sighting(found: &SqliteRow) -> Result<Sighting, sqlx::Error> {
+fn sighting(found: &SqliteRow) -> Result<Sighting<'_>, sqlx::Error> {
     let number = |column: usize| -> Result<u64, sqlx::Error> { found.try_get::<i64, _>(column).map(|n| n as u64) };
     Ok(Sighting {
         order: number(0)?,
@@ -205,8 +216,8 @@ fn sighting(found: &SqliteRow) -> Result<Sighting, sqlx::Error> {
         preset: number(2)? as u8,
         old_seq: found.try_get::<Option<i64>, _>(3)?.map(|n| n as u64),
         new_seq: number(4)?,
-        written_by: found.try_get::<Option<String>, _>(5)?.unwrap_or_default(),
-        kind: match found.try_get::<String, _>(6)?.as_str() {
+        written_by: found.try_get::<Option<&str>, _>(5)?.unwrap_or_default(),
+        kind: match found.try_get::<&str, _>(6)? {
             "dropped" => SightingKind::Dropped,
             _ => SightingKind::Attempted,
         },
@@ -268,11 +279,17 @@ mod tests {
         for (key, preset) in [(last, 1), (first, 2), (first, 1), (first - 1, 1), (last + 1, 1)] {
             lab.write(key, preset, 9).await;
         }
-        let RowSet { rows, counted, marker_seen, count_query } = lab.reader().rows().await.unwrap();
-        assert_eq!(rows.iter().map(|r| (r.key, r.preset)).collect::<Vec<_>>(), [(first, 1), (first, 2), (last, 1)]);
+        let whole = Row { key: first, preset: 1, seq: 9, costs: [5, 1, 2, 3, 4], written_by: "worker-1.1" };
+        let mut found = Vec::new();
+        let mut sink = |row: Row<'_>| {
+            assert_ne!((row.key, row.preset, row == whole), (first, 1, false));
+            found.push((row.key, row.preset));
+            Ok(())
+        };
+        let (counted, marker_seen) = lab.reader().rows(&mut sink).await.unwrap();
+        assert_eq!(found, [(first, 1), (first, 2), (last, 1)]);
         assert_eq!((counted, marker_seen), (3, true));
-        let whole = Row { key: first, preset: 1, seq: 9, costs: [5, 1, 2, 3, 4], written_by: "worker-1.1".into() };
-        assert_eq!(rows[0], whole);
+        let count_query = lab.reader().count_query();
         let by_hand: i64 = sqlx::query_scalar(AssertSqlSafe(count_query)).fetch_one(&mut lab.service).await.unwrap();
         assert_eq!(by_hand, 1, "the hot keys have no part in it");
     }
@@ -306,7 +323,7 @@ mod tests {
             let mut lab = Lab::new().await;
             lab.write(key, preset, 1).await;
             lab.sql(&format!("update equipment_expectation_summary set total_expected_cost = {cost}")).await;
-            let said = lab.reader().rows().await.unwrap_err().to_string();
+            let said = lab.reader().rows(&mut |_| Ok(())).await.unwrap_err().to_string();
             assert!(said.contains(&format!("row {key}/{preset} has ")) && said.contains(what), "{said}");
         }
     }
@@ -314,14 +331,30 @@ mod tests {
     #[tokio::test]
     async fn a_witness_that_was_never_kept_is_not_an_empty_one() {
         let mut lab = Lab::new().await;
-        assert_eq!(lab.reader().witness().await.unwrap(), None);
+        let mut nobody = |seen: Sighting<'_>| panic!("{seen:?}");
+        assert!(!lab.reader().witness(&mut nobody).await.unwrap());
         lab.sql(WITNESS).await;
-        assert_eq!(lab.reader().witness().await.unwrap(), Some(vec![]));
+        assert!(lab.reader().witness(&mut nobody).await.unwrap());
         let key = RUN.key(0);
         lab.sql(&format!("insert into expectation_write_witness values (1, {key}, 2, null, 3, 'w', 'dropped')")).await;
         let kind = SightingKind::Dropped;
-        let seen = Sighting { order: 1, key, preset: 2, old_seq: None, new_seq: 3, written_by: "w".into(), kind };
-        assert_eq!(lab.reader().witness().await.unwrap(), Some(vec![seen]));
+        let logged = Sighting { order: 1, key, preset: 2, old_seq: None, new_seq: 3, written_by: "w", kind };
+        let mut count = 0;
+        let mut sink = |seen: Sighting<'_>| {
+            count += u32::from(seen == logged);
+            Ok(())
+        };
+        lab.reader().witness(&mut sink).await.unwrap();
+        assert_eq!(count, 1);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_written_down_ends_the_reading() {
+        let mut lab = Lab::new().await;
+        lab.write(RUN.key(0), 1, 1).await;
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let error = lab.reader().rows(&mut |_| Err(full())).await.unwrap_err();
+        assert!(matches!(error, DatabaseError::Sink(_)), "{error}");
     }
 
     #[tokio::test]

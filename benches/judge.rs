@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
 use serde_json::Value;
+use synthetic::Written;
 
 const OPERATIONS: u64 = 5_000_000;
 const LOST: u64 = 1_000;
@@ -33,16 +34,17 @@ fn main() {
         let began = Instant::now();
         let written = synthetic::write(reports.path(), operations, lost);
         println!("{operations} operations, {lost} lost; written in {:.1?}", began.elapsed());
-        measure(&written.run, operations, lost);
+        measure(&written, lost);
         std::fs::remove_dir_all(&written.run).expect("a folder of this bench");
     }
 }
 
-fn measure(run: &Path, operations: u64, lost: u64) {
+fn measure(written: &Written, lost: u64) {
+    let (run, operations) = (&written.run, written.due);
     let (bytes, read) = read_once(run);
     println!("  its files, read once: {:.1} MiB in {:.2} s", mib(bytes), read.as_secs_f64());
     let (took, report) = judged(run);
-    check(&report, lost);
+    check(&report, written, lost);
     // Of every child so far: the largest.
     let peak = getrusage(UsageWho::RUSAGE_CHILDREN).expect("the kernel counts").max_rss() as u64 * 1024;
     println!(
@@ -89,10 +91,13 @@ fn judged(run: &Path) -> (Duration, Value) {
 }
 
 #[track_caller]
-fn check(report: &Value, lost: u64) {
+fn check(report: &Value, written: &Written, lost: u64) {
     let classes = report["judgement"]["classes"].as_array().expect("classes");
     let found = classes.iter().find(|class| class["class"] == "lost").expect("a class of lost ones");
     let expected = if lost == 0 { "PASS" } else { "FAIL" };
+    let counts = &report["judgement"]["conservation"];
+    let (acked, unknown, due) = (&counts["acked"], &counts["unknown"], &counts["due"]);
+    assert_eq!((acked, unknown, due), (&written.acked.into(), &written.unknown.into(), &written.due.into()));
     assert_eq!((&report["verdict"], &found["count"]), (&expected.into(), &lost.into()), "{:#}", report["judgement"]);
 }
 

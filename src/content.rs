@@ -18,6 +18,17 @@ pub fn costs(key: u64, seq: u64, preset: u8) -> [i64; 5] {
     })
 }
 
+/// What a poison operation says: the same, with a negative amount in one column. The API lets it pass, and the table
+/// refuses it (`CHECK (black_cube_cost >= 0)`), whoever tries. That column's amount is never 0.
+pub fn poisoned(key: u64, seq: u64, preset: u8) -> [i64; 5] {
+    let mut costs = costs(key, seq, preset);
+    costs[POISONED] = -costs[POISONED];
+    costs
+}
+
+/// The place of a poison operation's negative amount in [`COLUMNS`].
+pub const POISONED: usize = 1;
+
 /// splitmix64's finaliser (Steele, Lea and Flood, 2014): every input bit moves every output bit.
 pub fn mix(x: u64) -> u64 {
     let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -47,6 +58,11 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn poison_has_one_amount_below_zero(key: u64, seq: u64, preset in PRESETS) {
+            prop_assert_eq!(poisoned(key, seq, preset).map(|amount| amount < 0), [false, true, false, false, false]);
+        }
+
         #[test]
         fn costs_fit_decimal_20_2_and_differ(key: u64, seq: u64, preset in PRESETS) {
             let costs = costs(key, seq, preset);

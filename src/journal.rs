@@ -37,6 +37,11 @@ pub enum Entry {
         name: String,
         process: ProcessIdentity,
     },
+    /// It is about to go on after a SIGSTOP. To revert: as for any process that was started.
+    Thawing {
+        name: String,
+        process: ProcessIdentity,
+    },
     /// A task is about to be held in it. Nothing to revert: the hold ends with the process, or with the run's end of
     /// the control socket.
     Holding {

@@ -32,6 +32,7 @@ pub mod heal;
 pub mod backends;
 pub mod readback;
 pub mod load;
+pub mod footprint;
 pub mod timeline;
 pub mod settle;
 pub mod checks;

@@ -1,9 +1,10 @@
 //! Processes as the kernel knows them: who is it, in what state, and is it still the same one.
 
 use std::io;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, SysconfVar, sysconf};
 use serde::{Deserialize, Serialize};
 
 /// A pid means nothing without the moment at which it was born (field 22 of /proc/PID/stat, clock ticks since boot):
@@ -35,6 +36,12 @@ impl ProcessIdentity {
         self.state() == Some('T')
     }
 
+    /// Processor time, user and system, that all of its threads have used; `None` as for [`state`](Self::state).
+    pub fn cpu_time(self) -> Option<Duration> {
+        let stat = Stat::read(self.pid).ok().filter(|stat| stat.start_ticks == self.start_ticks)?;
+        Some(Duration::from_secs_f64(stat.cpu_ticks as f64 / ticks_a_second()? as f64))
+    }
+
     /// Sends a signal if this is still the same process; `ESRCH` otherwise.
     pub fn signal(self, signal: Signal) -> Result<(), nix::Error> {
         if !self.is_alive() {
@@ -44,8 +51,14 @@ impl ProcessIdentity {
     }
 }
 
+/// The unit of times in /proc/PID/stat.
+fn ticks_a_second() -> Option<i64> {
+    sysconf(SysconfVar::CLK_TCK).ok()?
+}
+
 struct Stat {
     state: char,
+    cpu_ticks: u64,
     start_ticks: u64,
 }
 
@@ -60,9 +73,10 @@ impl Stat {
     fn parse(text: &str) -> Option<Stat> {
         let mut fields = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace();
         let state = fields.next()?.chars().next()?;
-        // `state` is field 3; the start time is field 22.
-        let start_ticks = fields.nth(18)?.parse().ok()?;
-        Some(Stat { state, start_ticks })
+        // `state` is field 3; `utime` and `stime` are 14 and 15; the start time is field 22.
+        let (user, system): (u64, u64) = (fields.nth(10)?.parse().ok()?, fields.next()?.parse().ok()?);
+        let start_ticks = fields.nth(6)?.parse().ok()?;
+        Some(Stat { state, cpu_ticks: user + system, start_ticks })
     }
 }
 
@@ -74,7 +88,14 @@ mod tests {
     fn a_command_name_with_parentheses_does_not_shift_the_fields() {
         let text = "42 (a) b) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 777 20";
         let stat = Stat::parse(text).unwrap();
-        assert_eq!((stat.state, stat.start_ticks), ('S', 777));
+        assert_eq!((stat.state, stat.cpu_ticks, stat.start_ticks), ('S', 11 + 12, 777));
+    }
+
+    #[test]
+    fn work_uses_processor_time() {
+        let me = ProcessIdentity::of(std::process::id() as i32).unwrap();
+        let before = me.cpu_time().unwrap();
+        while me.cpu_time().unwrap() < before + Duration::from_millis(20) {}
     }
 
     #[test]

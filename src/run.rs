@@ -15,15 +15,14 @@ use crate::backends::process::Site;
 use crate::backends::{self, Deployment, DownError, Settled, UpError};
 use crate::checks::{self, Evidence};
 use crate::clock::RunClock;
+use crate::footprint::disk_bytes;
 use crate::heal::{self, HealError};
 use crate::journal::{Found, Journal};
-use crate::load::ledger::disk_bytes;
-use crate::load::pacer::Constant;
 use crate::load::{self, Ledger, Load, LoadError};
 use crate::plan::Plan;
-use crate::readback;
 use crate::readback::database::{Database, DatabaseError};
 use crate::readback::depth::DepthProbe;
+use crate::readback::{self, cpu};
 use crate::report::{self, RenderError, RunReport};
 use crate::stop::Stop;
 use crate::watch::{Phase, Watch};
@@ -108,12 +107,14 @@ pub async fn run(plan: Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> R
         watch,
         stop,
     };
-    let (ledger, mut incidents, depths) = join!(
+    let (ledger, mut incidents, depths, cpu) = join!(
         drive(load, &loaded),
         timeline::play(&plan, &*deployment, &clock, watch, stop),
         probe.follow(&*deployment, &clock, watch, &loaded),
+        cpu::follow(&*deployment, &clock, &loaded),
     );
     incidents.depths = depths;
+    incidents.add_cpu(cpu);
     // Until the run has come to its own end, its folder says that it did not.
     incidents.interrupted = true;
     let mut kept = archive.put_json(Piece::Incidents, &incidents);
@@ -146,8 +147,7 @@ fn open(plan: &Plan, place: &Place) -> Result<(Archive, Arc<Journal>), RunError>
         return Err(RunError::Unhealed(dead));
     }
     let archive = Archive::create(&place.reports, &plan.name, plan.run.number, place.environment.started_at)?;
-    let archive =
-        archive.reserve(disk_bytes(Constant::new(plan.load.rps).total(plan.load.duration), plan.load.shards))?;
+    let archive = archive.reserve(disk_bytes(plan))?;
     archive.put_json(Piece::Plan, plan)?;
     archive.put_json(Piece::Environment, &place.environment)?;
     let journal = Journal::open(archive.root(), TARGET).map_err(RunError::Journal)?;

@@ -74,6 +74,16 @@ fn rolling_update_in_memory_is_explained() {
 }
 
 #[test]
+fn scale_out_is_explained() {
+    insta::assert_snapshot!(words(&resolve("scale-out", &[]).unwrap()));
+}
+
+#[test]
+fn scale_curve_is_explained() {
+    insta::assert_snapshot!(words(&resolve("scale-curve", &["--strategy", "in-memory"]).unwrap()));
+}
+
+#[test]
 fn loadtest_is_explained() {
     insta::assert_snapshot!(words(&resolve("loadtest", &[]).unwrap()));
 }
@@ -106,7 +116,7 @@ load:
 timeline:
   - rolling-update: { at: 10s, of: [api-9, worker], grace: 0s }
   - rolling-update: { of: [api], hold: worker.leased }
-gates: { F1: pass, p99.steadi: 100ms, error_rate.steady: 0.1 }
+gates: { F3: pass, p99.steadi: 100ms, error_rate.steady: 0.1 }
 allow: [redis.kill]
 ";
 
@@ -153,6 +163,12 @@ fn contradictions_are_found_where_they_are_written() {
         ("settle: { hard_cap: 10s }", "1:21: the hard cap (10s) comes before the deadline (30s)"),
         ("target: { lease: 100ms }", "1:18: the lease (100ms) ends before a batch of tasks is flushed (200ms)"),
         ("load: { mix: { write-once: 99.95%, read: 0.05% } }", "1:28: `99.95%` is finer than a mix can be"),
+        (
+            "load: { mix: { write-once: 99%, poison: 1% } }",
+            "1:9: poison ends in the dead-letter queue, and that of a buffer in memory cannot be read from outside",
+        ),
+        ("load: { read_keys: hot }", "1:20: reads ask for hot keys, and this load writes none"),
+        ("load: { read_keys: newest }", "1:20: `newest` is not a choice of keys to read"),
         ("name: a/b", "1:7: the name `a/b` cannot name a folder"),
     ];
     for (text, want) in cases {
@@ -190,6 +206,98 @@ fn a_window_that_cannot_hold_its_acks_is_refused_unless_the_step_says_so() {
     let lower = "timeline: [ { rolling-update: { at: 1s, window_acks: 50 } } ]";
     let plan = resolve_text_with(lower, &["--rps", "10"]).unwrap();
     assert!(plan.stops().all(|stop| stop.window_acks_min == 50));
+}
+
+#[test]
+fn a_window_in_a_ramp_holds_what_is_due_around_its_step() {
+    let text = |at: &str| {
+        format!(
+            "load: {{ shape: [ {{ ramp: {{ from: 0, to: 100, over: 60s }} }} ] }}\n\
+             timeline: [ {{ rolling-update: {{ at: {at} }} }} ]"
+        )
+    };
+    assert!(resolve_text(&text("40s")).is_ok());
+    let problem = only_problem(&text("6s"), &[]);
+    assert!(problem.ends_with("a stop's window of ±5s holds 100 operations at 10 a second, and needs 200 acks"));
+}
+
+// The shape of a load.
+
+const SHAPE: &str = "\
+load:
+  shape:
+    - ramp: { from: 100, to: 1500, over: 30s }
+    - hold: { rps: 1500, for: 60s }
+    - steps: { from: 1000, to: 200, by: 200, every: 10s }
+    - ramp: { from: 200, to: 0, over: 5s }
+";
+
+#[test]
+fn a_shape_is_explained() {
+    let line = ["--mix", "write-once=80%,hot-key=10%,read=8%,poison=2%", "--read-keys", "recent"];
+    let plan = resolve_text_with(SHAPE, &[&["--strategy", "redis"], &line[..]].concat()).unwrap();
+    insta::assert_snapshot!(words(&plan));
+}
+
+#[test]
+fn a_flag_says_a_shape_in_the_words_in_which_it_is_shown() {
+    let shape = resolve_text(SHAPE).unwrap().load.shape;
+    let shown = shape.to_string();
+    assert_eq!(
+        shown,
+        "ramp 100..1500 over 30s, hold 1500 for 1m, steps 1000..200 by 200 every 10s, ramp 200..0 over 5s"
+    );
+    assert_eq!(resolve_text_with("load: { rps: 5, duration: 1s }", &["--shape", &shown]).unwrap().load.shape, shape);
+}
+
+#[test]
+fn a_shape_and_a_rate_contradict_each_other_unless_a_flag_brings_the_shape() {
+    let both = "load: { rps: 300, shape: [ { hold: { rps: 5, for: 1m } } ] }";
+    assert_eq!(only_problem(both, &[]), "1:14: `rps` and `shape` both say how the load runs");
+    let problems = resolve_text_with(SHAPE, &["--rps", "300", "--duration", "5s"]).unwrap_err();
+    let all: Vec<_> = problems.iter().map(|p| (p.place.to_string(), p.help.as_str())).collect();
+    let help = "replace the scenario's shape as a whole, such as `--shape 'hold 800 for 60s'`";
+    assert_eq!(all, [("--duration".to_owned(), help), ("--rps".to_owned(), help)]);
+    let flags = resolve_text_with("", &["--rps", "300", "--shape", "hold 5 for 1m"]).unwrap_err();
+    assert!(flags.iter().next().unwrap().help.starts_with("leave `rps` out"));
+}
+
+#[test]
+fn mistakes_in_a_shape_are_shown_in_their_place() {
+    let text = "\
+load:
+  shape:
+    - rmap: { from: 1, to: 2, over: 3s }
+    - ramp: { from: 100, over: 30 }
+    - ramp: { from: 0, to: 0, over: 30s }
+    - hold: { rps: 0, for: 1m, until: 5s }
+    - hold 800 for 60s
+    - steps: { from: 200, to: 1000, by: 300, every: 10s }
+";
+    insta::assert_snapshot!(render(&resolve_text_with(text, &[]).unwrap_err(), false));
+    assert_eq!(only_problem("load: { shape: [] }", &[]), "1:9: this shape has no parts");
+    assert_eq!(only_problem("", &["--shape", "ramp 1-5 over 3s"]), "--shape: `ramp 1-5 over 3s` is no part of a shape");
+}
+
+#[test]
+fn a_shape_that_cannot_be_read_draws_no_contradiction() {
+    let text = "load: { shape: [ { hold: { rps: 5, for: 60 } } ] }\ntimeline: [ { kill: { at: 80s, of: api } } ]\n";
+    assert!(only_problem(text, &[]).contains("`60` has no unit"));
+}
+
+#[test]
+fn a_plan_comes_back_from_its_archive_and_so_does_one_from_before_there_were_shapes() {
+    let plan = resolve_text(SHAPE).unwrap();
+    assert_eq!(serde_json::from_str::<Plan>(&serde_json::to_string(&plan).unwrap()).unwrap(), plan);
+    let plan = resolve("loadtest", &[]).unwrap();
+    let mut archived = serde_json::to_value(&plan).unwrap();
+    let load = archived["load"].as_object_mut().unwrap();
+    load.remove("stages");
+    load.remove("read_keys");
+    load["mix"].as_object_mut().unwrap().remove("poison");
+    load.insert("rps".into(), 800.0.into());
+    load.insert("duration".into(), serde_json::json!({ "secs": 30, "nanos": 0 }));
+    assert_eq!(serde_json::from_value::<Plan>(archived).unwrap(), plan);
 }
 
 #[test]
@@ -276,9 +384,9 @@ fn the_later_of_witness_and_no_witness_counts() {
 #[test]
 fn a_flag_counts_more_than_the_file_and_the_file_more_than_the_default() {
     let text = "load: { rps: 300 }";
-    assert_eq!(resolve_text("").unwrap().load.rps, 800.0);
-    assert_eq!(resolve_text(text).unwrap().load.rps, 300.0);
-    assert_eq!(resolve_text_with(text, &["--rps", "200"]).unwrap().load.rps, 200.0);
+    assert_eq!(resolve_text("").unwrap().load.shape.mean_rps(), 800.0);
+    assert_eq!(resolve_text(text).unwrap().load.shape.mean_rps(), 300.0);
+    assert_eq!(resolve_text_with(text, &["--rps", "200"]).unwrap().load.shape.mean_rps(), 200.0);
 }
 
 /// Variables belong to a process: this test starts itself again with one set, and there runs the test below.
@@ -299,7 +407,7 @@ fn a_variable_stands_between_the_flag_and_the_file() {
 #[ignore = "runs inside a_variable_stands_between_the_flag_and_the_file"]
 fn with_variables_set() {
     let text = "load: { rps: 300 }";
-    let rps = |line: &[&str]| resolve_text_with(text, line).unwrap().load.rps;
+    let rps = |line: &[&str]| resolve_text_with(text, line).unwrap().load.shape.mean_rps();
     assert_eq!(only_problem(text, &[]), "MXCTL_LEASE: `5` has no unit");
     assert_eq!(rps(&["--lease", "5s"]), 250.0);
     assert_eq!(rps(&["--lease", "5s", "--rps", "200"]), 200.0);

@@ -32,6 +32,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tempfile::NamedTempFile;
 
+use crate::scenario::Size;
+
 pub use environment::Environment;
 pub use mask::mask;
 pub use piece::{Piece, Stored};
@@ -103,7 +105,7 @@ impl Archive {
         match free_bytes(&self.root) {
             Ok(free) if free >= bytes => Ok(self),
             found => {
-                let why = |free| format!("{free} bytes are free, and this run writes {bytes}");
+                let why = |free| format!("{} are free, and this run writes about {}", Size(free), Size(bytes));
                 let source =
                     found.map_or_else(Into::into, |free| io::Error::new(io::ErrorKind::StorageFull, why(free)));
                 // Only what was made a moment ago, by us, as in `create`.

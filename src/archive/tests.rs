@@ -35,6 +35,18 @@ fn argument() -> PathBuf {
 }
 
 #[test]
+fn a_run_that_the_disk_has_no_room_for_is_refused_and_leaves_no_folder() {
+    let reports = tempfile::tempdir().unwrap();
+    assert!(archive_in(reports.path()).reserve(1).is_ok());
+    let refused = archive_in(reports.path()).reserve(u64::MAX).unwrap_err().to_string();
+    assert!(
+        refused.contains("are free, and this run writes about ") && refused.contains(" GiB; make room"),
+        "{refused}"
+    );
+    assert_eq!(Archive::runs(reports.path()).unwrap().len(), 1, "the first one alone");
+}
+
+#[test]
 fn a_folder_is_named_for_time_name_and_run_number_and_is_new_even_in_the_same_second() {
     let reports = tempfile::tempdir().unwrap();
     let (first, second) = (archive_in(reports.path()), archive_in(reports.path()));

@@ -186,8 +186,10 @@ pub enum ControlError {
     TimedOut { what: String, within: Duration },
     #[error("talk to {name} over its control socket: {why}")]
     Socket { name: String, why: String },
-    #[error("start a replacement: {0}")]
+    #[error("start an instance: {0}")]
     Start(String),
+    #[error("{what}: the run was interrupted")]
+    Interrupted { what: String },
     #[error("write the journal: {0}")]
     Journal(#[from] std::io::Error),
 }

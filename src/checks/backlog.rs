@@ -1,6 +1,7 @@
 //! Backlog: does the buffer grow under a steady load?
 //!
-//! In: the buffer's depths over the longest undisturbed stretch of the load. Out: the slope, by least squares over
+//! In: the buffer's depths over the longest undisturbed stretch of the load at one rate (under a ramp a buffer may well
+//! grow: more is written between two flushes). Out: the slope, by least squares over
 //! means of one second (a flush empties the buffer several times a second: single readings are a saw-tooth, and not
 //! independent), with its standard error.
 //!
@@ -57,8 +58,9 @@ pub(super) fn check(case: &Case) -> Vec<Finding> {
 }
 
 fn grows(case: &Case, trend: Trend) -> bool {
-    let load = &case.plan.load;
-    let writes = load.rps * f64::from(load.mix.write_once + load.mix.hot_key) / 1000.0 * 3.0;
+    let (load, (from, _)) = (&case.plan.load, case.figures.phases.longest_steady());
+    let share = f64::from(1000 - load.mix.read) / 1000.0;
+    let writes = load.shape.rps_at(Duration::from_nanos(from.0)) * share * 3.0;
     trend.slope > SIGNIFICANT * trend.error
         && trend.slope * HORIZON.as_secs_f64() >= CAPACITY
         && trend.slope * trend.seconds > writes

@@ -12,9 +12,9 @@ use std::time::Duration;
 use super::{Class, ClassCount, Evidence, Finding, Judgement};
 use crate::clock::Offset;
 use crate::load::ledger::{Reason, Soundness};
-use crate::load::pacer::{Constant, Pacer};
+use crate::load::pacer::{Pacer, Stages};
 use crate::load::{Attempt, Lane, Ledger, Operations, Outcome};
-use crate::plan::Plan;
+use crate::plan::{Mix, Plan};
 use crate::readback::table::Table;
 use crate::readback::{FinalState, Place, QueueState, QueuedItem, Row, RowSet, Sighting, Source};
 use crate::timeline::{Incidents, StopRecord};
@@ -42,6 +42,14 @@ pub(super) fn in_memory() -> Canned {
     let mut canned = Canned::run(plan, incidents);
     states::become_private(&mut canned);
     canned
+}
+
+/// `healthy`, with a tenth of the operations planned as poison.
+pub(super) fn poisoned() -> Canned {
+    let mut plan = plans::rolling_update();
+    plan.load.mix = Mix { write_once: 700, hot_key: 150, read: 50, poison: 100 };
+    let incidents = plans::rolled(&plan);
+    Canned::run(plan, incidents)
 }
 
 pub(super) fn load_test() -> Canned {
@@ -113,6 +121,11 @@ impl Canned {
         self.nth(Lane::WriteOnce, n)
     }
 
+    /// The n-th acknowledged operation of the poison lane, from 0.
+    pub fn poison(&self, n: usize) -> u64 {
+        self.nth(Lane::Poison, n)
+    }
+
     /// The n-th acknowledged operation of the hot-key lane, from 0.
     pub fn hot(&self, n: usize) -> u64 {
         self.nth(Lane::HotKey, n)
@@ -135,7 +148,7 @@ impl Canned {
     }
 
     pub fn interrupt_at(&mut self, op: u64) {
-        let until = Constant::new(self.plan.load.rps).due(op);
+        let until = Stages::of(&self.plan.load.shape).due(op);
         let ledger = &self.evidence.ledger;
         self.evidence.ledger = Ledger::canned(ledger.attempts().collect(), ledger.soundness().clone(), until);
     }
@@ -230,7 +243,7 @@ impl Canned {
         let holder = (place == Place::Leased).then(|| "worker-2.1".to_owned());
         let cause = (place == Place::Dead).then(|| "too many attempts".to_owned());
         self.queue(|queue| {
-            queue.items.push(QueuedItem { task: Some((key, seq.into(), preset)), place, holder, cause })
+            queue.items.push(QueuedItem { task: Some((key, seq.into(), preset)), place, holder, cause, costs: None })
         });
     }
 
@@ -279,7 +292,7 @@ impl Judgement {
 /// that is frozen or gone are Unknown.
 fn ledger(plan: &Plan, incidents: &Incidents) -> Ledger {
     let end = Offset::from_duration(plan.load_end());
-    let pacer = Constant::new(plan.load.rps);
+    let pacer = Stages::of(&plan.load.shape);
     let operations = Operations::new(plan.run, &plan.load).take(pacer.due_before(end) as usize);
     let attempts = operations.map(|operation| {
         let due = pacer.due(operation.index);

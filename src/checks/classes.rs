@@ -10,6 +10,8 @@
 //! so without one an Unknown behind a newer row stays unresolved, and is never called torn: whatever is missing
 //! beside it is missing from the newer operation as well, which is then judged for itself.
 
+mod poison;
+
 use std::collections::BTreeMap;
 
 use super::exhibits::Exhibits;
@@ -19,7 +21,7 @@ use super::witness::{self, Witness};
 use super::{Class, ClassCount, Evidence, Exhibit, operations};
 use crate::backends::InstanceId;
 use crate::content::{self, PRESETS};
-use crate::load::{Attempt, Outcome};
+use crate::load::{Attempt, Lane, Outcome};
 use crate::plan::Plan;
 use crate::readback::{Counters, QueuedItem, Row, RowRecord, Source};
 
@@ -102,7 +104,7 @@ impl Classes {
 struct State<'a> {
     /// `None`: not read.
     rows: Option<Rows<'a>>,
-    /// Tasks in the queue by (key, seq, preset).
+    /// Tasks in the queue by (key, seq, preset); of several copies first those that still move.
     queued: Vec<((u64, u64, u8), &'a QueuedItem)>,
     undecodable: u64,
     /// Instances that still hold tasks in their own memory.
@@ -118,7 +120,7 @@ impl<'a> State<'a> {
         let state = evidence.state.as_ref();
         let items = state.and_then(|state| state.queue.read()).map_or(&[][..], |queue| &queue.items);
         let mut queued: Vec<_> = items.iter().filter_map(|item| Some((item.task?, item))).collect();
-        queued.sort_unstable_by_key(|(task, _)| *task);
+        queued.sort_unstable_by_key(|(task, item)| (*task, item.place));
         let log = state.and_then(|state| state.witness.read()).filter(|_| soundness.witness.is_none());
         State {
             rows: state.and_then(|state| state.rows.read()).map(|set| Rows::of(plan, &set.rows)),
@@ -141,13 +143,14 @@ impl<'a> State<'a> {
     fn write(&mut self, operation: &Attempt, preset: u8, rows: &[RowRecord]) -> Write<'a> {
         let (key, seq) = (operation.key, u64::from(operation.seq));
         let row = rows.iter().find(|row| row.preset == preset);
-        let position = self.queued.binary_search_by_key(&(key, seq, preset), |(task, _)| *task).ok();
+        let position = self.queued.partition_point(|(task, _)| *task < (key, seq, preset));
+        let queued = self.queued.get(position).filter(|(task, _)| *task == (key, seq, preset)).map(|(_, item)| *item);
         let sightings = self.witness.as_mut().map(|witness| witness.of_write(key, preset, seq));
         Write {
             preset,
             presence: row.map_or(Presence::Missing, |row| self.presence(row, seq)),
             row: row.zip(self.rows.as_ref()).map(|(row, rows)| rows.table.row(row)),
-            queued: position.map(|at| self.queued[at].1),
+            queued,
             seen: sightings.map(|sightings| !sightings.is_empty()),
             regressed: sightings.is_some_and(witness::applied),
         }
@@ -249,6 +252,9 @@ impl<'a> Seen<'a> {
 
     /// The first class of DESIGN §4 that matches.
     fn class(&self) -> Class {
+        if self.operation.lane == Lane::Poison {
+            return self.class_of_poison();
+        }
         if self.operation.outcome != Outcome::NotSent && self.any(|w| w.presence == Presence::Corrupt) {
             return Class::Corrupt;
         }

@@ -7,7 +7,7 @@
 use super::{Case, Conservation, Evidence, Finding};
 use crate::clock::Offset;
 use crate::load::ledger::Soundness;
-use crate::load::pacer::{Constant, Pacer};
+use crate::load::pacer::{Pacer, Stages};
 use crate::load::{Attempt, Operation, Operations, Outcome};
 use crate::plan::Plan;
 
@@ -32,7 +32,7 @@ pub(super) struct Conserved {
 
 impl Conserved {
     pub fn of(plan: &Plan, evidence: &Evidence) -> Self {
-        let pacer = Constant::new(plan.load.rps);
+        let pacer = Stages::of(&plan.load.shape);
         let mut conserved = Conserved::due(plan, evidence, &pacer);
         let mut walk = Walk { pacer: &pacer, plan: Operations::new(plan.run, &plan.load).peekable(), last: None };
         for attempt in evidence.ledger.attempts() {
@@ -81,7 +81,7 @@ impl Conserved {
 
 /// The plan's operations, walked beside the ledger's records.
 struct Walk<'a> {
-    pacer: &'a Constant,
+    pacer: &'a Stages,
     plan: std::iter::Peekable<Operations>,
     /// The operation and attempt of the record before.
     last: Option<(Operation, u8)>,

@@ -10,7 +10,7 @@ use super::{Class, Evidence, Exhibit};
 use crate::backends::InstanceId;
 use crate::clock::Offset;
 use crate::content::{self, COLUMNS};
-use crate::load::{Attempt, Outcome};
+use crate::load::{Attempt, Lane, Outcome};
 use crate::plan::StopMode;
 use crate::readback::{Place, QueuedItem, Row};
 use crate::timeline::{Exposure, Incidents, StopRecord};
@@ -86,6 +86,9 @@ impl<'a> Exhibits<'a> {
 
     fn last_seen(&self, class: Class, seen: &Seen, concerned: &[&Write]) -> String {
         match class {
+            Class::Corrupt if seen.operation.lane == Lane::Poison => {
+                format!("planned as poison, and {}", self.whereabouts(concerned))
+            }
             Class::Corrupt => each(concerned, corrupt),
             Class::Phantom => {
                 format!("refused ({:?}), and yet {}", seen.operation.reason, self.whereabouts(concerned))
@@ -151,7 +154,11 @@ fn at_checkpoint(stop: &StopRecord, operation: &Attempt, acked: Offset) -> Optio
 
 /// Which writes of an operation put it into its class.
 fn concerns(class: Class, seen: &Seen, write: &Write) -> bool {
+    let poison = seen.operation.lane == Lane::Poison;
     match class {
+        Class::Corrupt if poison => write.in_its_row() || write.dead_with_other_content(&seen.operation),
+        Class::Lost | Class::Torn if poison => write.queued.is_none(),
+        Class::Stranded if poison => write.queued.is_some() && !write.dead(),
         Class::Corrupt => write.presence == Presence::Corrupt,
         Class::Phantom => write.presence == Presence::There || write.queued.is_some() || write.seen == Some(true),
         Class::Stranded if seen.writes.iter().any(|w| w.queued.is_some()) => write.queued.is_some(),
@@ -185,14 +192,14 @@ fn in_rows_and_queue(write: &Write) -> String {
     let row = in_rows(write);
     match write.queued {
         Some(item) => format!("queue: {}; {row}", place(item)),
-        None if write.presence == Presence::There => row,
+        None if write.in_its_row() => row,
         None => format!("{row}, not in the queue"),
     }
 }
 
 fn in_rows(write: &Write) -> String {
     match (write.presence, write.row) {
-        (Presence::There, Some(row)) => format!("in the database, written by {}", row.written_by),
+        (Presence::There | Presence::Corrupt, Some(row)) => format!("in the database, written by {}", row.written_by),
         (Presence::Overwritten, Some(row)) => format!("its row has seq {}, which nobody attempted", row.seq),
         (Presence::Superseded, Some(row)) if write.seen == Some(false) => {
             format!("its row has seq {}, and the witness never saw it attempted or dropped", row.seq)

@@ -56,8 +56,12 @@ fn agreeing(case: &Case) -> Finding {
 /// What a pass rests on.
 fn evidence(case: &Case) -> String {
     let count = |class| case.figures.classes.count(class);
+    let dead = match count(Class::Dead) {
+        0 => String::new(),
+        dead => format!(" {dead} dead as planned,"),
+    };
     format!(
-        "{} write operations acknowledged ({} writes): {} applied, {} superseded, 0 lost; beside them {} unknown that \
+        "{} write operations acknowledged ({} writes): {} applied, {} superseded,{dead} 0 lost; beside them {} unknown that \
          are there, {} that are not, {} refused, {} not sent",
         case.figures.classes.acked,
         case.figures.classes.acked * 3,

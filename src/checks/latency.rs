@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn lanes_are_told_apart_and_their_phases_add_up_to_the_whole_run() {
         let latency = canned::healthy().judge().latency;
-        for lane in Lane::ALL {
+        for lane in [Lane::WriteOnce, Lane::HotKey, Lane::Read] {
             let of_lane = latency.iter().filter(|l| l.lane == lane);
             let (whole, phases): (Vec<_>, Vec<_>) = of_lane.partition(|l| l.phase.is_none());
             let sum: u64 = phases.iter().map(|l| l.response_ms.count).sum();

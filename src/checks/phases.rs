@@ -24,11 +24,18 @@ pub(super) struct Phases {
     /// Who was struck when.
     blows: Vec<(InstanceId, Offset)>,
     load_end: Offset,
+    /// When the load's rate stays what it is.
+    levels: Vec<Span>,
 }
 
 impl Phases {
     pub fn of(plan: &Plan, incidents: &Incidents) -> Self {
-        let mut phases = Phases { load_end: Offset::from_duration(plan.load_end()), ..Phases::default() };
+        let span = |(from, to)| (Offset::from_duration(from), Offset::from_duration(to));
+        let mut phases = Phases {
+            load_end: Offset::from_duration(plan.load_end()),
+            levels: plan.load.shape.levels().into_iter().map(span).collect(),
+            ..Phases::default()
+        };
         for stop in incidents.steps.iter().flat_map(|step| &step.stops) {
             let healed = stop.healed.unwrap_or(Offset(u64::MAX));
             let planned = plan.stops().find(|planned| planned.id == stop.id);
@@ -62,21 +69,32 @@ impl Phases {
         }
     }
 
-    /// The longest stretch of the load without a fault or a recovery.
+    /// The longest stretch of the load at one rate, without a fault or a recovery; an empty one where there is none.
     pub fn longest_steady(&self) -> Span {
         let mut disturbed: Vec<Span> = self.faults.iter().chain(&self.recoveries).copied().collect();
-        disturbed.push((self.load_end, self.load_end));
         disturbed.sort();
-        let (mut longest, mut from) = ((Offset::ZERO, Offset::ZERO), Offset::ZERO);
-        for (began, ended) in disturbed {
-            let until = began.min(self.load_end);
-            if until.since(from) > longest.1.since(longest.0) {
-                longest = (from, until);
+        let (mut longest, length) = ((Offset::ZERO, Offset::ZERO), |(from, to): Span| to.since(from));
+        for level in &self.levels {
+            let stretch = longest_between(&disturbed, *level);
+            if length(stretch) > length(longest) {
+                longest = stretch;
             }
-            from = from.max(ended);
         }
         longest
     }
+}
+
+/// The longest stretch of a span outside these others, which are in order.
+fn longest_between(disturbed: &[Span], (begin, end): Span) -> Span {
+    let (mut longest, mut from) = ((begin, begin), begin);
+    for (began, ended) in disturbed.iter().copied().chain([(end, end)]) {
+        let until = began.min(end);
+        if until.since(from) > longest.1.since(longest.0) {
+            longest = (from, until);
+        }
+        from = from.max(ended);
+    }
+    longest
 }
 
 #[cfg(test)]
@@ -98,6 +116,7 @@ mod tests {
             recoveries: recoveries.collect(),
             blows: Vec::new(),
             load_end: seconds(60),
+            levels: vec![(seconds(0), seconds(60))],
         }
     }
 
@@ -140,5 +159,14 @@ mod tests {
         assert_eq!(with_faults(&[]).longest_steady(), (seconds(0), seconds(60)));
         assert_eq!(with_faults(&[(10, 12), (30, 31)]).longest_steady(), (seconds(36), seconds(60)));
         assert_eq!(with_faults(&[(5, 12), (40, 80)]).longest_steady(), (seconds(17), seconds(40)));
+    }
+
+    #[test]
+    fn a_steady_stretch_has_one_rate() {
+        let mut phases = with_faults(&[(10, 12)]);
+        phases.levels = vec![(seconds(5), seconds(30)), (seconds(30), seconds(50))];
+        assert_eq!(phases.longest_steady(), (seconds(30), seconds(50)));
+        phases.levels.clear();
+        assert_eq!(phases.longest_steady(), (seconds(0), seconds(0)), "a ramp is never steady");
     }
 }

@@ -101,7 +101,7 @@ impl<'a> Watcher<'a> {
         let Exposure::Unwritten(checkpoint) = &self.record.exposure else { return false };
         let Some(applied) = checkpoint.applied.read() else { return false };
         let before = operation.done.is_some_and(|done| done <= checkpoint.at);
-        operation.lane.writes() && before && !applied.has(operation.key, operation.seq.into())
+        operation.lane.makes_rows() && before && !applied.has(operation.key, operation.seq.into())
     }
 }
 

@@ -34,7 +34,7 @@ pub async fn launch_scenario(name: &str, flags: &PlanFlags, kind: Kind, dry_run:
         Ok(plan) => plan,
         Err(problems) => return refuse(&problems),
     };
-    if kind == Kind::Chaos && plan.stops().next().is_none() {
+    if kind == Kind::Chaos && plan.timeline.is_empty() {
         let why = format!(
             "find a failure in {name}: its time line strikes nobody; `mxctl loadtest --scenario` drives load alone"
         );

@@ -43,7 +43,7 @@ impl Progress {
         );
         line.enable_steady_tick(Duration::from_millis(200));
         let state = State {
-            duration: plan.load.duration,
+            duration: plan.load.duration(),
             quiet: plan.settle.quiet,
             phase: None,
             second: Second::default(),

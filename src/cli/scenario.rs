@@ -4,7 +4,8 @@
 
 use clap::{Args, Subcommand};
 
-use crate::load::pacer::Constant;
+use crate::footprint::disk_bytes;
+use crate::load::pacer::Stages;
 use crate::load::{Lane, Operations};
 use crate::plan::explain::{LaneCounts, explain};
 use crate::plan::{Given, Plan};
@@ -79,7 +80,7 @@ pub fn answer(command: &Command, output: OutputFormat) -> Result<String, Problem
 /// A plan as a person or a program wants it.
 pub fn shown(plan: &Plan, output: OutputFormat) -> String {
     match output {
-        OutputFormat::Human => explain(plan, count(plan)),
+        OutputFormat::Human => explain(plan, count(plan), disk_bytes(plan)),
         OutputFormat::Json => {
             serde_json::to_string_pretty(plan).expect("a plan has only string keys and finite numbers") + "\n"
         }
@@ -88,7 +89,9 @@ pub fn shown(plan: &Plan, output: OutputFormat) -> String {
 
 fn check(args: &CheckArgs) -> Result<String, Problems> {
     let plan = plan(&args.scenario, &args.flags, UNDRAWN)?;
-    let mut text = format!("{}: no problems, {} stops planned\n", args.scenario, plan.stops().count());
+    let started: usize = plan.timeline.iter().map(|step| step.starts.len()).sum();
+    let starts = if started > 0 { format!("{started} starts and ") } else { String::new() };
+    let mut text = format!("{}: no problems, {starts}{} stops planned\n", args.scenario, plan.stops().count());
     for note in &plan.notes {
         text += &format!("note: {note}\n");
     }
@@ -102,13 +105,14 @@ pub fn plan(scenario: &str, flags: &PlanFlags, given: Given) -> Result<Plan, Pro
 }
 
 fn count(plan: &Plan) -> LaneCounts {
-    let total = Constant::new(plan.load.rps).total(plan.load.duration);
+    let total = Stages::of(&plan.load.shape).total();
     let mut counts = LaneCounts::default();
     for (_, operation) in (0..total).zip(Operations::new(plan.run, &plan.load)) {
         match operation.lane {
             Lane::WriteOnce => counts.write_once += 1,
             Lane::HotKey => counts.hot_key += 1,
             Lane::Read => counts.read += 1,
+            Lane::Poison => counts.poison += 1,
         }
     }
     counts

@@ -13,11 +13,15 @@ use crate::backends::process::CONTROL_FD;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   mxctl serve --config testbed/application.yml
+  mxctl serve --config testbed/application.yml --profile prod   application-prod.yml laid over it
   curl -i localhost:8080/health/ready")]
 pub struct Command {
     /// The service's configuration
     #[arg(long, value_name = "FILE", default_value = "application.yml")]
     config: PathBuf,
+    /// Lay `application-NAME.yml`, which stands beside the configuration, over it; may be repeated, a later one wins
+    #[arg(long, value_name = "NAME", env = "MXCTL_PROFILE", value_delimiter = ',')]
+    profile: Vec<String>,
 }
 
 const NAME_ONE: &str = "name a configuration that can be read with `--config`, such as testbed/application.yml";
@@ -25,7 +29,7 @@ const NAME_ONE: &str = "name a configuration that can be read with `--config`, s
 pub async fn run(command: Command) -> Exit {
     testbed::log_to_stderr();
     let shutdown = shutdown_on_signal();
-    let config = match testbed::Config::load(&command.config) {
+    let config = match testbed::Config::load(&command.config, &command.profile) {
         Ok(config) => config,
         Err(e @ testbed::ConfigError::Read { .. }) => return refused(&format!("{e}; {NAME_ONE}"), Exit::BadInput),
         Err(e) => return refused(&e.to_string(), Exit::BadInput),

@@ -78,12 +78,19 @@ pub struct LoadFlags {
     /// How long load is sent, such as 60s or 1m30s; settling comes after
     #[arg(long, env = "MXCTL_DURATION", value_name = "TIME", allow_hyphen_values = true)]
     pub duration: Option<String>,
-    /// Shares of the lanes, such as write-once=80%,hot-key=15%,read=5%
+    /// The load's rate over time, in place of --rps and --duration, such as
+    /// 'ramp 100..1500 over 30s, hold 1500 for 1m, steps 200..1000 by 200 every 10s'
+    #[arg(long, env = "MXCTL_SHAPE", value_name = "PART,…")]
+    pub shape: Option<String>,
+    /// Shares of the lanes, such as write-once=80%,hot-key=14%,read=5%,poison=1%
     #[arg(long, env = "MXCTL_MIX", value_name = "LANE=SHARE,…")]
     pub mix: Option<String>,
     /// Keys that the hot-key lane writes in turn
     #[arg(long, env = "MXCTL_HOT_KEYS", value_name = "N", allow_hyphen_values = true)]
     pub hot_keys: Option<String>,
+    /// Which keys reads ask for: all (any key written before), recent (of the last 100 write-once keys) or hot
+    #[arg(long, env = "MXCTL_READ_KEYS", value_name = "KEYS")]
+    pub read_keys: Option<String>,
     /// Connections to each instance
     #[arg(long, env = "MXCTL_CONNECTIONS", value_name = "N", allow_hyphen_values = true)]
     pub connections: Option<String>,
@@ -155,8 +162,10 @@ impl LoadFlags {
     fn lay(&self, over: &mut Overrides) {
         over.load.rps = flag(over, "rps", &self.rps);
         over.load.duration = flag(over, "duration", &self.duration);
+        over.load.shape = over.read_shape(&set_by("shape", self.shape.as_deref()), self.shape.as_deref());
         over.load.mix = over.read_mix(&set_by("mix", self.mix.as_deref()), self.mix.as_deref());
         over.load.hot_keys = flag(over, "hot-keys", &self.hot_keys);
+        over.load.read_keys = flag(over, "read-keys", &self.read_keys);
         over.load.connections = flag(over, "connections", &self.connections);
         over.load.request_timeout = flag(over, "request-timeout", &self.request_timeout);
         over.load.own_lag_limit = flag(over, "own-lag-limit", &self.own_lag_limit);

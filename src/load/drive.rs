@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::horizon::Horizon;
 use super::ledger::{Ledger, LedgerError, LedgerWriter, Part};
-use super::pacer::{Constant, Pacer};
+use super::pacer::Stages;
 use super::shard::{self, Setup};
 use super::tally::{Progress, Report};
 use crate::backends::Endpoints;
@@ -78,8 +78,8 @@ pub async fn drive(load: Load<'_>) -> Result<Ledger, LoadError> {
 
 /// One setup a shard: never more shards than connections.
 fn setups(load: &Load, cut: &CancellationToken) -> Result<Vec<Setup>, LoadError> {
-    let end = Offset::from_duration(load.plan.duration);
-    let due = Constant::new(load.plan.rps).due_before(end);
+    let end = Offset::from_duration(load.plan.duration());
+    let due = Stages::of(&load.plan.shape).total();
     if due > u32::MAX.into() {
         return Err(LoadError::TooMany { due });
     }

@@ -1,9 +1,10 @@
 //! Lanes: which operation is the i-th one. A pure function of the plan, so that judging can derive it again.
 //!
 //! Write-once keys give set semantics: each is written by one operation, with seq 1. Hot keys give order: each has
-//! one writer with rising seq, dispatched in due order. Reads are a lane of their own, outside the write classes.
+//! one writer with rising seq, dispatched in due order. Poison is written once as well, to keys of its own, with
+//! content that the database refuses. Reads are a lane of their own, outside the write classes.
 
-use crate::plan::{LoadPlan, Mix, RunKey};
+use crate::plan::{LoadPlan, Mix, ReadKeys, RunKey};
 
 use crate::content::mix;
 
@@ -14,21 +15,32 @@ pub enum Lane {
     WriteOnce = 1,
     HotKey = 2,
     Read = 3,
+    Poison = 4,
 }
 
+/// How many write-once keys are recent: those of about an eighth of a second at 800 operations a second, so that a
+/// good part of them is still in the buffer (a flush waits for 200 ms).
+const RECENT_KEYS: u32 = 100;
+
 impl Lane {
-    pub const ALL: [Lane; 3] = [Lane::WriteOnce, Lane::HotKey, Lane::Read];
+    pub const ALL: [Lane; 4] = [Lane::WriteOnce, Lane::HotKey, Lane::Read, Lane::Poison];
 
     pub fn word(self) -> &'static str {
         match self {
             Lane::WriteOnce => "write-once",
             Lane::HotKey => "hot-key",
             Lane::Read => "read",
+            Lane::Poison => "poison",
         }
     }
 
     pub fn writes(self) -> bool {
         self != Lane::Read
+    }
+
+    /// Whether its writes become rows, sooner or later: poison never does.
+    pub fn makes_rows(self) -> bool {
+        matches!(self, Lane::WriteOnce | Lane::HotKey)
     }
 
     pub(super) fn from_byte(byte: u8) -> Option<Self> {
@@ -51,12 +63,14 @@ pub struct Operation {
 pub struct Operations {
     run: RunKey,
     hot_keys: u32,
+    read_keys: ReadKeys,
     /// One period of the mix: every period of operations holds each lane in its exact share, in a seeded order.
     period: Vec<Lane>,
     order: Vec<Lane>,
     next: u64,
     hot_written: u64,
     once_written: u32,
+    poisoned: u32,
 }
 
 impl Operations {
@@ -64,11 +78,13 @@ impl Operations {
         Operations {
             run,
             hot_keys: load.hot_keys,
+            read_keys: load.read_keys,
             period: period(load.mix),
             order: Vec::new(),
             next: 0,
             hot_written: 0,
             once_written: 0,
+            poisoned: 0,
         }
     }
 
@@ -82,10 +98,17 @@ impl Operations {
 
     /// A read asks for a key that was written before it, or, at the very start, for one that will be.
     fn key_to_read(&self) -> u64 {
-        let written = self.once_written + self.hot_keys.min(self.hot_written.try_into().unwrap_or(u32::MAX));
+        let hot = self.hot_keys.min(self.hot_written.try_into().unwrap_or(u32::MAX));
+        // The write-once keys that it may ask for, then the hot ones.
+        let (once, hot) = match self.read_keys {
+            ReadKeys::All => (0..self.once_written, hot),
+            ReadKeys::Recent => (self.once_written.saturating_sub(RECENT_KEYS)..self.once_written, 0),
+            ReadKeys::Hot => (0..0, hot),
+        };
+        let written = once.len() as u32 + hot;
         let pick = (mix(self.run.seed ^ mix(self.next ^ 0x7265_6164)) % u64::from(written.max(1))) as u32;
-        match pick.checked_sub(self.once_written) {
-            None => self.run.key(self.hot_keys + pick),
+        match pick.checked_sub(once.len() as u32) {
+            None => self.run.key(self.hot_keys + once.start + pick),
             Some(hot) => self.run.key(hot),
         }
     }
@@ -109,6 +132,11 @@ impl Iterator for Operations {
                 (self.run.key((n % hot) as u32), (n / hot) as u32 + 1)
             }
             Lane::Read => (self.key_to_read(), 0),
+            Lane::Poison => {
+                let key = self.run.first_poison() + u64::from(self.poisoned);
+                self.poisoned += 1;
+                (key, 1)
+            }
         };
         let index = self.next;
         self.next += 1;
@@ -118,7 +146,12 @@ impl Iterator for Operations {
 
 /// The shortest sequence that holds every lane in its share.
 fn period(mix: Mix) -> Vec<Lane> {
-    let weights = [(Lane::WriteOnce, mix.write_once), (Lane::HotKey, mix.hot_key), (Lane::Read, mix.read)];
+    let weights = [
+        (Lane::WriteOnce, mix.write_once),
+        (Lane::HotKey, mix.hot_key),
+        (Lane::Read, mix.read),
+        (Lane::Poison, mix.poison),
+    ];
     let divisor = weights.iter().fold(0, |d, (_, w)| gcd(d, *w)).max(1);
     weights.iter().flat_map(|(lane, w)| std::iter::repeat_n(*lane, usize::from(w / divisor))).collect()
 }
@@ -149,9 +182,9 @@ mod tests {
     }
 
     fn mixes() -> impl Strategy<Value = Mix> {
-        (0u16..=10, 0u16..=10).prop_map(|(hot, read)| {
-            let (hot_key, read) = (hot * 50, read * 50);
-            Mix { write_once: 1000 - hot_key - read, hot_key, read }
+        (0u16..=9, 0u16..=9, 0u16..=2).prop_map(|(hot, read, poison)| {
+            let (hot_key, read, poison) = (hot * 50, read * 50, poison * 50);
+            Mix { write_once: 1000 - hot_key - read - poison, hot_key, read, poison }
         })
     }
 
@@ -172,6 +205,7 @@ mod tests {
                 prop_assert_eq!(share(Lane::WriteOnce), usize::from(mix.write_once));
                 prop_assert_eq!(share(Lane::HotKey), usize::from(mix.hot_key));
                 prop_assert_eq!(share(Lane::Read), usize::from(mix.read));
+                prop_assert_eq!(share(Lane::Poison), usize::from(mix.poison));
             }
         }
 
@@ -195,15 +229,60 @@ mod tests {
             for op in operations(1, seed, mix).take(500) {
                 match op.lane {
                     Lane::Read => prop_assert!(written.is_empty() || written.contains(&op.key)),
-                    _ => _ = written.insert(op.key),
+                    Lane::Poison => {}
+                    Lane::WriteOnce | Lane::HotKey => _ = written.insert(op.key),
                 }
             }
         }
     }
 
+    fn reading(read_keys: ReadKeys) -> Vec<Operation> {
+        let mix = Mix { write_once: 500, hot_key: 200, read: 300, poison: 0 };
+        let load = crate::plan::LoadPlan { read_keys, ..crate::load::test_plan::with_mix(mix, HOT_KEYS) };
+        Operations::new(RunKey { number: 1, seed: 9 }, &load).take(2000).collect()
+    }
+
+    #[test]
+    fn reads_of_hot_keys_ask_for_nothing_else() {
+        let operations = reading(ReadKeys::Hot);
+        let hot = RunKey { number: 1, seed: 9 }.key(HOT_KEYS);
+        assert!(operations.iter().filter(|op| op.lane == Lane::Read).all(|op| op.key < hot));
+    }
+
+    #[test]
+    fn reads_of_recent_keys_ask_for_one_of_the_last() {
+        let mut once = Vec::new();
+        let operations = reading(ReadKeys::Recent);
+        let mut asked = 0;
+        for op in operations {
+            match op.lane {
+                Lane::WriteOnce => once.push(op.key),
+                Lane::Read if !once.is_empty() => {
+                    assert!(once.iter().rev().take(RECENT_KEYS as usize).any(|key| *key == op.key));
+                    asked += 1;
+                }
+                _ => {}
+            }
+        }
+        assert!(asked > 500);
+    }
+
+    #[test]
+    fn poison_is_written_once_to_keys_that_no_other_lane_has() {
+        let mix = Mix { write_once: 500, hot_key: 200, read: 200, poison: 100 };
+        let (first, mut keys) = (RunKey { number: 3, seed: 1 }.first_poison(), BTreeSet::new());
+        for op in operations(3, 1, mix).take(1000) {
+            assert_eq!(op.lane == Lane::Poison, op.key >= first);
+            if op.lane == Lane::Poison {
+                assert!(op.seq == 1 && keys.insert(op.key));
+            }
+        }
+        assert_eq!(keys.len(), 100);
+    }
+
     #[test]
     fn another_seed_gives_another_order() {
-        let mix = Mix { write_once: 800, hot_key: 150, read: 50 };
+        let mix = Mix { write_once: 800, hot_key: 150, read: 50, poison: 0 };
         let lanes = |seed| operations(1, seed, mix).take(100).map(|op| op.lane).collect::<Vec<_>>();
         assert_ne!(lanes(1), lanes(2));
     }

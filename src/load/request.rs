@@ -4,12 +4,13 @@
 //!
 //! # Why
 //! Every field has a fixed width, so that a request never changes its length and nothing is allocated or measured
-//! while the load runs: keys and money are padded with zeros, `seq` with spaces (JSON knows no leading zeros).
+//! while the load runs: keys and money are padded with zeros, `seq` with spaces (JSON knows no leading zeros). The
+//! sign of a poison write's negative amount is part of a template of its own.
 
 use std::net::SocketAddr;
 
-use super::lanes::Operation;
-use crate::content::{COLUMNS, PRESETS, costs};
+use super::lanes::{Lane, Operation};
+use crate::content::{COLUMNS, POISONED, PRESETS, costs};
 
 /// 2^63 − 1 has 19 digits.
 const KEY_DIGITS: usize = 19;
@@ -19,12 +20,13 @@ const SEQ_DIGITS: usize = 10;
 const WHOLE_DIGITS: usize = 14;
 const CENT_DIGITS: usize = 2;
 
-/// The two requests that a connection sends, each in its own buffer, and which of them was rendered last.
+/// The requests that a connection sends, each in its own buffer, and which of them was rendered last.
 #[derive(Debug, Clone)]
 pub struct Requests {
     post: Template,
+    poison: Template,
     get: Template,
-    is_post: bool,
+    last: Lane,
 }
 
 /// A request, and where its slots begin.
@@ -40,18 +42,31 @@ struct Template {
 impl Requests {
     /// `api_version` is `v4` or `v5`.
     pub fn new(api_version: &str, host: SocketAddr) -> Self {
-        Requests { post: Template::post(api_version, host), get: Template::get(api_version, host), is_post: false }
+        Requests {
+            post: Template::post(api_version, host, None),
+            poison: Template::post(api_version, host, Some(POISONED)),
+            get: Template::get(api_version, host),
+            last: Lane::Read,
+        }
     }
 
     pub fn render(&mut self, op: &Operation) {
-        self.is_post = op.lane.writes();
-        let template = if self.is_post { &mut self.post } else { &mut self.get };
+        self.last = op.lane;
+        let template = match op.lane {
+            Lane::WriteOnce | Lane::HotKey => &mut self.post,
+            Lane::Poison => &mut self.poison,
+            Lane::Read => &mut self.get,
+        };
         template.patch(op);
     }
 
     /// The request of the operation that was rendered last.
     pub fn rendered(&self) -> &[u8] {
-        if self.is_post { &self.post.bytes } else { &self.get.bytes }
+        match self.last {
+            Lane::WriteOnce | Lane::HotKey => &self.post.bytes,
+            Lane::Poison => &self.poison.bytes,
+            Lane::Read => &self.get.bytes,
+        }
     }
 }
 
@@ -63,13 +78,14 @@ impl Template {
         template
     }
 
-    fn post(api_version: &str, host: SocketAddr) -> Template {
-        let length = Template::body().bytes.len();
+    /// `negative`: the column whose amounts are below zero.
+    fn post(api_version: &str, host: SocketAddr, negative: Option<usize>) -> Template {
+        let body = Template::body(negative);
+        let length = body.bytes.len();
         let mut template = Template::default();
         template.head("POST", api_version, host);
         template.text(&format!("Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"));
         let (key, head) = (template.key, template.bytes.len());
-        let body = Template::body();
         let money = body.money.iter().map(|columns| columns.map(|at| head + at)).collect();
         Template { bytes: [template.bytes, body.bytes].concat(), key, seq: head + body.seq, money }
     }
@@ -80,7 +96,7 @@ impl Template {
         self.text(&format!("/expectation HTTP/1.1\r\nHost: {host}\r\n"));
     }
 
-    fn body() -> Template {
+    fn body(negative: Option<usize>) -> Template {
         let mut body = Template::default();
         body.text(r#"{"seq":"#);
         body.seq = body.slot(SEQ_DIGITS);
@@ -88,7 +104,10 @@ impl Template {
         for preset in PRESETS {
             let comma = if preset == *PRESETS.start() { "" } else { "," };
             body.text(&format!(r#"{comma}{{"preset":{preset}"#));
-            let slots = COLUMNS.map(|column| body.money_slot(column));
+            let slots = std::array::from_fn(|column| {
+                let sign = if negative == Some(column) { "-" } else { "" };
+                body.money_slot(COLUMNS[column], sign)
+            });
             body.money.push(slots);
             body.text("}");
         }
@@ -96,8 +115,8 @@ impl Template {
         body
     }
 
-    fn money_slot(&mut self, column: &str) -> usize {
-        self.text(&format!(r#","{column}":""#));
+    fn money_slot(&mut self, column: &str, sign: &str) -> usize {
+        self.text(&format!(r#","{column}":"{sign}"#));
         let at = self.slot(WHOLE_DIGITS);
         self.text(".");
         self.slot(CENT_DIGITS);
@@ -148,7 +167,7 @@ fn put(slot: &mut [u8], mut number: u64, pad: u8) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::lanes::Lane;
+    use crate::content::poisoned;
     use proptest::prelude::*;
     use serde_json::Value;
 
@@ -175,9 +194,11 @@ mod tests {
     }
 
     fn hundredths(money: &Value) -> i64 {
-        let (whole, cents) = money.as_str().unwrap().split_once('.').unwrap();
+        let money = money.as_str().unwrap();
+        let (sign, amount) = money.strip_prefix('-').map_or((1, money), |amount| (-1, amount));
+        let (whole, cents) = amount.split_once('.').unwrap();
         assert_eq!(cents.len(), CENT_DIGITS);
-        whole.parse::<i64>().unwrap() * 100 + cents.parse::<i64>().unwrap()
+        sign * (whole.parse::<i64>().unwrap() * 100 + cents.parse::<i64>().unwrap())
     }
 
     fn requests() -> Requests {
@@ -186,11 +207,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_write_reads_back_as_it_was_meant(index: u64, key in 0..=i64::MAX as u64, seq in 1..=u32::MAX) {
+        fn a_write_reads_back_as_it_was_meant(index: u64, key in 0..=i64::MAX as u64, seq in 1..=u32::MAX, poison: bool) {
+            let lane = if poison { Lane::Poison } else { Lane::WriteOnce };
             let mut requests = requests();
             // The slots still hold the operation before: nothing of it may stay.
             requests.render(&Operation { index, lane: Lane::HotKey, key: i64::MAX as u64, seq: u32::MAX });
-            requests.render(&Operation { index, lane: Lane::WriteOnce, key, seq });
+            requests.render(&Operation { index, lane, key, seq });
             let sent = parse(requests.rendered());
             prop_assert_eq!(sent.method, "POST");
             prop_assert_eq!(sent.path, format!("/api/v5/characters/{key:019}/expectation"));
@@ -202,7 +224,8 @@ mod tests {
             for (preset, said) in PRESETS.zip(body["presets"].as_array().unwrap()) {
                 prop_assert_eq!(&said["preset"], &Value::from(preset));
                 let said = COLUMNS.map(|column| hundredths(&said[column]));
-                prop_assert_eq!(said, costs(key, seq.into(), preset));
+                let meant = if poison { poisoned(key, seq.into(), preset) } else { costs(key, seq.into(), preset) };
+                prop_assert_eq!(said, meant);
             }
         }
     }

@@ -3,19 +3,19 @@
 use std::iter::{Peekable, Skip, StepBy};
 
 use super::lanes::{Operation, Operations};
-use super::pacer::{Constant, Pacer};
+use super::pacer::{Pacer, Stages};
 use crate::clock::Offset;
 use crate::plan::{LoadPlan, RunKey};
 
 pub struct Schedule {
-    pacer: Constant,
+    pacer: Stages,
     operations: Peekable<StepBy<Skip<Operations>>>,
 }
 
 impl Schedule {
     pub fn new(load: &LoadPlan, run: RunKey, shard: u16, shards: u16) -> Self {
         let own = Operations::new(run, load).skip(shard.into()).step_by(shards.into());
-        Schedule { pacer: Constant::new(load.rps), operations: own.peekable() }
+        Schedule { pacer: Stages::of(&load.shape), operations: own.peekable() }
     }
 
     /// When the next operation is due.
@@ -40,7 +40,7 @@ mod tests {
     fn shards_partition_the_operations_of_the_plan() {
         let run = RunKey { number: 7, seed: 1 };
         let load = test_plan::load(1000.0, Duration::from_secs(1));
-        let end = Offset::from_duration(load.duration);
+        let end = Offset::from_duration(load.duration());
         let of_shard = |shard| {
             let mut schedule = Schedule::new(&load, run, shard, 3);
             std::iter::from_fn(move || schedule.due_before(end))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::plan::{LoadPlan, Mix};
+use crate::plan::{LoadPlan, Mix, ReadKeys, Shape};
 
 pub fn with_mix(mix: Mix, hot_keys: u32) -> LoadPlan {
     LoadPlan { mix, hot_keys, ..load(100.0, Duration::from_secs(1)) }
@@ -11,10 +11,10 @@ pub fn with_mix(mix: Mix, hot_keys: u32) -> LoadPlan {
 /// Write-once only, one shard.
 pub fn load(rps: f64, duration: Duration) -> LoadPlan {
     LoadPlan {
-        rps,
-        duration,
-        mix: Mix { write_once: 1000, hot_key: 0, read: 0 },
+        shape: Shape::constant(rps, duration),
+        mix: Mix { write_once: 1000, hot_key: 0, read: 0, poison: 0 },
         hot_keys: 4,
+        read_keys: ReadKeys::All,
         connections: 10,
         shards: 1,
         request_timeout: Duration::from_secs(2),

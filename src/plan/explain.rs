@@ -1,7 +1,7 @@
 //! A plan in words, for people: what will be started, sent and struck, and what the run will be able to prove.
 //!
-//! In: a [`Plan`], and how many operations each lane has: whoever has the load's pacer and lanes counts them, so
-//! that this file needs no later stage. Out: text. Where a value is not the default, the default stands beside it.
+//! In: a [`Plan`], how many operations each lane has, and what the run takes on the disk: whoever has the load's pacer
+//! and lanes works that out, so that this file needs no later stage. Out: text. Where a value is not the default, the default stands beside it.
 
 mod proof;
 mod steps;
@@ -9,10 +9,10 @@ mod steps;
 use std::fmt::{Display, Write};
 use std::time::Duration;
 
-use crate::scenario::Period;
+use crate::scenario::{Period, Size};
 
 use super::resolve::Defaults;
-use super::{Claim, Gate, GateMetric, Plan, StopMode, Strategy};
+use super::{Claim, Gate, GateMetric, Plan, ReadKeys, Shape, Strategy};
 
 /// Operations of each lane, from first to last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -20,19 +20,21 @@ pub struct LaneCounts {
     pub write_once: u64,
     pub hot_key: u64,
     pub read: u64,
+    pub poison: u64,
 }
 
 impl LaneCounts {
     pub fn total(self) -> u64 {
-        self.write_once + self.hot_key + self.read
+        self.write_once + self.hot_key + self.read + self.poison
     }
 }
 
-pub fn explain(plan: &Plan, counts: LaneCounts) -> String {
+pub fn explain(plan: &Plan, counts: LaneCounts, disk_bytes: u64) -> String {
     let mut page = Page::default();
     title(plan, &mut page);
     target(plan, &mut page);
     load(plan, counts, &mut page);
+    page.row("disk", format!("about {} in the run's folder", Size(disk_bytes)));
     steps::timeline(plan, &mut page);
     settle(plan, &mut page);
     gates(plan, &mut page);
@@ -117,17 +119,24 @@ fn load(plan: &Plan, counts: LaneCounts, page: &mut Page) {
     let (load, defaults) = (&plan.load, Defaults::loadtest().load);
     page.heading("Load");
     let total = counts.total();
-    page.row(
-        "rate",
-        format!("{} operations a second for {}, open loop: {total} operations", load.rps, Period(load.duration)),
-    );
+    match load.shape.stages.as_slice() {
+        [only] if only.is_level() => {
+            let (rps, lasts) = (only.from_rps, Period(only.lasts));
+            page.row("rate", format!("{rps} operations a second for {lasts}, open loop: {total} operations"));
+        }
+        _ => shape(&load.shape, total, page),
+    }
     page.row(
         "write-once",
         lane(load.mix.write_once, counts.write_once, 3 * counts.write_once, "each on a key of its own"),
     );
     let hot = format!("on {} keys in turn", load.hot_keys);
     page.row("hot-key", lane(load.mix.hot_key, counts.hot_key, 3 * counts.hot_key, &hot));
-    page.row("read", lane(load.mix.read, counts.read, 0, "of keys written before"));
+    page.row("read", lane(load.mix.read, counts.read, 0, asked(load.read_keys)));
+    if load.mix.poison > 0 {
+        let how = "each refused by the database, on a key of its own";
+        page.row("poison", lane(load.mix.poison, counts.poison, 3 * counts.poison, how));
+    }
     page.row("connections", format!("{} to each instance", set(load.connections, defaults.connections)));
     page.row("shards", set(load.shards, defaults.shards));
     let timeout = time(load.request_timeout, defaults.request_timeout);
@@ -141,6 +150,20 @@ fn load(plan: &Plan, counts: LaneCounts, page: &mut Page) {
         ),
     );
     page.row("acknowledged", format!("at least {} outside fault windows", share(load.acked_floor)));
+}
+
+fn shape(shape: &Shape, total: u64, page: &mut Page) {
+    let (lasts, peak) = (Period(shape.duration()), shape.peak_rps());
+    page.row("shape", shape);
+    page.row("rate", format!("at most {peak} operations a second, in {lasts}, open loop: {total} operations"));
+}
+
+fn asked(keys: ReadKeys) -> &'static str {
+    match keys {
+        ReadKeys::All => "of keys written before",
+        ReadKeys::Recent => "of write-once keys written just before (200 and 404 are answers)",
+        ReadKeys::Hot => "of hot keys written before",
+    }
 }
 
 fn lane(permille: u16, operations: u64, writes: u64, how: &str) -> String {
@@ -161,7 +184,7 @@ fn share(share: f64) -> String {
 
 fn settle(plan: &Plan, page: &mut Page) {
     let settle = &plan.settle;
-    let load = plan.load.duration;
+    let load = plan.load.duration();
     page.heading("Settle");
     page.row("quiet", format!("nothing queued and nothing moved for {}", Period(settle.quiet)));
     page.row("deadline", format!("{} without progress: what is left counts as stranded", Period(settle.deadline)));
@@ -172,11 +195,19 @@ fn settle(plan: &Plan, page: &mut Page) {
 
 fn gates(plan: &Plan, page: &mut Page) {
     page.heading("Gates");
+    if plan.claims.contains(&Claim::F1) {
+        page.gate("F1", "nothing acknowledged is missing at a checkpoint, or stale, lost, stranded or torn at the end");
+    }
     if plan.claims.contains(&Claim::F2) {
         page.gate("F2", "lost = stranded = stale = torn = 0, and every stop exposed and proven");
     }
-    if plan.target.strategy == Strategy::InMemory && plan.stops().any(|stop| stop.mode == StopMode::Hard) {
+    if plan.target.strategy == Strategy::InMemory && plan.stops().any(|stop| stop.mode.kills()) {
         page.gate("", "expect a FAIL: a buffer in memory dies with its process, and hard stops kill that");
+    } else if plan.target.strategy == Strategy::InMemory && plan.stops().any(|stop| stop.mode.pauses()) {
+        page.gate(
+            "",
+            "expect a FAIL: a buffer in memory freezes with its process, and nobody else can write what is in it",
+        );
     }
     for gate in &plan.gates {
         page.gate(&gate.name(), format!("fails above {}", limit(gate)));

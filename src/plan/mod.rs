@@ -5,13 +5,17 @@
 //! are equal byte by byte. `Plan::resolve` is in `resolve.rs`; `explain.rs` puts a plan into words.
 
 pub mod explain;
+mod load;
 mod resolve;
+mod shape;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use load::{LoadPlan, Mix, ReadKeys};
 pub use resolve::Given;
+pub use shape::{Shape, Stage};
 
 /// A resolved run. `plan.json` in a run's folder is this, as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,7 +42,7 @@ impl Plan {
     }
 
     pub fn load_end(&self) -> Duration {
-        self.load.duration
+        self.load.duration()
     }
 
     /// Every stop of every step, in order: judging walks these, not what happened.
@@ -63,6 +67,13 @@ impl RunKey {
     /// First and last key that can belong to this run, both inclusive.
     pub fn key_range(self) -> (u64, u64) {
         (self.key(0), self.key(u32::MAX))
+    }
+
+    /// The upper half of a run's keys is for poison, so that a key says whether it is planned as poison.
+    pub const KEYS_WITHOUT_POISON: u32 = 1 << 31;
+
+    pub fn first_poison(self) -> u64 {
+        self.key(Self::KEYS_WITHOUT_POISON)
     }
 }
 
@@ -208,37 +219,6 @@ pub struct RedisPlan {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LoadPlan {
-    /// Operations per second, all lanes together.
-    pub rps: f64,
-    pub duration: Duration,
-    pub mix: Mix,
-    /// How many keys the hot-key lane writes, in turn.
-    pub hot_keys: u32,
-    /// Connections to each instance.
-    pub connections: u32,
-    pub shards: u16,
-    pub request_timeout: Duration,
-    /// How long open requests may still end after the last one was due.
-    pub grace: Duration,
-    /// Own-lag limit: p99 of "we woke late", over each stop's window and over the run.
-    pub own_lag_limit: Duration,
-    /// The share of due operations that must be sent within `rate_tolerance` of their due time.
-    pub rate_floor: f64,
-    pub rate_tolerance: Duration,
-    /// acked ÷ due outside fault windows.
-    pub acked_floor: f64,
-}
-
-/// Weights in permille; they add up to 1000.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mix {
-    pub write_once: u16,
-    pub hot_key: u16,
-    pub read: u16,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepPlan {
     /// Its place in the file, from 1, and its kind: `1:rolling-update`.
     pub id: String,
@@ -263,6 +243,21 @@ pub struct Condition {
 pub enum ConditionMetric {
     /// Ready tasks in the buffer, over all its places.
     BufferSize,
+}
+
+impl ConditionMetric {
+    /// The word in scenario files.
+    pub fn word(self) -> &'static str {
+        match self {
+            ConditionMetric::BufferSize => "buffer_size",
+        }
+    }
+}
+
+impl std::fmt::Display for Condition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} >= {}", self.metric.word(), self.at_least)
+    }
 }
 
 /// One slot filled that was empty.

@@ -7,12 +7,15 @@
 //! [`Remarks`] and goes on with a default, so that the next part can be looked at too.
 
 mod defaults;
+mod filled;
 mod gates;
 mod load;
+mod scale;
 mod settle;
+mod shape;
+mod stops;
 mod target;
 mod timeline;
-mod victims;
 mod words;
 
 use crate::scenario::{Count, Entry, Overrides, Place, Problem, Problems, Scenario};
@@ -37,7 +40,7 @@ impl Plan {
         let name = name(&scenario, &mut remarks);
         let run = run_key(&run_number, &seed, given, &mut remarks);
         let target = target::resolve(&scenario.target, &defaults, &mut remarks);
-        let load = load::resolve(&scenario.load, &defaults, &mut remarks);
+        let load = load::resolve(&scenario.load, target.strategy, &defaults, &mut remarks);
         let timeline = timeline::resolve(&scenario, &target, &load, &mut remarks);
         let settle = settle::resolve(&scenario, &target.worker, &mut remarks);
         let (claims, gates) = gates::resolve(&scenario, &timeline, &mut remarks);

@@ -14,8 +14,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub enum CountersError {
     #[error("scrape {instance}: {source}")]
     Scrape { instance: String, source: reqwest::Error },
-    #[error("scrape {instance}: it has no buffer_size of its own")]
+    #[error("scrape {instance}: it tells no buffer_size of this scope")]
     NoGauge { instance: String },
+    /// Its answer would be awaited in vain.
+    #[error("scrape {instance}: it is frozen")]
+    Frozen { instance: String },
     #[error("scrape {instance}: {source}")]
     Parse { instance: String, source: exposition::ExpositionError },
 }
@@ -47,6 +50,9 @@ impl Scraper {
 
     /// What its private buffer holds.
     pub async fn private_depth(&self, instance: &Instance) -> Result<Depth, CountersError> {
+        if instance.process.is_frozen() {
+            return Err(CountersError::Frozen { instance: instance.name.clone() });
+        }
         let samples = self.samples(&instance.name, instance.addr).await?;
         // A gauge that is not there is not 0: it would look like a buffer at rest.
         match samples.iter().any(|s| s.name == "buffer_size" && s.labels.get("scope").is_some_and(|v| v == "instance"))
@@ -54,6 +60,14 @@ impl Scraper {
             true => Ok(private_depth(&samples)),
             false => Err(CountersError::NoGauge { instance: instance.name.clone() }),
         }
+    }
+
+    /// Its word on `buffer_size`, and the scope that it has.
+    pub async fn buffer_size(&self, instance: &Instance) -> Result<(String, u64), CountersError> {
+        let samples = self.samples(&instance.name, instance.addr).await?;
+        let gauge = samples.iter().find(|sample| sample.name == "buffer_size");
+        let gauge = gauge.ok_or_else(|| CountersError::NoGauge { instance: instance.name.clone() })?;
+        Ok((gauge.labels.get("scope").cloned().unwrap_or_default(), gauge.value as u64))
     }
 
     async fn samples(&self, name: &str, addr: SocketAddr) -> Result<Vec<exposition::Sample>, CountersError> {

@@ -5,11 +5,13 @@
 
 mod applied;
 pub mod counters;
+pub mod cpu;
 pub mod database;
 pub mod depth;
 pub mod exposition;
 pub mod queue;
 mod rows;
+mod sizes;
 mod sightings;
 mod sorter;
 mod store;
@@ -79,6 +81,10 @@ pub struct QueuedItem {
     pub holder: Option<String>,
     /// Why it was dead-lettered.
     pub cause: Option<String>,
+    /// Of a dead letter: its payload's amounts, in hundredths, in the order of
+    /// [`content::COLUMNS`](crate::content::COLUMNS).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub costs: Option<[i64; 5]>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -193,13 +199,14 @@ async fn read_witness(database: &Database, archive: &Archive) -> Result<Option<W
     Ok(Some(WitnessLog { sightings: Table::open(&archive.place(Piece::Witness))? }))
 }
 
-/// Reads, while a fault lasts, what the database has.
+/// Reads, while a fault lasts, what the database has, and what everyone who can answer says of the buffer's size.
 pub async fn checkpoint(deployment: &dyn Deployment, plan: &Plan, stop: &str, clock: &RunClock) -> Checkpoint {
     let database = Database::new(&deployment.sources().database, plan.run, plan.load.hot_keys);
     // The time of the beginning: a row that is committed while we read may be seen, one that was not yet
     // acknowledged at this moment need not be there.
     let at = clock.now();
-    Checkpoint { stop: stop.to_owned(), at, applied: source(database.applied().await), sizes: Vec::new() }
+    let applied = source(database.applied().await);
+    Checkpoint { stop: stop.to_owned(), at, applied, sizes: sizes::read(deployment).await }
 }
 
 fn source<T, E: std::fmt::Display>(read: Result<T, E>) -> Source<T> {

@@ -13,6 +13,7 @@ use redis::{AsyncConnectionConfig, RedisError};
 use serde::Deserialize;
 
 use super::{Place, QueueState, QueuedItem};
+use crate::content::COLUMNS;
 use crate::watch::Depth;
 
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -121,11 +122,15 @@ impl Found {
                 place,
                 holder: holder(receipt).filter(|_| place == Place::Leased).map(str::to_owned),
                 cause: None,
+                costs: None,
             }
         };
         let mut all: Vec<QueuedItem> = ready
             .iter()
-            .map(|e| QueuedItem { task: task_of_envelope(e), place: Place::Ready, holder: None, cause: None })
+            .map(|e| {
+                let (task, place) = (task_of_envelope(e), Place::Ready);
+                QueuedItem { task, place, holder: None, cause: None, costs: None }
+            })
             .collect();
         all.extend(leases.iter().map(under_receipt(Place::Leased)));
         all.extend(delayed.iter().map(under_receipt(Place::Delayed)));
@@ -157,6 +162,28 @@ fn task_of_json(text: &str) -> Option<(u64, u64, u8)> {
     Some((task.key, task.seq, task.preset))
 }
 
+/// The amounts of a task, where all five can be read.
+fn costs_of_json(text: &str) -> Option<[i64; 5]> {
+    #[derive(Deserialize)]
+    struct Task {
+        costs: HashMap<String, String>,
+    }
+    let task: Task = serde_json::from_str(text).ok()?;
+    let mut costs = [0; 5];
+    for (cost, column) in costs.iter_mut().zip(COLUMNS) {
+        *cost = hundredths(task.costs.get(column)?)?;
+    }
+    Some(costs)
+}
+
+/// `-1234.56`: a decimal with exactly two places.
+fn hundredths(text: &str) -> Option<i64> {
+    let (sign, amount) = text.strip_prefix('-').map_or((1, text), |amount| (-1, amount));
+    let (whole, cents) = amount.split_once('.').filter(|(_, cents)| cents.len() == 2)?;
+    let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse::<i64>().ok()).flatten();
+    Some(sign * digits(whole)?.checked_mul(100)?.checked_add(digits(cents)?)?)
+}
+
 fn dead_item(letter: &[u8]) -> QueuedItem {
     #[derive(Deserialize)]
     struct Letter {
@@ -168,6 +195,7 @@ fn dead_item(letter: &[u8]) -> QueuedItem {
         task: letter.as_ref().and_then(|l| task_of_json(&l.payload)),
         place: Place::Dead,
         holder: None,
+        costs: letter.as_ref().and_then(|l| costs_of_json(&l.payload)),
         cause: letter.map(|l| l.cause),
     }
 }
@@ -196,6 +224,22 @@ mod tests {
             br#"{"cause":"lease expired","attempts":5,"at_ms":1,"payload":"{\"key\":1,\"seq\":2,\"preset\":1}"}"#;
         let item = dead_item(letter);
         assert_eq!((item.task, item.cause.as_deref()), (Some((1, 2, 1)), Some("lease expired")));
+    }
+
+    #[test]
+    fn a_dead_letter_shows_the_content_of_its_payload() {
+        let letter = |costs: &str| {
+            let payload = format!(r#"{{"key":1,"preset":1,"seq":2,"costs":{{{costs}}}}}"#);
+            serde_json::json!({ "cause": "refused", "attempts": 5, "at_ms": 1, "payload": payload }).to_string()
+        };
+        let whole = r#""total_expected_cost":"5.00","black_cube_cost":"-1.05","red_cube_cost":"2.10",
+                      "additional_cube_cost":"99999999999999.99","starforce_cost":"0.04""#;
+        let item = dead_item(letter(whole).as_bytes());
+        assert_eq!(item.costs, Some([500, -105, 210, 9_999_999_999_999_999, 4]));
+        for wrong in [whole.replace("-1.05", "1e3"), whole.replace("starforce", "stars"), whole.replace("5.00", "5.0")]
+        {
+            assert_eq!(dead_item(letter(&wrong).as_bytes()).costs, None, "{wrong}");
+        }
     }
 
     const KEY: &str = "{buffer}";

@@ -16,6 +16,7 @@ pub struct PlanSummary {
     pub target: String,
     /// `800 operations/s for 60 s: 80 % write-once, 15 % hot-key (64 keys), 5 % read`.
     pub load: String,
+    /// Asked, on average.
     pub rps: f64,
     pub load_duration: Duration,
     /// What the scenario asked for and the plan left out.
@@ -30,8 +31,8 @@ impl PlanSummary {
             seed: plan.run.seed,
             target: target(&plan.target),
             load: load(&plan.load),
-            rps: plan.load.rps,
-            load_duration: plan.load.duration,
+            rps: plan.load.shape.mean_rps(),
+            load_duration: plan.load.duration(),
             notes: plan.notes.clone(),
         }
     }
@@ -66,8 +67,17 @@ fn instances(target: &TargetPlan) -> String {
 
 fn load(load: &LoadPlan) -> String {
     let hot = format!("hot-key ({} keys)", thousands(load.hot_keys.into()));
-    let lanes = [(load.mix.write_once, "write-once"), (load.mix.hot_key, &hot), (load.mix.read, "read")];
+    let lanes = [
+        (load.mix.write_once, "write-once"),
+        (load.mix.hot_key, &hot),
+        (load.mix.read, "read"),
+        (load.mix.poison, "poison"),
+    ];
     let mix = lanes.into_iter().filter(|(permille, _)| *permille > 0);
     let mix: Vec<_> = mix.map(|(permille, lane)| format!("{} % {lane}", f64::from(permille) / 10.0)).collect();
-    format!("{} operations/s for {}: {}", load.rps, brief(load.duration), mix.join(", "))
+    let mix = mix.join(", ");
+    match load.shape.stages.as_slice() {
+        [only] if only.is_level() => format!("{} operations/s for {}: {mix}", only.from_rps, brief(only.lasts)),
+        _ => format!("{} (operations/s): {mix}", load.shape),
+    }
 }

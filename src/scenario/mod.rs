@@ -4,22 +4,26 @@
 //! with every problem found so far. A field that cannot be read is a problem and an [`Entry::Unreadable`]; reading
 //! goes on. Only [`Plan::resolve`](crate::plan::Plan::resolve) says what the words mean, and whether there is a plan.
 
+mod condition;
 mod gates;
 mod node;
 mod overrides;
 mod problem;
 mod read;
 mod reader;
+mod shape;
 mod source;
 mod spelling;
 mod value;
 
+pub use condition::ConditionText;
 pub use gates::GateLine;
 pub use overrides::Overrides;
 pub use problem::{Place, Position, Problem, Problems};
+pub use shape::ShapePart;
 pub use source::{Source, shipped};
 pub use spelling::nearest;
-pub use value::{Count, Entry, Located, Moment, Percent, Period, Rps, Switch, Word, Written, Wrong};
+pub use value::{Count, Entry, Located, Moment, Percent, Period, Rate, Rps, Size, Switch, Word, Written, Wrong};
 
 /// One scenario file, or one with flags laid over it.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,8 +64,11 @@ pub struct Target {
 pub struct Load {
     pub rps: Entry<Rps>,
     pub duration: Entry<Period>,
+    /// In place of `rps` and `duration`.
+    pub shape: Entry<Vec<ShapePart>>,
     pub mix: Entry<Mix>,
     pub hot_keys: Entry<Count>,
+    pub read_keys: Entry<Word>,
     /// To each instance.
     pub connections: Entry<Count>,
     pub request_timeout: Entry<Period>,
@@ -75,26 +82,55 @@ pub struct Mix {
     pub write_once: Entry<Percent>,
     pub hot_key: Entry<Percent>,
     pub read: Entry<Percent>,
+    pub poison: Entry<Percent>,
 }
 
-/// `- rolling-update: {…}` or `- kill: {…}`.
+impl Load {
+    /// Whether all that says how long the load lasts, and at which rate, could be read.
+    pub fn shape_is_readable(&self) -> bool {
+        let parts = self.shape.given().map_or(&[][..], |shape| &shape.value);
+        let whole = parts.iter().all(ShapePart::is_readable);
+        whole && self.shape.is_readable() && self.rps.is_readable() && self.duration.is_readable()
+    }
+}
+
+/// `- rolling-update: {…}`, `- pause: {…}`, ….
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
     RollingUpdate(StepFields),
     Kill(StepFields),
+    Terminate(StepFields),
+    Pause(StepFields),
+    Scale(StepFields),
     Unreadable,
 }
 
-/// The fields of a step; `kill` has no `mode` and no `grace`.
+impl Step {
+    pub fn fields(&self) -> Option<&StepFields> {
+        match self {
+            Step::RollingUpdate(f) | Step::Kill(f) | Step::Terminate(f) | Step::Pause(f) | Step::Scale(f) => Some(f),
+            Step::Unreadable => None,
+        }
+    }
+}
+
+/// The fields of a step; those that its kind does not have are absent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepFields {
     /// Of the step's word.
     pub place: Place,
     pub at: Entry<Moment>,
+    pub when: Entry<ConditionText>,
     /// Roles (`api`) and slots (`api-2`).
     pub of: Entry<Vec<Located<Word>>>,
     pub mode: Entry<Word>,
     pub grace: Entry<Period>,
+    /// How long a pause lasts: `for`.
+    pub lasts: Entry<Period>,
+    /// What comes after a pause.
+    pub then: Entry<Word>,
+    /// How many instances there are after scaling.
+    pub to: Entry<Count>,
     pub window: Entry<Period>,
     pub window_acks: Entry<Count>,
     pub hold: Entry<Word>,

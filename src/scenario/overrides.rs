@@ -4,6 +4,7 @@
 
 use super::gates::GateLine;
 use super::problem::{Place, Problem};
+use super::shape::ShapePart;
 use super::value::{Count, Entry, Located, Percent, Written};
 use super::{Load, Mix, Scenario, Target};
 
@@ -24,6 +25,19 @@ impl Overrides {
         let Some(text) = text else { return Entry::Absent };
         let place = Place::Named(name.to_owned());
         match T::read(text) {
+            Ok(value) => Entry::Given(Located { value, place }),
+            Err(wrong) => {
+                self.problems.push(Problem::new(&place, wrong.message, wrong.help));
+                Entry::Unreadable
+            }
+        }
+    }
+
+    /// `ramp 100..1500 over 30s, hold 1500 for 1m`.
+    pub fn read_shape(&mut self, name: &str, text: Option<&str>) -> Entry<Vec<ShapePart>> {
+        let Some(text) = text else { return Entry::Absent };
+        let place = Place::Named(name.to_owned());
+        match ShapePart::read_line(text, &place) {
             Ok(value) => Entry::Given(Located { value, place }),
             Err(wrong) => {
                 self.problems.push(Problem::new(&place, wrong.message, wrong.help));
@@ -70,6 +84,7 @@ impl Mix {
             "write-once" => Some(&mut self.write_once),
             "hot-key" => Some(&mut self.hot_key),
             "read" => Some(&mut self.read),
+            "poison" => Some(&mut self.poison),
             _ => None,
         }
     }
@@ -107,12 +122,19 @@ impl Target {
 }
 
 impl Load {
+    /// A shape of a flag says all that the scenario's `rps` and `duration` said.
     fn overlaid(self, over: Load) -> Load {
+        let (rps, duration) = match over.shape {
+            Entry::Absent => (self.rps, self.duration),
+            _ => (Entry::Absent, Entry::Absent),
+        };
         Load {
-            rps: over.rps.or(self.rps),
-            duration: over.duration.or(self.duration),
+            rps: over.rps.or(rps),
+            duration: over.duration.or(duration),
+            shape: over.shape.or(self.shape),
             mix: over.mix.or(self.mix),
             hot_keys: over.hot_keys.or(self.hot_keys),
+            read_keys: over.read_keys.or(self.read_keys),
             connections: over.connections.or(self.connections),
             request_timeout: over.request_timeout.or(self.request_timeout),
             own_lag_limit: over.own_lag_limit.or(self.own_lag_limit),

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::gates::GateLine;
 use super::node::{Key, Kind, Node, parse};
 use super::reader::{Fields, Reader, items};
+use super::shape::ShapePart;
 use super::source::Source;
-use super::value::{Entry, Located, Word};
+use super::value::{Entry, Located, Word, Written};
 use super::{Load, Mix, Scenario, Settle, Step, StepFields, Target, nearest};
 
 impl Scenario {
@@ -76,8 +77,10 @@ fn load(fields: &mut Fields<'_>) -> Load {
     Load {
         rps: fields.one("rps"),
         duration: fields.one("duration"),
+        shape: shape(fields),
         mix: mix(fields),
         hot_keys: fields.one("hot_keys"),
+        read_keys: fields.one("read_keys"),
         connections: fields.one("connections"),
         request_timeout: fields.one("request_timeout"),
         own_lag_limit: fields.one("own_lag_limit"),
@@ -92,9 +95,63 @@ fn mix(fields: &mut Fields<'_>) -> Entry<Mix> {
     let example = "{ write-once: 80%, hot-key: 15%, read: 5% }";
     let Some(entries) = reader.entries(&key, node, example) else { return Entry::Unreadable };
     let mut lanes = Fields::new(reader, "mix", entries);
-    let value = Mix { write_once: lanes.one("write-once"), hot_key: lanes.one("hot-key"), read: lanes.one("read") };
+    let value = Mix {
+        write_once: lanes.one("write-once"),
+        hot_key: lanes.one("hot-key"),
+        read: lanes.one("read"),
+        poison: lanes.one("poison"),
+    };
     lanes.finish();
     Entry::Given(Located { value, place })
+}
+
+fn shape(fields: &mut Fields<'_>) -> Entry<Vec<ShapePart>> {
+    let Some((key, node)) = fields.take("shape") else { return Entry::Absent };
+    let reader = fields.reader();
+    let place = reader.place(&key.span);
+    let value = items(node).into_iter().map(|item| shape_part(reader, item)).collect();
+    Entry::Given(Located { value, place })
+}
+
+fn shape_part(reader: &mut Reader, node: Node) -> ShapePart {
+    let span = node.span.clone();
+    let mut entries = match node.kind {
+        Kind::Map(entries) if entries.len() == 1 => entries,
+        _ => {
+            let help = "write one part an item: `- ramp: { from: 100, to: 1500, over: 30s }`";
+            reader.problem(&span, "this is no part of a shape", help);
+            return ShapePart::Unreadable;
+        }
+    };
+    let (key, node) = entries.remove(0);
+    if !ShapePart::WORDS.contains(&key.name.as_str()) {
+        let known = ShapePart::WORDS.join(", ");
+        let guess = nearest(&key.name, &ShapePart::WORDS).map(|word| format!("did you mean `{word}`?"));
+        let help = guess.unwrap_or_else(|| format!("these parts exist: {known}"));
+        reader.problem(&key.span, format!("a shape has no part `{}`", key.name), help);
+        return ShapePart::Unreadable;
+    }
+    let Some(entries) = reader.entries(&key, node, "{ from: 100, to: 1500, over: 30s }") else {
+        return ShapePart::Unreadable;
+    };
+    shape_fields(Fields::new(reader, &key.name, entries), &key)
+}
+
+fn shape_fields(mut fields: Fields<'_>, key: &Key) -> ShapePart {
+    let place = fields.reader().place(&key.span);
+    let part = match key.name.as_str() {
+        "hold" => ShapePart::Hold { place, rps: fields.one("rps"), lasts: fields.one("for") },
+        "ramp" => ShapePart::Ramp { place, from: fields.one("from"), to: fields.one("to"), over: fields.one("over") },
+        _ => ShapePart::Steps {
+            place,
+            from: fields.one("from"),
+            to: fields.one("to"),
+            by: fields.one("by"),
+            every: fields.one("every"),
+        },
+    };
+    fields.finish();
+    part
 }
 
 fn settle(fields: &mut Fields<'_>) -> Settle {
@@ -106,7 +163,14 @@ fn timeline(fields: &mut Fields<'_>) -> Vec<Step> {
     items(node).into_iter().map(|item| step(fields.reader(), item)).collect()
 }
 
-const STEPS: [&str; 2] = ["rolling-update", "kill"];
+/// The kinds of steps: word, and what makes a step of its fields.
+const STEPS: [(&str, fn(StepFields) -> Step); 5] = [
+    ("rolling-update", Step::RollingUpdate),
+    ("kill", Step::Kill),
+    ("terminate", Step::Terminate),
+    ("pause", Step::Pause),
+    ("scale", Step::Scale),
+];
 
 fn step(reader: &mut Reader, node: Node) -> Step {
     let span = node.span.clone();
@@ -119,37 +183,46 @@ fn step(reader: &mut Reader, node: Node) -> Step {
         }
     };
     let (key, node) = entries.remove(0);
-    if !STEPS.contains(&key.name.as_str()) {
-        return unknown_step(reader, &key);
-    }
+    let Some((_, make)) = STEPS.iter().find(|(word, _)| *word == key.name) else { return unknown_step(reader, &key) };
     let Some(entries) = reader.entries(&key, node, "{ at: 10s, of: [api, worker] }") else { return Step::Unreadable };
-    let fields = step_fields(Fields::new(reader, &key.name, entries), &key);
-    if key.name == "kill" { Step::Kill(fields) } else { Step::RollingUpdate(fields) }
+    make(step_fields(Fields::new(reader, &key.name, entries), &key))
 }
 
 fn unknown_step(reader: &mut Reader, key: &Key) -> Step {
-    let help = match nearest(&key.name, &STEPS) {
+    let words = STEPS.map(|(word, _)| word);
+    let help = match nearest(&key.name, &words) {
         Some(step) => format!("did you mean `{step}`?"),
-        None => format!("these steps exist: {}", STEPS.join(", ")),
+        None => format!("these steps exist: {}", words.join(", ")),
     };
     reader.problem(&key.span, format!("there is no step `{}`", key.name), help);
     Step::Unreadable
 }
 
 fn step_fields(mut fields: Fields<'_>, key: &Key) -> StepFields {
-    let rolling = key.name == "rolling-update";
+    let kind = key.name.as_str();
+    let place = fields.reader().place(&key.span);
+    let (at, when, of) = (fields.one("at"), fields.one("when"), words(&mut fields, "of"));
     let step = StepFields {
-        place: fields.reader().place(&key.span),
-        at: fields.one("at"),
-        of: words(&mut fields, "of"),
-        mode: if rolling { fields.one("mode") } else { Entry::Absent },
-        grace: if rolling { fields.one("grace") } else { Entry::Absent },
+        place,
+        at,
+        when,
+        of,
+        mode: of_kind(&mut fields, "mode", kind == "rolling-update"),
+        grace: of_kind(&mut fields, "grace", matches!(kind, "rolling-update" | "terminate" | "scale")),
+        lasts: of_kind(&mut fields, "for", kind == "pause"),
+        then: of_kind(&mut fields, "then", kind == "pause"),
+        to: of_kind(&mut fields, "to", kind == "scale"),
         window: fields.one("window"),
         window_acks: fields.one("window_acks"),
         hold: fields.one("hold"),
     };
     fields.finish();
     step
+}
+
+/// A field that only some kinds of steps have: elsewhere it is unknown.
+fn of_kind<T: Written>(fields: &mut Fields<'_>, name: &'static str, has_it: bool) -> Entry<T> {
+    if has_it { fields.one(name) } else { Entry::Absent }
 }
 
 /// A list of words, or a single one.

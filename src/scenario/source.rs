@@ -18,6 +18,8 @@ pub fn shipped() -> &'static [(&'static str, &'static str)] {
     &[
         ("loadtest", include_str!("../../scenarios/loadtest.yml")),
         ("rolling-update", include_str!("../../scenarios/rolling-update.yml")),
+        ("scale-curve", include_str!("../../scenarios/scale-curve.yml")),
+        ("scale-out", include_str!("../../scenarios/scale-out.yml")),
     ]
 }
 

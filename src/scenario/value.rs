@@ -152,6 +152,23 @@ fn bare_number<T>(text: &str, number: f64) -> Result<T, Wrong> {
     wrong(format!("`{text}` has no unit"), format!("write `{text}s` for seconds, or `{text}ms` for milliseconds"))
 }
 
+/// Room on a disk, as people read it: `180 MiB`, `1.4 GiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size(pub u64);
+
+impl std::fmt::Display for Size {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        const KIB: f64 = 1024.0;
+        let bytes = self.0 as f64;
+        match bytes {
+            b if b < KIB => write!(f, "{b} bytes"),
+            b if b < KIB * KIB => write!(f, "{:.0} KiB", b / KIB),
+            b if b < KIB * KIB * KIB => write!(f, "{:.0} MiB", b / KIB / KIB),
+            b => write!(f, "{:.1} GiB", b / KIB / KIB / KIB),
+        }
+    }
+}
+
 /// A share in percent, 0 to 100.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Percent(pub f64);
@@ -206,6 +223,21 @@ impl Written for Rps {
             Ok(n) if n > 1e6 => wrong(format!("`{text}` is more than one machine sends"), "write at most `1000000`"),
             Ok(n) => Ok(Rps(n)),
             Err(_) => wrong(format!("`{text}` is no rate"), HELP),
+        }
+    }
+}
+
+/// An end of a ramp: operations per second, also 0.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rate(pub f64);
+
+impl Written for Rate {
+    const EXAMPLE: &'static str = "100";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        match text.trim().parse::<f64>() {
+            Ok(0.0) => Ok(Rate(0.0)),
+            _ => Rps::read(text).map(|rps| Rate(rps.0)),
         }
     }
 }
@@ -273,6 +305,12 @@ mod tests {
     }
 
     #[test]
+    fn a_size_has_the_unit_that_a_person_would_choose() {
+        let text = [999, 12_000, 188_743_680, 1_503_238_554].map(|bytes| Size(bytes).to_string());
+        assert_eq!(text, ["999 bytes", "12 KiB", "180 MiB", "1.4 GiB"]);
+    }
+
+    #[test]
     fn zero_is_a_moment_but_no_period() {
         assert_eq!(Moment::read("0s"), Ok(Moment(Duration::ZERO)));
         assert!(Period::read("0s").is_err());
@@ -293,6 +331,8 @@ mod tests {
             assert!(Rps::read(text).is_err(), "{text}");
         }
         assert_eq!(Rps::read("0.5"), Ok(Rps(0.5)));
+        assert_eq!(Rate::read("0"), Ok(Rate(0.0)), "a ramp may begin or end there");
+        assert!(Rate::read("-1").is_err());
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! A graceful stop, as an orchestrator replaces an instance: a new one is started and ready, then the old one gets
-//! SIGTERM, its own shutdown, and SIGKILL only after the grace.
+//! SIGTERM, its own shutdown, and SIGKILL only after the grace. The replacement may also come after its end
+//! (`terminate`), or never (scaling in).
 //!
 //! ```text
 //! replacement ready ─ hold a task ─ read exposure ─ probe ─ SIGTERM ─ readiness off ─ release ─ exit
+//!  (or after exit, or never)
 //! ```
 //!
 //! # Why a task is held
@@ -19,7 +21,7 @@ use super::incident::{Held, Proof, StopRecord};
 use super::{Fault, KILL_PATIENCE, Scene, exposure, proofs};
 use crate::backends::{ControlError, Instance};
 use crate::clock::Offset;
-use crate::plan::{StopMode, StopPlan};
+use crate::plan::{Replaced, StopMode, StopPlan};
 
 pub(super) struct GracefulStop {
     plan: StopPlan,
@@ -74,7 +76,9 @@ impl Fault for GracefulStop {
         let slot = &self.plan.slot;
         let victim = scene.processes.in_slot(slot).ok_or_else(|| ControlError::EmptySlot(slot.to_string()))?;
         let record = self.record.insert(StopRecord::begin(&self.plan, &victim, StopMode::Graceful, scene.clock.now()));
-        record.replacement = Some(scene.processes.start(slot).await?);
+        if self.plan.replaced == Replaced::Before {
+            record.replacement = Some(scene.processes.start(slot).await?);
+        }
         record.held = exposure::hold(scene, &victim, &self.plan).await?;
         record.exposure = exposure::read(scene, &victim, &self.plan, record.held).await;
         self.readiness_off = terminate(scene, record).await?;
@@ -88,7 +92,8 @@ impl Fault for GracefulStop {
         {
             scene.processes.release(record.victim.id, point).await?;
         }
-        if record.replacement.is_none() && scene.processes.in_slot(&self.plan.slot).is_none() {
+        let wanted = self.plan.replaced != Replaced::Never && record.replacement.is_none();
+        if wanted && scene.processes.in_slot(&self.plan.slot).is_none() {
             record.replacement = Some(scene.processes.start(&self.plan.slot).await?);
         }
         record.healed = Some(scene.clock.now());
@@ -97,7 +102,12 @@ impl Fault for GracefulStop {
 
     async fn proof(&mut self, scene: &Scene<'_>) -> Vec<Proof> {
         let Some(record) = &self.record else { return Vec::new() };
-        let mut all = vec![proofs::ended_by_itself(record), proofs::replaced(scene, record)];
+        let mut all = match self.plan.replaced {
+            Replaced::Before | Replaced::After => {
+                vec![proofs::ended_by_itself(record), proofs::replaced(scene, record)]
+            }
+            Replaced::Never => vec![proofs::drained(record), proofs::slot_is_empty(scene, record)],
+        };
         all.push(proofs::readiness_went_off(self.readiness_off, record));
         all.push(proofs::refuses_connections(&record.victim).await);
         all

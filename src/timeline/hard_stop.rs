@@ -7,18 +7,13 @@
 //! # Why it is frozen first
 //! What a process held at its death can be read only while it stands still: afterwards it is gone, before it changes.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use nix::sys::signal::Signal;
 
 use super::incident::{Proof, StopRecord};
-use super::{Fault, KILL_PATIENCE, Scene, exposure, proofs};
+use super::{FREEZE_PATIENCE, Fault, KILL_PATIENCE, Scene, exposure, proofs};
 use crate::backends::ControlError;
 use crate::plan::{StopMode, StopPlan};
-
-/// SIGSTOP takes effect at the next return to user mode: at once, on any machine that is not lost.
-const FREEZE_PATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) struct HardStop {
     plan: StopPlan,

@@ -10,6 +10,7 @@ use crate::backends::{Exit, Instance, InstanceId};
 use crate::clock::Offset;
 use crate::plan::{PausePoint, StepPlan, StopMode, StopPlan};
 use crate::readback::Checkpoint;
+pub use crate::readback::cpu::CpuReading;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Incidents {
@@ -26,15 +27,13 @@ pub struct Incidents {
     pub interrupted: bool,
 }
 
-/// The processor time that one instance had used since its start.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct CpuReading {
-    pub at: Offset,
-    pub instance: InstanceId,
-    pub used: Duration,
-}
-
 impl Incidents {
+    /// Adds readings; they stand in the order of their time.
+    pub fn add_cpu(&mut self, readings: Vec<CpuReading>) {
+        self.cpu.extend(readings);
+        self.cpu.sort_by_key(|reading| (reading.at, reading.instance));
+    }
+
     pub fn start(&self, id: &str) -> Option<&StartRecord> {
         self.steps.iter().flat_map(|s| &s.starts).find(|s| s.id == id)
     }
@@ -74,6 +73,11 @@ impl StepRecord {
             stops: Vec::new(),
             error: None,
         }
+    }
+
+    /// A step that never fired.
+    pub fn failed(plan: &StepPlan, now: Offset, why: &str) -> Self {
+        StepRecord { error: Some(why.to_owned()), ..StepRecord::begin(plan, now) }
     }
 }
 

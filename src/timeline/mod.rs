@@ -3,27 +3,38 @@
 //! In: the plan's steps and a deployment. Out: [`Incidents`]: what was done to whom, when, what the victim held at
 //! that moment, and how we know. Nothing is left held or frozen when `play` returns.
 //!
+//! ```text
+//! step: its time ─ its condition ─ start … start ─ stop … stop
+//! ```
+//!
 //! One fault a file. A new one is a file with `impl Fault`, and its line in `faults_of`.
 
+mod condition;
 mod exposure;
 mod graceful_stop;
 mod hard_stop;
 pub mod incident;
+mod pause;
 mod proofs;
+mod scale;
+mod words;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
+use nix::sys::signal::Signal;
 
-pub use incident::{Exposure, Held, Incidents, Proof, StepRecord, StopRecord};
+pub use incident::{Exposure, Held, Incidents, Proof, StartRecord, StepRecord, StopRecord};
 
 use crate::backends::{ControlError, Deployment, ProcessControl};
 use crate::clock::{Offset, RunClock};
 use crate::plan::{Plan, StepPlan, StopMode, StopPlan};
+use crate::readback::cpu::{self, CpuReading};
 use crate::stop::Stop;
 use crate::watch::{Event, Watch};
 use graceful_stop::GracefulStop;
 use hard_stop::HardStop;
+use pause::Pause;
 
 /// Where a fault acts.
 pub struct Scene<'a> {
@@ -34,6 +45,9 @@ pub struct Scene<'a> {
     pub watch: &'a dyn Watch,
     pub stop: &'a Stop,
 }
+
+/// SIGSTOP takes effect at the next return to user mode: at once, on any machine that is not lost.
+const FREEZE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A process that got SIGKILL is gone within this, or it is stuck in the kernel.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
@@ -56,7 +70,8 @@ fn faults_of(step: &StepPlan) -> Vec<(&StopPlan, Box<dyn Fault>)> {
     let fault = |stop: &StopPlan| -> Box<dyn Fault> {
         match stop.mode {
             StopMode::Graceful => Box::new(GracefulStop::new(stop)),
-            StopMode::Hard | StopMode::Pause | StopMode::PauseThenKill => Box::new(HardStop::new(stop)),
+            StopMode::Hard => Box::new(HardStop::new(stop)),
+            StopMode::Pause | StopMode::PauseThenKill => Box::new(Pause::new(stop)),
         }
     };
     step.stops.iter().map(|stop| (stop, fault(stop))).collect()
@@ -78,13 +93,12 @@ pub async fn play(
         if stop.interrupt.run_until_cancelled(tokio::time::sleep_until(due)).await.is_none() {
             break;
         }
-        let mut record = StepRecord::begin(step, clock.now());
-        match &scene {
-            Some(scene) => play_step(step, scene, &mut record).await,
-            None => record.error = Some("this backend cannot stop processes".into()),
-        }
-        record.ended = clock.now();
+        let (record, cpu) = match &scene {
+            Some(scene) => play_step(step, scene).await,
+            None => (StepRecord::failed(step, clock.now(), "this backend cannot stop processes"), Vec::new()),
+        };
         incidents.steps.push(record);
+        incidents.add_cpu(cpu);
     }
     watch.event(Event::NextStep(None));
     incidents.interrupted = stop.interrupt.is_cancelled();
@@ -93,28 +107,61 @@ pub async fn play(
     incidents
 }
 
-/// Plays the faults of a step in order, until one of them cannot be played.
-async fn play_step(step: &StepPlan, scene: &Scene<'_>, record: &mut StepRecord) {
-    for (planned, fault) in faults_of(step) {
-        match play_in_time(fault, scene).await {
-            Ok(done) => {
-                scene.watch.event(Event::Note(in_words(&done)));
-                record.stops.push(done);
-            }
-            Err(why) => {
-                record.error = Some(format!("{}: {why}", planned.id));
-                return;
-            }
-        }
-    }
+/// Plays a step once its condition holds; and what processor time everybody had used at its begin and its end, so
+/// that the time between two steps can be told apart.
+async fn play_step(step: &StepPlan, scene: &Scene<'_>) -> (StepRecord, Vec<CpuReading>) {
+    let mut cpu = Vec::new();
+    let condition = match step.when {
+        None => None,
+        Some(when) => match condition::met(scene, when).await {
+            Ok(met) => Some(met),
+            Err(why) => return (StepRecord::failed(step, scene.clock.now(), &why), cpu),
+        },
+    };
+    cpu.extend(cpu::read(scene.deployment, scene.clock));
+    let mut record = StepRecord { condition, ..StepRecord::begin(step, scene.clock.now()) };
+    record.error = play_acts(step, scene, &mut record).await.err();
+    record.ended = scene.clock.now();
+    cpu.extend(cpu::read(scene.deployment, scene.clock));
+    (record, cpu)
 }
 
-/// Plays a fault if there is still load to play it under, and until the run is told to stop at once.
-async fn play_in_time(fault: Box<dyn Fault>, scene: &Scene<'_>) -> Result<StopRecord, String> {
+/// The starts of a step, then its faults, in order, until one of them cannot be played.
+async fn play_acts(step: &StepPlan, scene: &Scene<'_>, record: &mut StepRecord) -> Result<(), String> {
+    for planned in &step.starts {
+        let of = |why| format!("{}: {why}", planned.id);
+        let done = in_time(scene, async { Ok(scale::start(scene, planned).await) }).await.map_err(of)?;
+        let failed = done.error.clone();
+        scene.watch.event(Event::Note(words::of_start(&done)));
+        record.starts.push(done);
+        failed.map_or(Ok(()), |why| Err(of(format!("failed to {why}"))))?;
+    }
+    for (planned, fault) in faults_of(step) {
+        let of = |why| format!("{}: {why}", planned.id);
+        let done = in_time(scene, play_fault(fault, scene)).await.map_err(of)?;
+        scene.watch.event(Event::Note(words::of_stop(&done)));
+        record.stops.push(done);
+    }
+    Ok(())
+}
+
+/// Plays an act if there is still load to play it under, and until the run is told to stop at once: then nobody waits
+/// for healing, but nobody is left frozen either.
+async fn in_time<T>(scene: &Scene<'_>, act: impl Future<Output = Result<T, String>>) -> Result<T, String> {
     too_late(scene).map_or(Ok(()), Err)?;
     scene.clock.next_epoch();
-    let played = scene.stop.abort.run_until_cancelled(play_fault(fault, scene)).await;
-    played.unwrap_or_else(|| Err("the run was told to stop at once".into()))
+    let played = scene.stop.abort.run_until_cancelled(act).await;
+    played.unwrap_or_else(|| {
+        thaw_everybody(scene);
+        Err("the run was told to stop at once".into())
+    })
+}
+
+fn thaw_everybody(scene: &Scene<'_>) {
+    for instance in scene.deployment.alive().iter().filter(|instance| instance.process.is_frozen()) {
+        // One that ended in this moment is not frozen any more.
+        let _ = scene.processes.signal(instance.id, Signal::SIGCONT);
+    }
 }
 
 /// A fault proves something only under load.
@@ -122,7 +169,7 @@ fn too_late(scene: &Scene<'_>) -> Option<String> {
     if scene.stop.interrupt.is_cancelled() {
         return Some("the run was interrupted".into());
     }
-    let load_end = Offset::from_duration(scene.plan.load.duration);
+    let load_end = Offset::from_duration(scene.plan.load_end());
     (scene.clock.now() >= load_end).then(|| format!("the load had ended at {load_end}"))
 }
 
@@ -137,18 +184,4 @@ async fn play_fault(mut fault: Box<dyn Fault>, scene: &Scene<'_>) -> Result<Stop
     };
     (record.proof, record.error) = (proof, error);
     Ok(record)
-}
-
-fn in_words(stop: &StopRecord) -> String {
-    let exposure = match &stop.exposure {
-        Exposure::Leases { tasks } => format!("it held {tasks} leased tasks"),
-        Exposure::OffersInFlight { operations } => format!("it held {operations} offers in flight"),
-        Exposure::Unwritten(_) => "what it held is counted when judging".to_owned(),
-        Exposure::NotRead { why } => format!("what it held is not known: {why}"),
-    };
-    let end = match &stop.error {
-        None => format!("{} stop of {} done", stop.mode.word(), stop.victim.name),
-        Some(e) => format!("{} stop of {} failed to {e}", stop.mode.word(), stop.victim.name),
-    };
-    format!("{end}; {exposure}")
 }

@@ -59,6 +59,8 @@ pub struct Metrics {
     failed: Counter,
     offers: Histogram,
     flushes: Histogram,
+    l1_hits: Counter,
+    l1_misses: Counter,
 }
 
 impl Metrics {
@@ -76,6 +78,8 @@ impl Metrics {
             failed: Counter::default(),
             offers: Histogram::new(buckets()),
             flushes: Histogram::new(buckets()),
+            l1_hits: Counter::default(),
+            l1_misses: Counter::default(),
         };
         metrics.register();
         metrics
@@ -94,6 +98,8 @@ impl Metrics {
         registry.register("buffer_strategy_info", "The effective strategy", self.strategy.clone());
         registry.register("offer_duration_seconds", "From registration to the buffer's answer", self.offers.clone());
         registry.register("flush_duration_seconds", "One batch's transactions", self.flushes.clone());
+        registry.register("l1_cache_hits", "Reads that the L1 cache answered", self.l1_hits.clone());
+        registry.register("l1_cache_misses", "Reads that went to the database", self.l1_misses.clone());
     }
 
     pub fn processed(&self, tasks: usize) {
@@ -110,6 +116,11 @@ impl Metrics {
 
     pub fn flushed(&self, took: Duration) {
         self.flushes.observe(took.as_secs_f64());
+    }
+
+    pub fn looked_up(&self, hit: bool) {
+        let counter = if hit { &self.l1_hits } else { &self.l1_misses };
+        counter.inc();
     }
 
     /// The text of a scrape.

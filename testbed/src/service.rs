@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
-use crate::api;
+use crate::api::{self, L1Cache};
 use crate::config::{Config, ConfigError, DatabaseUrl};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::metrics::{BufferLabels, Metrics};
@@ -53,6 +53,7 @@ pub struct Service {
     pub lifecycle: Lifecycle,
     pub pause: PausePoints,
     pub metrics: Arc<Metrics>,
+    pub l1_cache: L1Cache,
 }
 
 impl Service {
@@ -70,7 +71,8 @@ impl Service {
             .await
             .map_err(|source| ServeError::Database { url: config.database.url.clone(), source })?;
         let metrics = Arc::new(Metrics::new(labels(&config, &*buffer)));
-        Ok(Service { config, buffer, store, lifecycle: Lifecycle::default(), pause, metrics })
+        let l1_cache = L1Cache::new(&config.l1_cache);
+        Ok(Service { config, buffer, store, lifecycle: Lifecycle::default(), pause, metrics, l1_cache })
     }
 }
 

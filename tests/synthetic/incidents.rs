@@ -43,7 +43,7 @@ fn stops(incidents: &Incidents) -> impl Iterator<Item = &StopRecord> {
 
 /// Four readings a second of a buffer that every flush empties.
 fn depths(plan: &Plan) -> Vec<(Offset, u64)> {
-    (0..plan.load.duration.as_secs() * 4).map(|i| (Offset(i * 250_000_000), (i % 2) * 900)).collect()
+    (0..plan.load.duration().as_secs() * 4).map(|i| (Offset(i * 250_000_000), (i % 2) * 900)).collect()
 }
 
 fn born(incidents: &mut Incidents, slot: &Slot) -> Instance {

@@ -298,6 +298,7 @@ impl ProcessControl for Processes {
         let Instance { name, process, .. } = self.handle(id).instance;
         let entry = match signal {
             Signal::SIGSTOP => Entry::Freezing { name: name.clone(), process },
+            Signal::SIGCONT => Entry::Thawing { name: name.clone(), process },
             _ => Entry::Ending { name: name.clone(), process, signal: signal.as_str().to_owned() },
         };
         self.site.journal.write(&entry)?;

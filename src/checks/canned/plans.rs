@@ -6,8 +6,9 @@ use crate::backends::endpoints::Ejection;
 use crate::backends::{Exit, Instance, InstanceId, ProcessIdentity};
 use crate::clock::Offset;
 use crate::plan::{
-    Backend, Claim, Database, Gate, GateMetric, LoadPlan, Mix, PausePoint, Plan, ProbePlan, RedisPlan, Replaced, Role,
-    RunKey, RunPhase, SettlePlan, Slot, StepKind, StepPlan, StopMode, StopPlan, Strategy, TargetPlan, WorkerPlan,
+    Backend, Claim, Database, Gate, GateMetric, LoadPlan, Mix, PausePoint, Plan, ProbePlan, ReadKeys, RedisPlan,
+    Replaced, Role, RunKey, RunPhase, SettlePlan, Shape, Slot, StepKind, StepPlan, StopMode, StopPlan, Strategy,
+    TargetPlan, WorkerPlan,
 };
 use crate::readback::{Applied, Checkpoint, Source};
 use crate::timeline::incident::ProofOf;
@@ -79,10 +80,10 @@ fn target(strategy: Strategy, slots: Vec<Slot>, witness: bool) -> TargetPlan {
 
 fn load() -> LoadPlan {
     LoadPlan {
-        rps: 100.0,
-        duration: S(super::SECONDS),
-        mix: Mix { write_once: 800, hot_key: 150, read: 50 },
+        shape: Shape::constant(100.0, S(super::SECONDS)),
+        mix: Mix { write_once: 800, hot_key: 150, read: 50, poison: 0 },
         hot_keys: 4,
+        read_keys: ReadKeys::All,
         connections: 50,
         shards: 1,
         request_timeout: S(2),

@@ -6,10 +6,12 @@ use std::time::Duration;
 use super::Canned;
 use crate::backends::{SettleEnd, SettleOutcome};
 use crate::content::{self, PRESETS};
-use crate::load::{Attempt, Ledger, Outcome};
+use crate::load::{Attempt, Lane, Ledger, Outcome};
 use crate::plan::Plan;
 use crate::readback::table::Table;
-use crate::readback::{Counters, FinalState, QueueState, Row, RowSet, Sighting, SightingKind, Source, WitnessLog};
+use crate::readback::{
+    Counters, FinalState, Place, QueueState, QueuedItem, Row, RowSet, Sighting, SightingKind, Source, WitnessLog,
+};
 use crate::timeline::{Exposure, Incidents};
 
 const WRITER: &str = "worker-2.1";
@@ -21,7 +23,9 @@ pub(super) fn known(writer: &str) -> &'static str {
 
 pub(super) fn applied(plan: &Plan, ledger: &Ledger, incidents: &Incidents) -> FinalState {
     let stored = |attempt: &Attempt| matches!(attempt.outcome, Outcome::Acked | Outcome::Unknown);
-    let writes: Vec<Attempt> = ledger.attempts().filter(|a| a.lane.writes() && stored(a)).collect();
+    let taken = ledger.attempts().filter(|a| a.lane.writes() && stored(a));
+    let (poison, writes): (Vec<Attempt>, Vec<Attempt>) = taken.partition(|a| a.lane == Lane::Poison);
+    let accepted = 3 * (writes.len() + poison.len()) as u64;
     let rows = rows(plan, &writes);
     let sightings = sightings(&writes);
     FinalState {
@@ -37,8 +41,20 @@ pub(super) fn applied(plan: &Plan, ledger: &Ledger, incidents: &Incidents) -> Fi
             true => Source::Read(WitnessLog { sightings: Table::of_sightings(sightings) }),
             false => Source::Absent { why: "the run has no witness".into() },
         },
-        queue: Source::Read(QueueState { items: Vec::new(), accepted: 3 * writes.len() as u64 }),
+        queue: Source::Read(QueueState { items: dead(&poison), accepted }),
     }
+}
+
+/// What the database refused as often as a worker tried.
+fn dead(poison: &[Attempt]) -> Vec<QueuedItem> {
+    let letter = |a: &Attempt, preset| QueuedItem {
+        task: Some((a.key, a.seq.into(), preset)),
+        place: Place::Dead,
+        holder: None,
+        cause: Some("the database refuses it".into()),
+        costs: Some(content::poisoned(a.key, a.seq.into(), preset)),
+    };
+    poison.iter().flat_map(|a| PRESETS.map(|preset| letter(a, preset))).collect()
 }
 
 fn rows(plan: &Plan, writes: &[Attempt]) -> RowSet {

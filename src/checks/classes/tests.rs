@@ -415,7 +415,9 @@ fn items_that_nobody_can_read_are_told_beside_the_losses() {
     let judgement = judged(|c| {
         let op = c.once(3);
         c.remove_rows_of(op);
-        c.queue(|queue| queue.items.push(QueuedItem { task: None, place: Place::Dead, holder: None, cause: None }));
+        c.queue(|queue| {
+            queue.items.push(QueuedItem { task: None, place: Place::Dead, holder: None, cause: None, costs: None })
+        });
     });
     assert_eq!(only(&judgement), (Class::Lost, 1));
     assert!(judgement.finding("integrity").details.iter().any(|detail| detail.contains("1 items")));

@@ -9,12 +9,13 @@ use crate::backends::{Endpoint, InstanceId};
 use crate::load::fake_target::{FakeTarget, Reply, Seen, acknowledge, answer};
 use crate::load::latency::LaneHistograms;
 use crate::load::ledger::{Attempt, Outcome, Reason, Soundness};
+use crate::load::pacer::Pacer;
 use crate::load::{Operations, test_plan};
 use crate::plan::Mix;
 use crate::watch::Unwatched;
 
 const RUN: RunKey = RunKey { number: 7, seed: 11 };
-const MIXED: Mix = Mix { write_once: 600, hot_key: 300, read: 100 };
+const MIXED: Mix = Mix { write_once: 600, hot_key: 300, read: 100, poison: 0 };
 
 /// What a load needs besides its plan and its targets.
 struct Lab {
@@ -58,7 +59,7 @@ impl Lab {
         let ledger = self.try_drive(plan, &Unwatched).await.unwrap();
         assert_eq!(ledger.soundness(), &Soundness::Sealed);
         let attempts: Vec<_> = ledger.attempts().collect();
-        let due = Constant::new(plan.rps).due_before(ledger.issued_until());
+        let due = Stages::of(&plan.shape).due_before(ledger.issued_until());
         let planned: Vec<_> = Operations::new(RUN, plan).take(due as usize).collect();
         assert!(
             attempts

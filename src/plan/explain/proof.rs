@@ -1,6 +1,6 @@
 //! What a run of this plan will be able to prove, and what it will not.
 
-use crate::plan::{Plan, Strategy};
+use crate::plan::{Claim, Plan, Strategy};
 
 use super::{LaneCounts, Page};
 
@@ -14,19 +14,44 @@ pub fn can(plan: &Plan, counts: LaneCounts, page: &mut Page) {
             "of {operations} writing operations, none that was acknowledged is lost, stale or torn"
         ));
     }
-    let stops = plan.stops().count();
-    if stops > 0 {
+    if counts.poison > 0 {
         page.sentence(format_args!(
-            "F2: {stops} stops, each while the victim holds work, lose nothing; zero in {stops} exposed stops bounds the"
+            "of {} poison operations, every one that was acknowledged is in the dead-letter queue, with its payload",
+            counts.poison
         ));
-        page.line(format_args!(
-            "    true rate of losing stops at {:.0} % (95 % confidence: 1 - 0.05^(1/{stops})), however many writes there are",
-            bound(stops) * 100.0
-        ));
+    }
+    if plan.claims.contains(&Claim::F1) {
+        f1(plan, page);
+    }
+    if plan.claims.contains(&Claim::F2) {
+        f2(plan.stops().filter(|stop| !stop.mode.pauses()).count(), page);
     }
     if plan.target.witness && counts.hot_key > 0 {
         page.sentence("the witness shows duplicates, and the order in which the writes of one hot key arrived");
     }
+}
+
+fn f1(plan: &Plan, page: &mut Page) {
+    let pauses = plan.stops().filter(|stop| stop.mode.pauses()).count();
+    let added = plan.timeline.iter().map(|step| step.starts.len()).sum::<usize>();
+    page.sentence(format_args!(
+        "F1: with {added} instances added under load, and one frozen {pauses} times while it holds work, what was"
+    ));
+    page.line("    acknowledged before is in the database at each checkpoint, before the frozen one goes on; no late");
+    page.line("    write of it makes anything stale; and every instance tells the same size of the buffer");
+}
+
+fn f2(stops: usize, page: &mut Page) {
+    if stops == 0 {
+        return;
+    }
+    page.sentence(format_args!(
+        "F2: {stops} stops, each while the victim holds work, lose nothing; zero in {stops} exposed stops bounds the"
+    ));
+    page.line(format_args!(
+        "    true rate of losing stops at {:.0} % (95 % confidence: 1 - 0.05^(1/{stops})), however many writes there are",
+        bound(stops) * 100.0
+    ));
 }
 
 /// The highest rate at which `n` stops without a loss are still as likely as one in twenty.
@@ -36,8 +61,13 @@ fn bound(n: usize) -> f64 {
 
 pub fn cannot(plan: &Plan, counts: LaneCounts, page: &mut Page) {
     page.heading("What it will not prove");
-    if plan.timeline.is_empty() {
-        page.sentence("F2: nothing is stopped");
+    if !plan.claims.contains(&Claim::F1) {
+        page.sentence("F1: nothing is added or frozen");
+    } else if plan.stops().all(|stop| !stop.mode.pauses()) {
+        page.sentence("F1: no instance is frozen, so nobody asks what the others have of its work");
+    }
+    if !plan.claims.contains(&Claim::F2) {
+        page.sentence("F2: nothing is replaced");
     }
     if !plan.target.witness {
         page.sentence("duplicates and order: without a witness they are not observable");

@@ -1,6 +1,7 @@
-//! The time line in words: who is struck when, by what, and how it is made sure that the victim holds work then.
+//! The time line in words: who is added and who is struck when, by what, and how it is made sure that the victim holds
+//! work then.
 
-use crate::plan::{PausePoint, Plan, StepPlan, StopMode, StopPlan};
+use crate::plan::{PausePoint, Plan, Replaced, StepKind, StepPlan, StopMode, StopPlan};
 use crate::scenario::Period;
 
 use super::Page;
@@ -11,23 +12,46 @@ pub fn timeline(plan: &Plan, page: &mut Page) {
         page.sentence("nothing is stopped");
     }
     for (i, step) in plan.timeline.iter().enumerate() {
-        describe(step, i, page);
+        page.line(format_args!("  {}{}, {}", step.id, mode(step), begin(step, i)));
+        starts(step, page);
+        stops(step, page);
     }
 }
 
-fn describe(step: &StepPlan, index: usize, page: &mut Page) {
+/// How its victims are stopped, where its word does not say it.
+fn mode(step: &StepPlan) -> String {
+    let mode = step.stops.first().map(|stop| stop.mode);
+    match (step.kind, mode) {
+        (StepKind::Pause, Some(StopMode::PauseThenKill)) => ", then kill".to_owned(),
+        (StepKind::Pause, _) => ", then resume".to_owned(),
+        (StepKind::Scale, _) | (_, None) => String::new(),
+        (_, Some(mode)) => format!(", {}", mode.word()),
+    }
+}
+
+fn begin(step: &StepPlan, index: usize) -> String {
+    let at = if step.at.is_zero() { "the start".to_owned() } else { Period(step.at).to_string() };
+    let after = if index == 0 { "" } else { ", or when the step before has ended" };
+    let when = step.when.map_or_else(String::new, |when| format!(", and then as soon as {when}"));
+    format!("at {at}{after}{when}")
+}
+
+fn starts(step: &StepPlan, page: &mut Page) {
+    if step.starts.is_empty() {
+        return;
+    }
+    let added: Vec<String> = step.starts.iter().map(|start| start.slot.to_string()).collect();
+    page.line(format_args!("    added, one after the other, each until it is ready: {}", added.join(", ")));
+}
+
+fn stops(step: &StepPlan, page: &mut Page) {
     let Some(first) = step.stops.first() else { return };
-    let begin = match index {
-        0 => format!("at {}", at(step)),
-        _ => format!("at {}, or when the step before has ended", at(step)),
-    };
-    page.line(format_args!("  {}, {}, {begin}", step.id, first.mode.word()));
     page.line(format_args!("    each in turn: {}", act(first)));
     for stop in &step.stops {
         page.line(format_args!(
             "    {:<10} holds {}",
             stop.slot.to_string(),
-            stop.hold.map_or_else(|| "whatever it holds at that moment".to_owned(), held)
+            stop.hold.map_or_else(|| "something at the moment at which it is struck".to_owned(), held)
         ));
     }
     page.line(format_args!(
@@ -38,22 +62,31 @@ fn describe(step: &StepPlan, index: usize, page: &mut Page) {
     ));
 }
 
-fn at(step: &StepPlan) -> String {
-    if step.at.is_zero() { "the start".to_owned() } else { Period(step.at).to_string() }
-}
-
 fn act(stop: &StopPlan) -> String {
+    let hold =
+        if stop.hold.is_some() { "hold a task, SIGSTOP" } else { "SIGSTOP at any moment at which it holds something" };
+    let lasts = Period(stop.lasts);
     match stop.mode {
-        StopMode::Graceful => format!(
-            "start a new one, hold a task, read what the old one holds, SIGTERM, release, SIGKILL after {}",
-            Period(stop.grace)
-        ),
-        StopMode::Hard => "hold a task, SIGSTOP, read what the instance holds, SIGKILL, start a new one".to_owned(),
-        StopMode::Pause => format!("hold a task, SIGSTOP, a checkpoint after {}, SIGCONT", Period(stop.lasts)),
+        StopMode::Graceful => graceful(stop),
+        StopMode::Hard => format!("{hold}, read what the instance holds, SIGKILL, start a new one"),
+        StopMode::Pause => {
+            format!("{hold}, read what it holds, a checkpoint of the database after {lasts}, SIGCONT, ready again")
+        }
         StopMode::PauseThenKill => {
-            format!("hold a task, SIGSTOP, a checkpoint after {}, SIGKILL, start a new one", Period(stop.lasts))
+            format!("{hold}, read what it holds, a checkpoint of the database after {lasts}, SIGKILL, start a new one")
         }
     }
+}
+
+fn graceful(stop: &StopPlan) -> String {
+    let (before, after) = match stop.replaced {
+        Replaced::Before => ("start a new one, ", ""),
+        Replaced::After => ("", ", then start a new one"),
+        Replaced::Never => ("", "; its slot stays empty"),
+    };
+    let old = if stop.replaced == Replaced::Before { "the old one" } else { "it" };
+    let grace = Period(stop.grace);
+    format!("{before}hold a task, read what {old} holds, SIGTERM, release, SIGKILL after {grace}{after}")
 }
 
 fn held(point: PausePoint) -> String {

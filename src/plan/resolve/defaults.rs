@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::plan::{LoadPlan, Mix, ProbePlan, SettlePlan, Strategy, WorkerPlan};
+use crate::plan::{LoadPlan, Mix, ProbePlan, ReadKeys, SettlePlan, Shape, Strategy, WorkerPlan};
 use crate::scenario::Scenario;
 
 const fn ms(n: u64) -> Duration {
@@ -30,6 +30,8 @@ pub struct Defaults {
 pub const LOAD_GRACE_TIMEOUTS: u32 = 2;
 /// How long a task may take to arrive at a pause point.
 pub const HOLD_WITHIN: Duration = ms(5_000);
+/// What a pause adds to lease + redrive scan + flush interval: time to write what was taken over.
+pub const DRAIN: Duration = ms(2_000);
 /// Before and after a stop.
 pub const WINDOW: Duration = ms(5_000);
 /// Acks needed in a stop's window. Only the scenario's own `window_acks` lowers it.
@@ -53,7 +55,7 @@ impl Defaults {
             ready_within: ms(30_000),
             worker: worker(),
             probe: ProbePlan { interval: ms(100), timeout: ms(200), endpoint_lag: ms(400) },
-            load: load(ms(30_000), Mix { write_once: 950, hot_key: 0, read: 50 }),
+            load: load(ms(30_000), Mix { write_once: 950, hot_key: 0, read: 50, poison: 0 }),
         }
     }
 
@@ -62,7 +64,7 @@ impl Defaults {
             strategy: Strategy::Redis,
             instances: 3,
             witness: true,
-            load: load(ms(60_000), Mix { write_once: 800, hot_key: 150, read: 50 }),
+            load: load(ms(60_000), Mix { write_once: 800, hot_key: 150, read: 50, poison: 0 }),
             ..Defaults::loadtest()
         }
     }
@@ -81,10 +83,10 @@ fn worker() -> WorkerPlan {
 
 fn load(duration: Duration, mix: Mix) -> LoadPlan {
     LoadPlan {
-        rps: 800.0,
-        duration,
+        shape: Shape::constant(800.0, duration),
         mix,
         hot_keys: 16,
+        read_keys: ReadKeys::All,
         connections: 50,
         shards: 1,
         request_timeout: ms(2_000),

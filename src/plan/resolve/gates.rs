@@ -1,22 +1,24 @@
 //! The claims and gates of a plan.
 
-use crate::plan::{Claim, Gate, GateMetric, RunPhase};
+use std::collections::BTreeSet;
+
+use crate::plan::{Claim, Gate, GateMetric, RunPhase, StepKind, StepPlan};
 use crate::scenario::{GateLine, Percent, Period, Scenario, Written, nearest};
 
 use super::defaults::ERROR_RATE_STEADY;
 use super::{Remarks, Timeline};
 
 /// Names of claims that come with later versions.
-const LATER: [&str; 4] = ["F1", "F3", "F3_literal", "F4"];
+const LATER: [&str; 3] = ["F3", "F3_literal", "F4"];
 
-/// A time line claims F2, whether or not the scenario says so, and also where none of its steps is left: a run that
-/// was to put a claim to the test, and strikes nobody, must not pass as if it were a load test.
+/// Whatever a time line does puts something to the test, whether or not the scenario says so; see [`claims`].
 pub fn resolve(scenario: &Scenario, timeline: &Timeline, remarks: &mut Remarks) -> (Vec<Claim>, Vec<Gate>) {
     let mut gates = Vec::new();
     for line in &scenario.gates {
         let name = line.name.value.0.as_str();
         match name {
-            "F2" => claim(line, scenario, timeline, remarks),
+            "F1" => claim_f1(line, scenario, timeline, remarks),
+            "F2" => claim_f2(line, scenario, timeline, remarks),
             _ if LATER.contains(&name) => {
                 remarks.problem(&line.name.place, format!("the claim {name} does not exist yet"), "leave the line out");
             }
@@ -25,24 +27,70 @@ pub fn resolve(scenario: &Scenario, timeline: &Timeline, remarks: &mut Remarks) 
     }
     refuse_repeats(&scenario.gates, remarks);
     add_default(&mut gates);
-    (if scenario.timeline.is_empty() { Vec::new() } else { vec![Claim::F2] }, gates)
+    (claims(scenario, timeline), gates)
 }
 
-fn claim(line: &GateLine, scenario: &Scenario, timeline: &Timeline, remarks: &mut Remarks) {
-    if line.limit.value.0 != "pass" {
-        remarks.problem(
-            &line.limit.place,
-            format!("`{}` is no outcome to ask for", line.limit.value.0),
-            "write `F2: pass`",
-        );
+/// What is replaced or taken away claims F2; what is added or paused claims F1. Every written step claims one of them,
+/// also where nothing of it is left: a run that was to put a claim to the test, and strikes nobody, must not pass as if
+/// it were a load test.
+fn claims(scenario: &Scenario, timeline: &Timeline) -> Vec<Claim> {
+    let kinds = scenario.timeline.iter().filter_map(StepKind::of);
+    let mut claims: BTreeSet<Claim> = kinds.filter_map(claim_of).collect();
+    let scalings = timeline.steps.iter().filter(|step| step.kind == StepKind::Scale);
+    claims.extend(scalings.map(|step| if step.starts.is_empty() { Claim::F2 } else { Claim::F1 }));
+    if claims.is_empty() && !scenario.timeline.is_empty() {
+        claims.insert(Claim::F1);
     }
-    if timeline.whole && timeline.steps.is_empty() {
-        let why = if scenario.timeline.is_empty() { "" } else { ", and with strategy in-memory none is left" };
+    claims.into_iter().collect()
+}
+
+/// By its kind alone; of a scaling that is left, the direction decides.
+fn claim_of(kind: StepKind) -> Option<Claim> {
+    match kind {
+        StepKind::RollingUpdate | StepKind::Kill | StepKind::Terminate => Some(Claim::F2),
+        StepKind::Pause => Some(Claim::F1),
+        StepKind::Scale => None,
+    }
+}
+
+/// `scale-out` needs both: instances that were not there at the start, and one that is frozen beside them.
+fn claim_f1(line: &GateLine, scenario: &Scenario, timeline: &Timeline, remarks: &mut Remarks) {
+    refuse_other_outcomes(line, remarks);
+    if !timeline.whole {
+        return;
+    }
+    let grows = timeline.steps.iter().any(|step| !step.starts.is_empty());
+    let pauses = timeline.steps.iter().flat_map(|step| &step.stops).any(|stop| stop.mode.pauses());
+    let all_left = timeline.steps.len() == scenario.timeline.len();
+    let left = if all_left { "" } else { " that is left with this strategy and database" };
+    let (lacks, help) = match (grows, pauses) {
+        (true, true) => return,
+        (false, _) => ("a step that adds instances", "write a step such as `- scale: { at: 5s, to: 3 }`"),
+        (true, false) => ("a pause", "write a step such as `- pause: { at: 20s, of: [api, worker] }`"),
+    };
+    let message = format!("F1 needs {lacks} in the time line{left}");
+    remarks.problem(&line.name.place, message, format!("{help}, or leave the gate out"));
+}
+
+fn claim_f2(line: &GateLine, scenario: &Scenario, timeline: &Timeline, remarks: &mut Remarks) {
+    refuse_other_outcomes(line, remarks);
+    let strikes = |step: &StepPlan| step.kind != StepKind::Pause && !step.stops.is_empty();
+    if timeline.whole && !timeline.steps.iter().any(strikes) {
+        let all_left = timeline.steps.len() == scenario.timeline.len();
+        let why = if all_left { "" } else { ", and with strategy in-memory none is left" };
         remarks.problem(
             &line.name.place,
             format!("F2 needs a stop in the time line{why}"),
             "write a step such as `- rolling-update: { at: 10s, of: [api, worker] }`, or leave the gate out",
         );
+    }
+}
+
+fn refuse_other_outcomes(line: &GateLine, remarks: &mut Remarks) {
+    let (claim, asked) = (&line.name.value.0, &line.limit.value.0);
+    if asked != "pass" {
+        let help = format!("write `{claim}: pass`");
+        remarks.problem(&line.limit.place, format!("`{asked}` is no outcome to ask for"), help);
     }
 }
 
@@ -56,7 +104,7 @@ fn gate(line: &GateLine, timeline: &Timeline, remarks: &mut Remarks) -> Option<G
         remarks.problem(&line.name.place, "a recovery is not measured by phase", "write `recovery: 5m`");
     }
     let of_stops = metric == GateMetric::Recovery || phase.is_some_and(|p| p != RunPhase::Steady);
-    if of_stops && timeline.whole && timeline.steps.is_empty() {
+    if of_stops && timeline.whole && timeline.steps.iter().all(|step| step.stops.is_empty()) {
         let message = format!("`{text}` is measured around stops, and the time line has none");
         remarks.problem(&line.name.place, message, "leave the gate out, or write a step");
     }
@@ -77,7 +125,7 @@ const METRICS: [GateMetric; 5] =
     [GateMetric::P50, GateMetric::P99, GateMetric::P999, GateMetric::ErrorRate, GateMetric::Recovery];
 
 fn remedy(text: &str) -> String {
-    let mut known = vec!["F2".to_owned(), "recovery".to_owned()];
+    let mut known = vec!["F1".to_owned(), "F2".to_owned(), "recovery".to_owned()];
     for metric in METRICS.into_iter().filter(|m| *m != GateMetric::Recovery) {
         known.push(metric.word().to_owned());
         known.extend(RunPhase::ALL.map(|phase| format!("{}.{}", metric.word(), phase.word())));
@@ -85,7 +133,8 @@ fn remedy(text: &str) -> String {
     match nearest(text, &known.iter().map(String::as_str).collect::<Vec<_>>()) {
         Some(name) => format!("did you mean `{name}`?"),
         None => {
-            "these exist: F2, p50, p99, p99.9, error_rate (each also with .steady, .fault, .recovery), recovery".into()
+            "these exist: F1, F2, p50, p99, p99.9, error_rate (each also with .steady, .fault, .recovery), recovery"
+                .into()
         }
     }
 }

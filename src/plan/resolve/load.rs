@@ -1,20 +1,23 @@
 //! The load's part of a plan.
 
-use crate::plan::{LoadPlan, Mix};
+use std::time::Duration;
+
+use crate::plan::{LoadPlan, Mix, ReadKeys, RunKey, Strategy};
 use crate::scenario::{Entry, Load, Located, Percent};
 
 use super::defaults::LOAD_GRACE_TIMEOUTS;
 use super::target::period;
-use super::{Defaults, Remarks};
+use super::words::READ_KEYS;
+use super::{Defaults, Remarks, shape};
 
-pub fn resolve(load: &Load, defaults: &Defaults, remarks: &mut Remarks) -> LoadPlan {
+pub fn resolve(load: &Load, strategy: Strategy, defaults: &Defaults, remarks: &mut Remarks) -> LoadPlan {
     let defaults = &defaults.load;
     let request_timeout = period(&load.request_timeout, defaults.request_timeout);
     let plan = LoadPlan {
-        rps: load.rps.given().map_or(defaults.rps, |r| r.value.0),
-        duration: period(&load.duration, defaults.duration),
+        shape: shape::resolve(load, &defaults.shape, remarks),
         mix: mix(&load.mix, defaults.mix, remarks),
         hot_keys: remarks.count("hot keys", &load.hot_keys, 0..=1_000_000, defaults.hot_keys.into()) as u32,
+        read_keys: READ_KEYS.meaning(&load.read_keys, defaults.read_keys, remarks),
         connections: remarks.count("connections", &load.connections, 1..=10_000, defaults.connections.into()) as u32,
         shards: remarks.count("shards", &load.shards, 1..=64, defaults.shards.into()) as u16,
         request_timeout,
@@ -23,6 +26,7 @@ pub fn resolve(load: &Load, defaults: &Defaults, remarks: &mut Remarks) -> LoadP
         ..defaults.clone()
     };
     check(load, &plan, remarks);
+    check_lanes(load, &plan, strategy, remarks);
     plan
 }
 
@@ -36,12 +40,26 @@ fn check(load: &Load, plan: &LoadPlan, remarks: &mut Remarks) {
         let message = format!("{} shards share {} connections to an instance", plan.shards, plan.connections);
         remarks.problem(place, message, "write at least one connection a shard");
     }
-    let operations = plan.rps * plan.duration.as_secs_f64();
-    let place = load.duration.place().or(load.rps.place());
-    if let (Some(place), true) = (place, operations < 1.0 || operations > f64::from(u32::MAX - plan.hot_keys)) {
+    let operations = plan.shape.operations_between(Duration::ZERO, plan.duration());
+    let most = RunKey::KEYS_WITHOUT_POISON - plan.hot_keys;
+    let place = load.shape.place().or(load.duration.place()).or(load.rps.place());
+    if let (Some(place), true) = (place, operations < 1.0 || operations > f64::from(most)) {
+        let message = format!("this load has {operations:.0} operations; a run holds 1 to {most}");
+        let what = if load.shape.place().is_some() { "`shape`" } else { "`rps` or `duration`" };
+        remarks.problem(place, message, format!("change {what}"));
+    }
+}
+
+fn check_lanes(load: &Load, plan: &LoadPlan, strategy: Strategy, remarks: &mut Remarks) {
+    if let (Some(place), true) = (load.mix.place(), plan.mix.poison > 0 && !strategy.shared()) {
         let message =
-            format!("this load has {operations:.0} operations; a run holds 1 to {}", u32::MAX - plan.hot_keys);
-        remarks.problem(place, message, "change `rps` or `duration`");
+            "poison ends in the dead-letter queue, and that of a buffer in memory cannot be read from outside";
+        remarks.problem(place, message, "take `poison` out of the mix, or choose `strategy: redis`");
+    }
+    let no_hot_keys = plan.read_keys == ReadKeys::Hot && (plan.mix.hot_key == 0 || plan.hot_keys == 0);
+    if let (Some(place), true) = (load.read_keys.place(), no_hot_keys && plan.mix.read > 0) {
+        let help = "give `hot-key` a share of the mix, or write `read_keys: all`";
+        remarks.problem(place, "reads ask for hot keys, and this load writes none", help);
     }
 }
 
@@ -52,16 +70,16 @@ pub fn percent(permille: u16) -> String {
 
 fn mix(entry: &Entry<crate::scenario::Mix>, default: Mix, remarks: &mut Remarks) -> Mix {
     let Some(Located { value, place }) = entry.given() else { return default };
-    let lanes = [&value.write_once, &value.hot_key, &value.read];
-    let [Some(write_once), Some(hot_key), Some(read)] = lanes.map(|lane| permille(lane, remarks)) else {
+    let lanes = [&value.write_once, &value.hot_key, &value.read, &value.poison];
+    let [Some(write_once), Some(hot_key), Some(read), Some(poison)] = lanes.map(|lane| permille(lane, remarks)) else {
         return default;
     };
-    let sum = write_once + hot_key + read;
+    let sum = write_once + hot_key + read + poison;
     if sum != 1000 {
         remarks.problem(place, format!("the mix adds up to {}", percent(sum)), adjust(lanes, sum));
         return default;
     }
-    Mix { write_once, hot_key, read }
+    Mix { write_once, hot_key, read, poison }
 }
 
 /// Weights are whole permilles, so that a short period of operations holds each lane in its exact share. `None`:
@@ -81,9 +99,12 @@ fn permille(entry: &Entry<Percent>, remarks: &mut Remarks) -> Option<u16> {
     Some(permille.round() as u16)
 }
 
+/// The lanes of a mix, as a person writes them.
+const WORDS: [&str; 4] = ["write-once", "hot-key", "read", "poison"];
+
 /// The largest lane takes up what is too much or too little.
-fn adjust(lanes: [&Entry<Percent>; 3], sum: u16) -> String {
-    let given = ["write-once", "hot-key", "read"].into_iter().zip(lanes).filter_map(|(w, l)| Some((w, l.given()?)));
+fn adjust(lanes: [&Entry<Percent>; 4], sum: u16) -> String {
+    let given = WORDS.into_iter().zip(lanes).filter_map(|(w, l)| Some((w, l.given()?)));
     let Some((word, largest)) = given.max_by(|a, b| a.1.value.0.total_cmp(&b.1.value.0)) else {
         return "write `{ write-once: 95%, read: 5% }`".to_owned();
     };

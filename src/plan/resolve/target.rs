@@ -9,7 +9,7 @@ use super::words::{BACKENDS, DATABASES, FSYNC, STRATEGIES};
 use super::{Defaults, Remarks};
 
 /// Processes of one role on one machine.
-const INSTANCES_MAX: u64 = 100;
+pub const INSTANCES_MAX: u64 = 100;
 
 pub fn resolve(target: &Target, defaults: &Defaults, remarks: &mut Remarks) -> TargetPlan {
     let strategy = STRATEGIES.meaning(&target.strategy, defaults.strategy, remarks);

@@ -1,146 +1,118 @@
-//! The time line's part of a plan: every stop of every step, by name, in order.
+//! The time line's part of a plan: every start and every stop of every step, by name, in order.
 
 use std::time::Duration;
 
-use crate::plan::{LoadPlan, PausePoint, Replaced, Slot, StepKind, StepPlan, StopMode, StopPlan, TargetPlan};
-use crate::scenario::{Entry, Period, Place, Scenario, Step, StepFields};
+use crate::plan::{Condition, LoadPlan, StepKind, StepPlan, StopPlan, TargetPlan};
+use crate::scenario::{Entry, Located, Period, Place, Scenario, Step, StepFields};
 
-use super::defaults::{HOLD_WITHIN, WINDOW, WINDOW_ACKS};
-use super::target::{grace, period};
-use super::victims::Victims;
-use super::words::{MODES, PAUSE_POINTS};
-use super::{Remarks, Timeline};
+use super::filled::Filled;
+use super::words::CONDITION_METRICS;
+use super::{Remarks, Timeline, scale, stops};
 
 /// The parts of a plan that a step refers to.
-struct Around<'a> {
-    target: &'a TargetPlan,
-    load: &'a LoadPlan,
-    /// Whether the load's duration could be read.
-    duration_known: bool,
-    victims: Victims<'a>,
+pub struct Around<'a> {
+    pub target: &'a TargetPlan,
+    pub load: &'a LoadPlan,
+    /// Whether the load's rate and duration could be read.
+    pub load_known: bool,
+    /// Whether the times of the workers could be read.
+    pub worker_known: bool,
+}
+
+/// A step as it was asked for.
+pub struct Asked<'a> {
+    pub id: String,
+    pub kind: StepKind,
+    pub fields: &'a StepFields,
 }
 
 pub fn resolve(scenario: &Scenario, target: &TargetPlan, load: &LoadPlan, remarks: &mut Remarks) -> Timeline {
     let before = remarks.problems.len();
+    let written = &scenario.target;
     let around = Around {
         target,
         load,
-        duration_known: scenario.load.duration.is_readable(),
-        victims: Victims::new(&scenario.target, target),
+        load_known: scenario.load.shape_is_readable(),
+        worker_known: [&written.lease, &written.redrive_scan, &written.flush_interval].iter().all(|e| e.is_readable()),
     };
-    let all = scenario.timeline.iter().enumerate();
-    let steps: Vec<StepPlan> = all.filter_map(|(i, written)| step(i + 1, written, &around, remarks)).collect();
+    let mut filled = Filled::at_the_start(written, target);
+    let all = scenario.timeline.iter().enumerate().filter_map(|(i, step)| asked(i + 1, step));
+    let mut steps = Vec::new();
+    for asked in all {
+        steps.extend(step(&asked, &around, &mut filled, remarks));
+        check_time(&asked, &steps, &around, remarks);
+    }
     note_order(&steps, remarks);
     check_writes(scenario, load, &steps, remarks);
     let readable = scenario.timeline.iter().all(|s| *s != Step::Unreadable);
     Timeline { steps, whole: readable && remarks.problems.len() == before }
 }
 
-fn step(place: usize, written: &Step, around: &Around<'_>, remarks: &mut Remarks) -> Option<StepPlan> {
-    let (kind, fields) = match written {
-        Step::RollingUpdate(fields) => (StepKind::RollingUpdate, fields),
-        Step::Kill(fields) => (StepKind::Kill, fields),
-        Step::Unreadable => return None,
-    };
-    let id = format!("{place}:{}", kind.word());
-    let at = at(fields, around, remarks);
-    let stops = stops(&id, kind, fields, around, remarks);
-    (!stops.is_empty()).then_some(StepPlan { id, kind, at, when: None, starts: Vec::new(), stops })
+fn asked(place: usize, written: &Step) -> Option<Asked<'_>> {
+    let (kind, fields) = (StepKind::of(written)?, written.fields()?);
+    Some(Asked { id: format!("{place}:{}", kind.word()), kind, fields })
 }
 
-fn at(fields: &StepFields, around: &Around<'_>, remarks: &mut Remarks) -> Duration {
-    let Some(at) = fields.at.given() else {
-        if fields.at == Entry::Absent {
-            remarks.problem(&fields.place, "nothing says when this step begins", "write `at: 10s`");
+/// `None`: nothing of it is left.
+fn step(asked: &Asked<'_>, around: &Around<'_>, filled: &mut Filled<'_>, remarks: &mut Remarks) -> Option<StepPlan> {
+    let (id, kind, fields) = (asked.id.clone(), asked.kind, asked.fields);
+    let at = fields.at.given().map_or(Duration::ZERO, |at| at.value.0);
+    let when = condition(fields, remarks);
+    let (starts, stops) = match kind {
+        StepKind::Scale => scale::resolve(asked, around, filled, remarks),
+        StepKind::RollingUpdate | StepKind::Kill | StepKind::Terminate | StepKind::Pause => {
+            let victims = filled.victims(&id, kind, fields, remarks);
+            (Vec::new(), stops::resolve(asked, victims, around, remarks))
         }
-        return Duration::ZERO;
     };
-    let (begin, end) = (at.value.0, around.load.duration);
-    if begin >= end && around.duration_known {
+    let empty = starts.is_empty() && stops.is_empty();
+    (!empty).then_some(StepPlan { id, kind, at, when, starts, stops })
+}
+
+fn condition(fields: &StepFields, remarks: &mut Remarks) -> Option<Condition> {
+    let given = fields.when.given()?;
+    let metric = Located { value: given.value.metric.clone(), place: given.place.clone() };
+    Some(Condition { metric: CONDITION_METRICS.look_up(&metric, remarks)?, at_least: given.value.at_least })
+}
+
+/// A step must say when it begins; one that can only begin after the load has no load to be played under.
+fn check_time(asked: &Asked<'_>, steps: &[StepPlan], around: &Around<'_>, remarks: &mut Remarks) {
+    let fields = asked.fields;
+    if (&fields.at, &fields.when) == (&Entry::Absent, &Entry::Absent) {
+        let help = "write `at: 10s`, or `when: buffer_size >= 200`";
+        remarks.problem(&fields.place, "nothing says when this step begins", help);
+    }
+    let (begin, end) = (fields.at.given().map_or(Duration::ZERO, |at| at.value.0), around.load.duration());
+    let place = fields.at.place().unwrap_or(&fields.place);
+    if begin >= end && around.load_known {
         let message = format!("this step begins at {}, and the load ends at {}", Period(begin), Period(end));
-        remarks.problem(&at.place, message, "write an earlier `at`, or a longer `duration` of the load");
+        remarks.problem(place, message, "write an earlier `at`, or a longer `duration` of the load");
+        return;
     }
-    begin
-}
-
-fn stops(id: &str, kind: StepKind, fields: &StepFields, around: &Around<'_>, remarks: &mut Remarks) -> Vec<StopPlan> {
-    let mode = match kind {
-        StepKind::RollingUpdate => MODES.meaning(&fields.mode, StopMode::Graceful, remarks),
-        StepKind::Terminate => StopMode::Graceful,
-        StepKind::Kill => StopMode::Hard,
-        StepKind::Pause => StopMode::Pause,
-        StepKind::Scale => StopMode::Graceful,
-    };
-    let lag = around.target.probe.endpoint_lag;
-    let grace = grace(&fields.grace, around.target.grace, lag, remarks);
-    let (window, window_acks_min) = window(fields, around, remarks);
-    let victims = around.victims.of(id, kind, fields, remarks);
-    let holds = holds(&victims, mode, fields, remarks);
-    let stop = |(slot, hold): (Slot, PausePoint)| StopPlan {
-        id: format!("{id}/{slot}"),
-        slot,
-        mode,
-        replaced: if mode == StopMode::Graceful { Replaced::Before } else { Replaced::After },
-        hold: Some(hold),
-        hold_within: HOLD_WITHIN,
-        grace,
-        lasts: Duration::ZERO,
-        window,
-        window_acks_min,
-    };
-    victims.into_iter().zip(holds).map(stop).collect()
-}
-
-/// A window that could not hold the acks it needs would make the run inconclusive whatever happens.
-fn window(fields: &StepFields, around: &Around<'_>, remarks: &mut Remarks) -> (Duration, u64) {
-    let window = period(&fields.window, WINDOW);
-    let acks = remarks.count("acks", &fields.window_acks, 1..=u64::from(u32::MAX), WINDOW_ACKS);
-    let length = (window * 2).min(around.load.duration);
-    let due = around.load.rps * length.as_secs_f64();
-    let readable = fields.window.is_readable() && fields.window_acks.is_readable() && around.duration_known;
-    if due < acks as f64 && readable {
-        let message = format!(
-            "a stop's window of ±{} holds {due:.0} operations at {} a second, and needs {acks} acks",
-            Period(window),
-            around.load.rps
-        );
-        let place = fields.window_acks.place().or(fields.window.place()).unwrap_or(&fields.place);
-        remarks.problem(place, message, "raise `rps` or `window`, or state a lower `window_acks` in the step");
-    }
-    (window, acks)
-}
-
-/// Where a task is held, for each victim: by its role, or as the step says.
-fn holds(victims: &[Slot], mode: StopMode, fields: &StepFields, remarks: &mut Remarks) -> Vec<PausePoint> {
-    let default = |slot: &Slot| match (slot.role.writes_rows(), mode) {
-        (true, _) => PausePoint::WorkerLeased,
-        (false, StopMode::Graceful) => PausePoint::OfferRegistered,
-        (false, _) => PausePoint::OfferStored,
-    };
-    let Some(said) = fields.hold.given() else { return victims.iter().map(default).collect() };
-    let Some(first) = victims.first() else { return Vec::new() };
-    let hold = PAUSE_POINTS.meaning(&fields.hold, default(first), remarks);
-    if let Some(slot) = victims.iter().find(|slot| !passes(slot, hold)) {
-        let message = format!("{slot} never passes {}: it is {}", hold.word(), with_article(slot.role.word()));
-        remarks.problem(&said.place, message, "hold each role at a point of its own, in a step of its own");
-    }
-    vec![hold; victims.len()]
-}
-
-fn passes(slot: &Slot, point: PausePoint) -> bool {
-    match point {
-        PausePoint::OfferRegistered | PausePoint::OfferStored => slot.role.answers_requests(),
-        PausePoint::WorkerLeased | PausePoint::WorkerCommitted => slot.role.writes_rows(),
+    let last = steps.last().filter(|step| step.id == asked.id).and_then(|_| last_stop_begins(steps));
+    if let Some(last) = last.filter(|last| *last >= end && around.load_known) {
+        let (last, end) = (Period(last), Period(end));
+        let message = format!("with the pauses before it, its last stop begins at {last}, and the load ends at {end}");
+        remarks.problem(place, message, "write a longer `duration` of the load, or pause for less time");
     }
 }
 
-fn with_article(role: &str) -> String {
-    if role.starts_with('a') { format!("an {role} instance") } else { format!("a {role}") }
+/// At the earliest: steps and stops never overlap, and pauses last as long as they are planned to.
+fn last_stop_begins(steps: &[StepPlan]) -> Option<Duration> {
+    let (mut ended, mut last) = (Duration::ZERO, None);
+    for step in steps {
+        let begins = ended.max(step.at);
+        let lasts = |stops: &[StopPlan]| stops.iter().map(|stop| stop.lasts).sum::<Duration>();
+        last = step.stops.split_last().map(|(_, earlier)| begins + lasts(earlier));
+        ended = begins + lasts(&step.stops);
+    }
+    last
 }
 
 /// Steps never overlap: the later of `at` and the end of the one before counts.
 fn note_order(steps: &[StepPlan], remarks: &mut Remarks) {
-    for pair in steps.windows(2).filter(|pair| pair[1].at < pair[0].at) {
+    let waits = |pair: &&[StepPlan]| pair[1].at < pair[0].at && pair[1].when.is_none();
+    for pair in steps.windows(2).filter(waits) {
         let (first, second) = (&pair[0], &pair[1]);
         remarks.note(format!("{} is written after {} and waits for its end", second.id, first.id));
     }
@@ -156,6 +128,17 @@ fn check_writes(scenario: &Scenario, load: &LoadPlan, steps: &[StepPlan], remark
 }
 
 impl StepKind {
+    pub(super) fn of(written: &Step) -> Option<StepKind> {
+        match written {
+            Step::RollingUpdate(_) => Some(StepKind::RollingUpdate),
+            Step::Kill(_) => Some(StepKind::Kill),
+            Step::Terminate(_) => Some(StepKind::Terminate),
+            Step::Pause(_) => Some(StepKind::Pause),
+            Step::Scale(_) => Some(StepKind::Scale),
+            Step::Unreadable => None,
+        }
+    }
+
     /// Its word in the scenario file.
     pub fn word(self) -> &'static str {
         match self {
@@ -167,3 +150,6 @@ impl StepKind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Words with a fixed meaning: the list of those that exist, those that come later, and the nearest to a slip.
 
-use crate::plan::{Backend, Database, PausePoint, StopMode, Strategy};
+use crate::plan::{Backend, ConditionMetric, Database, PausePoint, ReadKeys, StopMode, Strategy};
 use crate::scenario::{Entry, Located, Word, nearest};
 
 use super::Remarks;
@@ -40,9 +40,28 @@ pub const DATABASES: Vocabulary<Database> = Vocabulary {
 pub const MODES: Vocabulary<StopMode> =
     Vocabulary { what: "a mode", known: &[("graceful", StopMode::Graceful), ("hard", StopMode::Hard)], not_here: &[] };
 
+/// What comes after a pause.
+pub const THEN: Vocabulary<StopMode> = Vocabulary {
+    what: "an end of a pause",
+    known: &[("resume", StopMode::Pause), ("kill", StopMode::PauseThenKill)],
+    not_here: &[],
+};
+
+pub const CONDITION_METRICS: Vocabulary<ConditionMetric> = Vocabulary {
+    what: "a metric that a step can wait for",
+    known: &[("buffer_size", ConditionMetric::BufferSize)],
+    not_here: &[],
+};
+
 pub const FSYNC: Vocabulary<&'static str> = Vocabulary {
     what: "a setting of appendfsync",
     known: &[("always", "always"), ("everysec", "everysec"), ("no", "no")],
+    not_here: &[],
+};
+
+pub const READ_KEYS: Vocabulary<ReadKeys> = Vocabulary {
+    what: "a choice of keys to read",
+    known: &[("all", ReadKeys::All), ("recent", ReadKeys::Recent), ("hot", ReadKeys::Hot)],
     not_here: &[],
 };
 
@@ -63,7 +82,7 @@ impl<T: Copy> Vocabulary<T> {
         entry.given().and_then(|word| self.look_up(word, remarks)).unwrap_or(default)
     }
 
-    fn look_up(&self, word: &Located<Word>, remarks: &mut Remarks) -> Option<T> {
+    pub fn look_up(&self, word: &Located<Word>, remarks: &mut Remarks) -> Option<T> {
         let text = word.value.0.as_str();
         if let Some((_, meaning)) = self.known.iter().find(|(known, _)| *known == text) {
             return Some(*meaning);

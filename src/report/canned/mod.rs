@@ -147,9 +147,9 @@ fn target(strategy: Strategy, slots: Vec<Slot>) -> TargetPlan {
 
 fn load() -> LoadPlan {
     LoadPlan {
-        rps: 800.0,
-        duration: Duration::from_secs(60),
-        mix: Mix { write_once: 800, hot_key: 150, read: 50 },
+        shape: Shape::constant(800.0, Duration::from_secs(60)),
+        mix: Mix { write_once: 800, hot_key: 150, read: 50, poison: 0 },
+        read_keys: ReadKeys::All,
         hot_keys: 64,
         connections: 50,
         shards: 1,

@@ -129,11 +129,11 @@ impl IntoResponse for Unreadable {
 }
 
 /// 200 with the rows of one character, or 404.
-pub fn lane(key: i64, presets: Vec<StoredPreset>) -> Response {
+pub fn lane(key: i64, presets: &[StoredPreset]) -> Response {
     #[derive(Serialize)]
-    struct Body {
+    struct Body<'a> {
         key: i64,
-        presets: Vec<StoredPreset>,
+        presets: &'a [StoredPreset],
     }
     if presets.is_empty() {
         return Unreadable::because(StatusCode::NOT_FOUND, format!("no rows of character {key}")).into_response();

@@ -4,6 +4,7 @@
 
 mod answer;
 mod body;
+mod l1_cache;
 
 use std::sync::Arc;
 
@@ -20,9 +21,12 @@ use crate::lifecycle::Phase;
 use crate::metrics::BufferReading;
 use crate::pause::Point;
 use crate::service::Service;
+use crate::store::StoreError;
 use crate::strategy::Offered;
 use answer::{Accepted, NotStored, Unknown, Unreadable};
 use body::Write;
+pub use l1_cache::L1Cache;
+use l1_cache::Lane;
 
 /// Three presets of five amounts are about 700 bytes.
 const BODY_LIMIT: usize = 16 * 1024;
@@ -81,11 +85,24 @@ async fn read(State(service): State<Arc<Service>>, Path(character): Path<String>
         return Unreadable::because(StatusCode::BAD_REQUEST, "the character id is no number").into_response();
     };
     let limit = Instant::now() + service.config.server.request_timeout;
-    match timeout_at(limit, service.store.read(key)).await {
-        Ok(Ok(presets)) => answer::lane(key, presets),
+    match timeout_at(limit, read_lane(&service, key)).await {
+        Ok(Ok(presets)) => answer::lane(key, &presets),
         Ok(Err(error)) => Unreadable::because(StatusCode::SERVICE_UNAVAILABLE, error).into_response(),
         Err(_) => Unreadable::because(StatusCode::GATEWAY_TIMEOUT, "the database did not answer").into_response(),
     }
+}
+
+/// From the L1 cache, else from the database.
+async fn read_lane(service: &Service, key: i64) -> Result<Lane, StoreError> {
+    let kept = service.l1_cache.get(key);
+    service.metrics.looked_up(kept.is_some());
+    if let Some(lane) = kept {
+        return Ok(lane);
+    }
+    let asked = Instant::now();
+    let lane = Arc::new(service.store.read(key).await?);
+    service.l1_cache.put(key, &lane, asked);
+    Ok(lane)
 }
 
 async fn write(State(service): State<Arc<Service>>, Path(character): Path<String>, body: Body) -> Response {

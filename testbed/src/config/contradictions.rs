@@ -43,6 +43,9 @@ impl Config {
         self.check_buffer(&mut broken);
         self.check_worker(&mut broken);
         self.check_leases(&mut broken);
+        if self.l1_cache.capacity > 0 {
+            broken.unless_positive("l1_cache.max_age", self.l1_cache.max_age);
+        }
         broken.0
     }
 

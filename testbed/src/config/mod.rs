@@ -2,11 +2,12 @@
 //! refused.
 //!
 //! In: YAML. Out: a [`Config`] that makes sense, or a [`ConfigError`] with the place or the keys that must change.
-//! `contradictions.rs` says what makes sense.
+//! `contradictions.rs` says what makes sense, `profile.rs` how one file is laid over another.
 
 mod contradictions;
 mod database_url;
 mod excerpt;
+mod profile;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ pub struct Config {
     pub buffer: BufferConfig,
     pub worker: WorkerConfig,
     pub database: DatabaseConfig,
+    pub l1_cache: L1CacheConfig,
     /// Database triggers log every attempted upsert.
     pub witness: bool,
 }
@@ -41,6 +43,7 @@ impl Default for Config {
             buffer: BufferConfig::default(),
             worker: WorkerConfig::default(),
             database: DatabaseConfig::default(),
+            l1_cache: L1CacheConfig::default(),
             witness: false,
         }
     }
@@ -150,6 +153,23 @@ impl Default for DatabaseConfig {
     }
 }
 
+/// What GET may answer without asking the database.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct L1CacheConfig {
+    /// Characters; 0: no cache.
+    pub capacity: usize,
+    /// How stale a read may be: it shows at least what was committed so long ago.
+    #[serde(with = "crate::duration")]
+    pub max_age: Duration,
+}
+
+impl Default for L1CacheConfig {
+    fn default() -> Self {
+        L1CacheConfig { capacity: 10_000, max_age: Duration::from_millis(500) }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error("read {}: {source}", path.display())]
@@ -162,20 +182,22 @@ pub enum ConfigError {
 }
 
 impl Config {
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        Self::parse(&text, path)
-    }
-
     /// `path` is where the text comes from: errors name it.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        Self::understand(text, path)?.without_contradictions(path)
+    }
+
+    /// Word by word; what the words mean together is not looked at.
+    fn understand(text: &str, path: &Path) -> Result<Self, ConfigError> {
         // An empty file, or one of comments only, is "all defaults".
         let config: Option<Config> = serde_yaml::from_str(text)
             .map_err(|error| ConfigError::Parse { path: path.to_owned(), problem: excerpt::of(&error, path) })?;
-        let config = config.unwrap_or_default();
-        match config.contradictions() {
-            none if none.is_empty() => Ok(config),
+        Ok(config.unwrap_or_default())
+    }
+
+    fn without_contradictions(self, path: &Path) -> Result<Self, ConfigError> {
+        match self.contradictions() {
+            none if none.is_empty() => Ok(self),
             contradictions => Err(ConfigError::Contradictions { path: path.to_owned(), contradictions }),
         }
     }

@@ -1,6 +1,8 @@
 //! What callers are answered.
 
-use crate::harness::{Lab, body, body_with};
+use std::time::{Duration, Instant};
+
+use crate::harness::{Lab, body, body_with, connect, eventually, rows};
 use serde_json::json;
 
 const LARGEST: &str = "99999999999999.99";
@@ -39,6 +41,39 @@ async fn both_versions_of_the_path_read_what_either_wrote() {
     );
     assert_eq!(service.get(&v5).await.text, answer.text);
     service.stop().await;
+}
+
+/// Stated in `application.yml`, checked here: a read that begins at t shows what was committed at t − max_age.
+#[tokio::test]
+async fn a_read_is_at_most_as_stale_as_the_configuration_says() {
+    const MAX_AGE: Duration = Duration::from_millis(100);
+    let lab = Lab::new();
+    let service = lab.serve("l1_cache: { max_age: 100ms }\nworker: { flush_interval: 5ms }").await;
+    let mut database = connect(&lab.database()).await;
+    let (mut committed, mut stale) = (Vec::new(), 0);
+    for seq in 1..=40 {
+        service.write(7, seq).await;
+        eventually("the commit", || service_has(&lab, 7, seq)).await;
+        committed.push((Instant::now(), seq));
+        let began = Instant::now();
+        let read = service.get("/api/v5/characters/7/expectation").await.json();
+        let shown = read["presets"][0]["seq"].as_u64().unwrap();
+        let due = committed.iter().rfind(|(at, _)| *at + MAX_AGE <= began).map_or(0, |(_, seq)| *seq);
+        assert!(shown >= due, "at {began:?} it showed {shown}, and {due} was committed {MAX_AGE:?} before");
+        stale += u32::from(shown < seq);
+    }
+    assert!(stale > 0, "nothing was cached: {:?} hits", service.metric("l1_cache_hits_total").await);
+    sqlx::query("UPDATE equipment_expectation_summary SET write_seq = 99").execute(&mut database).await.unwrap();
+    eventually("what another writes is seen", || async {
+        service.get("/api/v5/characters/7/expectation").await.json()["presets"][0]["seq"] == 99
+    })
+    .await;
+    service.stop().await;
+}
+
+async fn service_has(lab: &Lab, key: i64, seq: u64) -> bool {
+    let rows = rows(&lab.database()).await;
+    rows.iter().filter(|row| row.key == key && row.seq == seq as i64).count() == 3
 }
 
 #[tokio::test]

@@ -13,15 +13,22 @@ async fn refusal(config: Config) -> ServeError {
 
 #[test]
 fn the_sample_is_the_defaults_and_a_port() {
-    let mut sample = Config::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/application.yml"))).unwrap();
+    let mut sample = Config::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/application.yml")), &[]).unwrap();
     assert_eq!(sample.server.port, 8080);
     sample.server.port = 0;
     assert_eq!(sample, Config::default());
 }
 
 #[test]
+fn the_profile_that_ships_changes_the_buffer_by_configuration_alone() {
+    let file = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/application.yml"));
+    let prod = Config::load(file, &["prod".into()]).unwrap();
+    assert_eq!((prod.buffer.strategy.as_str(), prod.worker.batch), ("redis", 100));
+}
+
+#[test]
 fn a_file_that_is_missing_is_named() {
-    let error = Config::load(Path::new("no/such/application.yml")).unwrap_err();
+    let error = Config::load(Path::new("no/such/application.yml"), &[]).unwrap_err();
     assert!(matches!(error, ConfigError::Read { .. }));
     assert!(error.to_string().starts_with("read no/such/application.yml: No such file"), "{error}");
 }

@@ -10,11 +10,12 @@
 //! Start with [`run`]: it is the whole pass on one screen. A module may use only what stands above it here
 //! (`tests/architecture.rs` holds it to that); `load` and `timeline` never use each other.
 
-// What everything shares: the run's clock, its two-step stop, the eyes that follow it, processes as the kernel
-// knows them, and long files read through memory.
+// What everything shares: the run's clock, its two-step stop, the eyes that follow it, what mxctl itself takes,
+// processes as the kernel knows them, and long files read through memory.
 pub mod clock;
 pub mod stop;
 pub mod watch;
+pub mod harness;
 pub mod process;
 pub mod pages;
 

@@ -10,7 +10,7 @@ use super::launch::print_report;
 use super::{Global, fail};
 use crate::archive::{Archive, ArchiveError};
 use crate::rejudge::{self, Recovered, RejudgeError};
-use crate::report::export;
+use crate::report::export::{self, ExportError};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -37,25 +37,39 @@ Exit codes: 0 pass, 1 fail, 2 no run, or one that cannot be read, 3 inconclusive
     },
     /// Export what a run recorded
     #[command(after_help = "Examples:
-  mxctl report export latest --ledger csv > ledger.csv")]
+  mxctl report export latest --ledger csv > ledger.csv
+  mxctl report export latest --rows csv | grep ^73014444036,")]
     Export {
         /// A run's folder, its name in the reports folder, or `latest`
         run: PathBuf,
-        /// The ledger, one line an attempt
-        #[arg(long, value_name = "FORMAT")]
-        ledger: LedgerFormat,
+        #[command(flatten)]
+        what: Exported,
     },
 }
 
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Exported {
+    /// The ledger, one line an attempt
+    #[arg(long, value_name = "FORMAT")]
+    ledger: Option<ExportFormat>,
+    /// The rows as they were read back, one line a row
+    #[arg(long, value_name = "FORMAT")]
+    rows: Option<ExportFormat>,
+    /// What the witness saw, one line an upsert
+    #[arg(long, value_name = "FORMAT")]
+    witness: Option<ExportFormat>,
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum LedgerFormat {
+enum ExportFormat {
     Csv,
 }
 
 pub fn run(command: Command, global: &Global) -> Exit {
     let done = match &command.action {
         Action::Judge { run } => judge(run, global),
-        Action::Export { run, ledger: LedgerFormat::Csv } => export_ledger(run, global),
+        Action::Export { run, what } => export(run, what, global),
     };
     done.unwrap_or_else(|e| fail(&e, Exit::BadInput))
 }
@@ -66,10 +80,20 @@ fn judge(run: &Path, global: &Global) -> Result<Exit, RejudgeError> {
     Ok(print_report(&report, &folder, global))
 }
 
-fn export_ledger(run: &Path, global: &Global) -> Result<Exit, RejudgeError> {
+fn export(run: &Path, what: &Exported, global: &Global) -> Result<Exit, RejudgeError> {
     let Recovered { evidence, .. } = rejudge::recover(&find(run, &global.reports)?)?;
     let out = io::BufWriter::new(io::stdout().lock());
-    match export::ledger(out, evidence.ledger.attempts(), &evidence.incidents.roster, |_| None) {
+    let state = |why| ExportError::Missing { why };
+    let written = match what {
+        Exported { rows: Some(ExportFormat::Csv), .. } => {
+            evidence.rows().map_err(state).and_then(|rows| export::rows(out, rows))
+        }
+        Exported { witness: Some(ExportFormat::Csv), .. } => {
+            evidence.sightings().map_err(state).and_then(|seen| export::sightings(out, seen))
+        }
+        _ => export::ledger(out, evidence.ledger.attempts(), &evidence.incidents.roster, |_| None),
+    };
+    match written {
         Err(e) if !e.is_broken_pipe() => Ok(fail(&e, Exit::BadInput)),
         _ => Ok(Exit::Pass),
     }

@@ -167,18 +167,25 @@ enum ReadError {
 pub async fn read(settled: &Settled, plan: &Plan, archive: &Archive) -> FinalState {
     let deployment = settled.deployment();
     let database = Database::new(&deployment.sources().database, plan.run, plan.load.hot_keys);
-    let (rows, witness) = tokio::join!(read_rows(&database, archive), read_witness(&database, archive));
+    let (rows, witness) = tables(&database, archive).await;
     FinalState {
         settle: settled.outcome().clone(),
-        rows: source(rows),
-        witness: match witness {
-            Ok(Some(log)) => Source::Read(log),
-            Ok(None) => Source::Absent { why: "the database keeps no witness in this run".into() },
-            Err(e) => Source::Gap { why: e.to_string() },
-        },
+        rows,
+        witness,
         queue: read_queue(&deployment.sources().queue).await,
         counters: read_counters(deployment).await,
     }
+}
+
+/// The two long tables, side by side.
+pub async fn tables(database: &Database, archive: &Archive) -> (Source<RowSet>, Source<WitnessLog>) {
+    let (rows, witness) = tokio::join!(read_rows(database, archive), read_witness(database, archive));
+    let witness = match witness {
+        Ok(Some(log)) => Source::Read(log),
+        Ok(None) => Source::Absent { why: "the database keeps no witness in this run".into() },
+        Err(e) => Source::Gap { why: e.to_string() },
+    };
+    (source(rows), witness)
 }
 
 async fn read_rows(database: &Database, archive: &Archive) -> Result<RowSet, ReadError> {

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +16,7 @@ use crate::watch::{Phase, Watch};
 const EVERY: Duration = Duration::from_secs(1);
 const READINGS_MAX: u32 = 600;
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Harness {
     /// In their order.
     pub phases: Vec<PhaseTook>,
@@ -25,7 +26,7 @@ pub struct Harness {
     pub memory_peak: Option<u64>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PhaseTook {
     /// `up`, `load`, `settle`, `read back`, `down`, `judge`.
     pub phase: String,

@@ -64,12 +64,22 @@ pub fn heal(run: &Path, patience: Duration) -> Result<Healing, HealError> {
     if Archive::is_held(run)? {
         return Ok(Healing::Running);
     }
-    let (reverted, left) = end_all(&found.leftovers(), patience);
+    let mut reverted = thaw_all(&found.frozen());
+    let (ended, left) = end_all(&found.leftovers(), patience);
+    reverted.extend(ended);
     if !left.is_empty() {
         return Ok(Healing::Failed { left });
     }
     Journal::reopen(run).and_then(|j| j.write(&Entry::Healed { reverted: reverted.clone() })).map_err(fault)?;
     Ok(Healing::Healed { reverted })
+}
+
+/// Lets those go on who belong to a lab that stays. Its keeper does, as soon as it sees the run gone; this is for
+/// one that is gone as well, or does not look.
+fn thaw_all(frozen: &[(String, ProcessIdentity)]) -> Vec<String> {
+    let frozen = frozen.iter().filter(|(_, process)| process.is_frozen());
+    let thawed = frozen.filter(|(_, process)| process.signal(Signal::SIGCONT).is_ok());
+    thawed.map(|(name, process)| format!("{name} (pid {}) goes on", process.pid)).collect()
 }
 
 /// Kills what is still the same process: SIGKILL ends a frozen one, too. Says what was ended and what is left.
@@ -150,6 +160,25 @@ mod tests {
         assert!(!process.is_alive());
         assert_eq!(heal(&run, PATIENCE).unwrap(), Healing::AtRest);
         assert_eq!(unhealed(reports.path(), "lab").unwrap(), [] as [PathBuf; 0]);
+    }
+
+    #[test]
+    fn whom_a_dead_run_froze_in_a_lab_that_stays_goes_on() {
+        let (reports, of_a_lab) = (tempfile::tempdir().unwrap(), Leftover::start());
+        let process = of_a_lab.process();
+        let archive = Archive::create(reports.path(), "dead", 17, jiff::Timestamp::UNIX_EPOCH).unwrap();
+        let journal = Journal::open(archive.root(), "kept lab").unwrap();
+        journal.write(&Entry::Freezing { name: "api-1.1".into(), process }).unwrap();
+        process.signal(Signal::SIGSTOP).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while !process.is_frozen() {
+            assert!(Instant::now() < deadline, "not frozen within {PATIENCE:?}");
+        }
+        let run = archive.root().to_owned();
+        drop(archive);
+        let reverted = vec![format!("api-1.1 (pid {}) goes on", process.pid)];
+        assert_eq!(heal(&run, PATIENCE).unwrap(), Healing::Healed { reverted });
+        assert!(process.is_alive() && !process.is_frozen());
     }
 
     #[test]

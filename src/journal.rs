@@ -32,7 +32,8 @@ pub enum Entry {
         name: String,
         process: ProcessIdentity,
     },
-    /// It is about to be stopped by SIGSTOP. To revert: kill it, as it was started by this run: SIGKILL ends it frozen.
+    /// It is about to be stopped by SIGSTOP. To revert: kill it, where it was started by this run (SIGKILL ends it
+    /// frozen); let it go on, where it belongs to a lab that stays.
     Freezing {
         name: String,
         process: ProcessIdentity,
@@ -145,6 +146,16 @@ impl Found {
     /// Whether the run, or `mxctl heal` after it, left nothing behind.
     pub fn at_rest(&self) -> bool {
         matches!(self.entries.last(), Some(Entry::Closed | Entry::Healed { .. }))
+    }
+
+    /// Every process that was about to be frozen, and that somebody else had started: it has to go on.
+    pub fn frozen(&self) -> Vec<(String, ProcessIdentity)> {
+        let own = |process| self.entries.iter().any(|e| matches!(e, Entry::Started { process: p, .. } if p == process));
+        let frozen = self.entries.iter().filter_map(|entry| match entry {
+            Entry::Freezing { name, process } if !own(process) => Some((name.clone(), *process)),
+            _ => None,
+        });
+        frozen.collect()
     }
 
     /// Every process that was started and not seen to end.

@@ -39,9 +39,13 @@ pub mod settle;
 pub mod checks;
 pub mod report;
 
-// The whole pass; and its end alone, again, from a run's folder.
+// The whole pass; its end alone, again, from a run's folder; and all runs of a reports folder.
 pub mod run;
 pub mod rejudge;
+pub mod runs;
+
+// Labs that stay between runs.
+pub mod labs;
 
 // The command line.
 pub mod cli;

@@ -36,6 +36,26 @@ impl ProcessIdentity {
         self.state() == Some('T')
     }
 
+    /// Waits for a SIGSTOP to take effect; false where it does not in time.
+    pub async fn freezes(self, within: Duration) -> bool {
+        let frozen = async {
+            while !self.is_frozen() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(within, frozen).await.is_ok()
+    }
+
+    /// Waits for its end; false where it outlives the time. For a process that somebody else reaps.
+    pub async fn ends(self, within: Duration) -> bool {
+        let ended = async {
+            while self.is_alive() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(within, ended).await.is_ok()
+    }
+
     /// Processor time, user and system, that all of its threads have used; `None` as for [`state`](Self::state).
     pub fn cpu_time(self) -> Option<Duration> {
         let stat = Stat::read(self.pid).ok().filter(|stat| stat.start_ticks == self.start_ticks)?;

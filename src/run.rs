@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::archive::{Archive, ArchiveError, Environment, Piece};
 use crate::backends::process::Site;
-use crate::backends::{self, Deployment, DownError, Settled, UpError};
+use crate::backends::{self, Deployment, DownError, Settled, UpError, kept};
 use crate::checks::{self, Evidence};
 use crate::clock::RunClock;
 use crate::footprint::disk_bytes;
@@ -20,13 +20,14 @@ use crate::harness::{self, Stopwatch};
 use crate::heal::{self, HealError};
 use crate::journal::{Found, Journal};
 use crate::load::{self, Ledger, Load, LoadError};
-use crate::plan::Plan;
+use crate::plan::{Lab, Plan};
+use crate::readback::baseline::BaselineError;
 use crate::readback::database::{Database, DatabaseError};
 use crate::readback::depth::DepthProbe;
-use crate::readback::{self, cpu};
+use crate::readback::{self, Baseline, cpu};
 use crate::report::{self, RenderError, RunReport};
 use crate::stop::Stop;
-use crate::watch::{Phase, Watch};
+use crate::watch::{Event, Phase, Watch};
 use crate::{settle, timeline};
 
 /// From "everything is up" to the moment at which operation 0 is due: shards and timeline start their clocks in it.
@@ -68,6 +69,13 @@ pub enum RunError {
         database.display()
     )]
     NotEmpty { database: PathBuf, rows: u64, run_number: u32 },
+    /// Tasks that this run did not offer would be waited for, and judged, as its own.
+    #[error(
+        "start on an empty buffer: {0} tasks of an earlier load wait in it; wait until they are written (`mxctl testbed status`)"
+    )]
+    Backlog(u64),
+    #[error("take the figures that earlier runs left: {0}")]
+    Baseline(#[from] BaselineError),
     #[error(transparent)]
     Database(#[from] DatabaseError),
     #[error(transparent)]
@@ -93,8 +101,8 @@ pub async fn run(plan: Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> R
 
     let mut stopwatch = Stopwatch::default();
     stopwatch.phase(Phase::Up, watch).await;
-    let deployment = up(&plan, place, &archive, &journal, &clock, stop).await?;
-    let mut probe = DepthProbe::new(deployment.sources());
+    let (deployment, before) = up(&plan, place, &archive, &journal, &clock, stop).await?;
+    let mut probe = DepthProbe::new(deployment.sources()).since(&before);
 
     stopwatch.phase(Phase::Load, watch).await;
     clock.start_in(LEAD);
@@ -126,12 +134,12 @@ pub async fn run(plan: Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> R
     let settled = settle::until_quiet(deployment, &plan, probe, watch, stop).await;
 
     stopwatch.phase(Phase::ReadBack, watch).await;
-    let state = readback::read(&settled, &plan, &archive).await;
+    let state = readback::read(&settled, &plan, &before, &archive).await;
     kept = kept.and(state.store(&archive));
 
     stopwatch.phase(Phase::Down, watch).await;
     let grace = if stop.abort.is_cancelled() { Duration::ZERO } else { plan.target.grace };
-    let down = close(settled, grace, &journal).await;
+    let down = close(settled, grace, &journal, watch).await;
     incidents.interrupted = stop.interrupt.is_cancelled();
     kept = kept.and(archive.put_json(Piece::Incidents, &incidents));
     kept?;
@@ -148,18 +156,27 @@ pub async fn run(plan: Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> R
 
 /// Refuses to start over a dead run of the same target; makes the run's folder; writes down what this run is.
 fn open(plan: &Plan, place: &Place) -> Result<(Archive, Arc<Journal>), RunError> {
-    if let Some(dead) = heal::unhealed(&place.reports, TARGET)?.into_iter().next() {
+    let target = target(plan);
+    if let Some(dead) = heal::unhealed(&place.reports, &target)?.into_iter().next() {
         return Err(RunError::Unhealed(dead));
     }
     let archive = Archive::create(&place.reports, &plan.name, plan.run.number, place.environment.started_at)?;
     let archive = archive.reserve(disk_bytes(plan))?;
     archive.put_json(Piece::Plan, plan)?;
     archive.put_json(Piece::Environment, &place.environment)?;
-    let journal = Journal::open(archive.root(), TARGET).map_err(RunError::Journal)?;
+    let journal = Journal::open(archive.root(), &target).map_err(RunError::Journal)?;
     Ok((archive, Arc::new(journal)))
 }
 
-/// Brings the target up, ready and empty, or leaves nothing behind.
+/// What the journal calls the target: only a run that died on the same one is in the way.
+fn target(plan: &Plan) -> String {
+    match &plan.lab {
+        Lab::Own => TARGET.to_owned(),
+        Lab::Kept { name, .. } => kept::target(name),
+    }
+}
+
+/// Brings the target up, ready and empty, or leaves nothing behind. Says what it had counted before.
 async fn up(
     plan: &Plan,
     place: &Place,
@@ -167,14 +184,14 @@ async fn up(
     journal: &Arc<Journal>,
     clock: &RunClock,
     stop: &Stop,
-) -> Result<Box<dyn Deployment>, RunError> {
+) -> Result<(Box<dyn Deployment>, Baseline), RunError> {
     let site = Site {
         executable: place.executable.clone(),
         folder: archive.target_dir(),
         journal: journal.clone(),
         clock: clock.clone(),
     };
-    let up = async { refuse_rows(plan, backends::up(plan, site, stop).await?).await };
+    let up = async { refuse_leftovers(plan, backends::up(plan, site, stop).await?).await };
     up.await.inspect_err(|_| {
         let found = Found::read(archive.root());
         if found.is_ok_and(|found| found.is_some_and(|found| found.leftovers().is_empty())) {
@@ -184,18 +201,43 @@ async fn up(
     })
 }
 
-/// Rows in this run's key range would be judged as its own: the target goes down again.
-async fn refuse_rows(plan: &Plan, deployment: Box<dyn Deployment>) -> Result<Box<dyn Deployment>, RunError> {
-    let database = deployment.sources().database.clone();
-    let counted = Database::new(&database, plan.run, plan.load.hot_keys).rows_in_range().await;
-    let refused = match counted {
-        Ok(0) => return Ok(deployment),
-        Ok(rows) => RunError::NotEmpty { database, rows, run_number: plan.run.number },
-        Err(e) => e.into(),
+/// What earlier loads left, and this run would be judged by: the target goes down again.
+async fn refuse_leftovers(
+    plan: &Plan,
+    deployment: Box<dyn Deployment>,
+) -> Result<(Box<dyn Deployment>, Baseline), RunError> {
+    let looked = async {
+        refuse_rows(plan, &*deployment).await?;
+        match plan.lab {
+            Lab::Own => Ok(Baseline::default()),
+            Lab::Kept { .. } => refuse_backlog(&*deployment).await,
+        }
     };
-    // What could not be ended is in the journal; the first error is the one that explains.
-    let _ = deployment.down(Duration::ZERO).await;
-    Err(refused)
+    match looked.await {
+        Ok(before) => Ok((deployment, before)),
+        Err(refused) => {
+            // What could not be ended is in the journal; the first error is the one that explains.
+            let _ = deployment.down(Duration::ZERO).await;
+            Err(refused)
+        }
+    }
+}
+
+/// Rows in this run's key range would be judged as its own.
+async fn refuse_rows(plan: &Plan, deployment: &dyn Deployment) -> Result<(), RunError> {
+    let database = deployment.sources().database.clone();
+    match Database::new(&database, plan.run, plan.load.hot_keys).rows_in_range().await? {
+        0 => Ok(()),
+        rows => Err(RunError::NotEmpty { database, rows, run_number: plan.run.number }),
+    }
+}
+
+async fn refuse_backlog(deployment: &dyn Deployment) -> Result<Baseline, RunError> {
+    let before = Baseline::take(deployment).await?;
+    match before.waiting() {
+        0 => Ok(before),
+        waiting => Err(RunError::Backlog(waiting)),
+    }
 }
 
 /// Drives the load to its end. A ledger that could not be written to its end (a full disk) is judged as what it is:
@@ -208,8 +250,10 @@ async fn drive(load: Load<'_>, loaded: &CancellationToken) -> Result<Ledger, Run
 }
 
 /// Takes the target down; the journal is closed only where nothing of it is left.
-async fn close(settled: Settled, grace: Duration, journal: &Journal) -> Result<(), RunError> {
-    settled.down(grace).await?;
+async fn close(settled: Settled, grace: Duration, journal: &Journal, watch: &dyn Watch) -> Result<(), RunError> {
+    for remark in settled.down(grace).await? {
+        watch.event(Event::Note(remark));
+    }
     journal.close().map_err(RunError::Close)
 }
 
@@ -220,7 +264,16 @@ pub fn judged(plan: &Plan, evidence: &Evidence, environment: Option<Environment>
         duration: None,
         settle: evidence.state.as_ref().map(|state| state.settle.clone()),
         interrupted: evidence.interrupted,
-        database: Some(PathBuf::from("target").join(backends::process::DATABASE)),
+        database: Some(database(plan)),
     };
     RunReport::new(plan, &evidence.incidents, checks::judge(plan, evidence), ran)
+}
+
+/// Where a person finds the rows: as the run's folder sees it, or where the lab is.
+fn database(plan: &Plan) -> PathBuf {
+    let target = match &plan.lab {
+        Lab::Own => PathBuf::from("target"),
+        Lab::Kept { name, folder } => kept::LabFolder::at(name, folder).target_dir(),
+    };
+    target.join(backends::process::DATABASE)
 }

@@ -21,6 +21,7 @@
 mod environment;
 mod mask;
 mod piece;
+mod removal;
 
 use std::fs::{self, File, Permissions, TryLockError};
 use std::io::{self, Write};
@@ -35,7 +36,7 @@ use tempfile::NamedTempFile;
 use crate::scenario::Size;
 
 pub use environment::Environment;
-pub use mask::mask;
+pub use mask::{mask, mask_in_place};
 pub use piece::{Piece, Stored};
 
 const LOCK: &str = "lock";
@@ -65,6 +66,10 @@ pub enum ArchiveError {
     NoRuns(PathBuf),
     #[error("write {}: {source}; {}", place.display(), remedy(source))]
     Write { place: PathBuf, source: io::Error },
+    #[error("remove {}: {source}", place.display())]
+    Remove { place: PathBuf, source: io::Error },
+    #[error("remove {}: its run is still going on", .0.display())]
+    Held(PathBuf),
     #[error("read {}: {source}", place.display())]
     Read { place: PathBuf, source: io::Error },
     /// It is there, and it is not what was written.
@@ -289,7 +294,8 @@ fn furnish(root: &Path) -> io::Result<File> {
     Ok(lock)
 }
 
-fn free_bytes(folder: &Path) -> nix::Result<u64> {
+/// What a user may still write there.
+pub fn free_bytes(folder: &Path) -> nix::Result<u64> {
     let disk = nix::sys::statvfs::statvfs(folder)?;
     Ok(disk.blocks_available().saturating_mul(disk.fragment_size()))
 }

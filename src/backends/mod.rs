@@ -5,6 +5,8 @@
 //! ([`ProcessControl`]); a backend that lacks it says so at `check`, not in the middle of a run.
 
 pub mod endpoints;
+pub mod kept;
+mod prober;
 pub mod process;
 
 use std::net::SocketAddr;
@@ -12,10 +14,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Offset;
-use crate::plan::{Backend, PausePoint, Plan, Slot};
+use crate::plan::{Backend, Lab, PausePoint, Plan, Slot};
 pub use crate::process::ProcessIdentity;
 use crate::stop::Stop;
 pub use endpoints::{Endpoint, Endpoints};
@@ -65,12 +68,15 @@ pub enum QueueSource {
     Private,
 }
 
-/// Brings a plan's target up, ready, or leaves nothing behind.
+/// Brings a plan's target up, ready, or leaves nothing behind; or attaches to the lab that is up already.
 pub async fn up(plan: &Plan, site: process::Site, stop: &Stop) -> Result<Box<dyn Deployment>, UpError> {
-    let coming = match plan.target.backend {
-        Backend::Process => process::Processes::up(plan, site, stop),
-    };
-    coming.await
+    match (&plan.lab, plan.target.backend) {
+        (Lab::Kept { name, folder }, _) => {
+            let lab = kept::LabFolder::at(name, folder);
+            Ok(Box::new(kept::Attached::to(&lab, &plan.target, site, stop).await?))
+        }
+        (Lab::Own, Backend::Process) => process::Processes::up(&plan.target, site, stop).await,
+    }
 }
 
 #[async_trait]
@@ -82,8 +88,13 @@ pub trait Deployment: Send + Sync {
     /// The instances that are alive now.
     fn alive(&self) -> Vec<Instance>;
     fn processes(&self) -> Option<&dyn ProcessControl>;
-    /// Ends everything that the run started: SIGTERM, and SIGKILL after the grace. Idempotent.
+    /// Ends everything that the run started: SIGTERM, and SIGKILL after the grace. Idempotent. A lab that was up before
+    /// the run is made whole instead, and stays.
     async fn down(&self, grace: Duration) -> Result<(), DownError>;
+    /// What it did of itself on its way down, in sentences.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Processes that can be started, held, frozen and killed one by one.
@@ -129,13 +140,15 @@ impl Settled {
         &self.outcome
     }
 
-    pub async fn down(self, grace: Duration) -> Result<(), DownError> {
-        self.deployment.down(grace).await
+    /// Says what a person should know of it.
+    pub async fn down(self, grace: Duration) -> Result<Vec<String>, DownError> {
+        self.deployment.down(grace).await?;
+        Ok(self.deployment.remarks())
     }
 }
 
 /// How the wait for quiet ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SettleOutcome {
     pub end: SettleEnd,
     /// From the end of the load to the last movement seen.
@@ -146,7 +159,7 @@ pub struct SettleOutcome {
     pub probe_saw_something: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SettleEnd {
     /// Nothing anywhere, and nothing moved for the quiet time.
     Quiet,
@@ -168,6 +181,8 @@ pub enum UpError {
     Start { name: String, why: String, log: PathBuf },
     #[error("prepare {path}: {source}")]
     Files { path: PathBuf, source: std::io::Error },
+    #[error("attach to the lab `{lab}`: {why}; {remedy}")]
+    Attach { lab: String, why: String, remedy: String },
     #[error("write the journal: {0}")]
     Journal(#[from] std::io::Error),
     #[error("bring the target up: interrupted")]
@@ -186,10 +201,15 @@ pub enum ControlError {
     TimedOut { what: String, within: Duration },
     #[error("talk to {name} over its control socket: {why}")]
     Socket { name: String, why: String },
+    /// As the keeper of the lab put it.
+    #[error("{0}")]
+    Keeper(String),
     #[error("start an instance: {0}")]
     Start(String),
     #[error("{what}: the run was interrupted")]
     Interrupted { what: String },
+    #[error("come to its end: the run was told to stop at once")]
+    Aborted,
     #[error("write the journal: {0}")]
     Journal(#[from] std::io::Error),
 }

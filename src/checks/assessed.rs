@@ -1,7 +1,7 @@
 //! What a run cannot show, in sentences. Silence would read as "fine".
 
 use super::instances::Seen;
-use super::{Case, backlog, instances, metrics};
+use super::{Case, backlog, efficiency, instances, metrics};
 
 pub(super) fn not_assessed(case: &Case) -> Vec<String> {
     let mut sentences = vec!["Whether a read was fresh: reads are timed and counted, and not compared".to_owned()];
@@ -14,6 +14,9 @@ pub(super) fn not_assessed(case: &Case) -> Vec<String> {
     }
     if case.plan.stops().next().is_none() {
         sentences.push("What a stop of an instance costs: none is planned".into());
+    }
+    if efficiency::cpu_unread(&case.figures.efficiency) {
+        sentences.push("E1, processor time: it was not read of every instance for half of each plateau".into());
     }
     if let Seen::NotShown(why) = instances::seen_at_end(case) {
         sentences.push(format!("Whether an instance ended by itself: {why}"));

@@ -1,10 +1,13 @@
 //! Canned evidence: a whole run without a flaw, to be spoilt by tests one thing at a time.
 //!
 //! `healthy` is V5 under a rolling update, graceful at 10 s and hard at 35 s, of one api instance and one worker;
-//! `in_memory` is V4 under a graceful one; `load_test` is V5 without a stop or a witness. Each passes: a test that
-//! changes one thing shows by the verdict what that thing is worth.
+//! `in_memory` is V4 under a graceful one; `load_test` is V5 without a stop or a witness; `scale_out` is V5 from one api
+//! instance to three, of which one is then frozen, and a worker before it. Each passes: a test that changes one thing
+//! shows by the verdict what that thing is worth. `fragmented` is V4 in the same scale-out: it fails by its checkpoints,
+//! and at its end nothing is missing.
 
 mod plans;
+mod scaling;
 mod states;
 
 use std::time::Duration;
@@ -16,27 +19,31 @@ use crate::load::pacer::{Pacer, Stages};
 use crate::load::{Attempt, Lane, Ledger, Operations, Outcome};
 use crate::plan::{Mix, Plan};
 use crate::readback::table::Table;
-use crate::readback::{FinalState, Place, QueueState, QueuedItem, Row, RowSet, Sighting, Source};
+use crate::readback::{Checkpoint, FinalState, Place, QueueState, QueuedItem, Row, RowSet, Sighting, Source};
+use crate::timeline::incident::StartRecord;
 use crate::timeline::{Incidents, StopRecord};
 
-pub(super) const SECONDS: u64 = 60;
-pub(super) const OPERATIONS: u64 = 6000;
-pub(super) const HARD_API: &str = "2:rolling-update/api-1";
-pub(super) const GRACEFUL_API: &str = "1:rolling-update/api-1";
-pub(super) const LAST_STOP: &str = "2:rolling-update/worker-1";
+pub(crate) const SECONDS: u64 = 60;
+pub(crate) const OPERATIONS: u64 = 6000;
+pub(crate) const HARD_API: &str = "2:rolling-update/api-1";
+pub(crate) const GRACEFUL_API: &str = "1:rolling-update/api-1";
+pub(crate) const FROZEN_WORKER: &str = "2:pause/worker-1";
+pub(crate) const FROZEN_API: &str = "3:pause/api-2";
+pub(crate) const FRAGMENTED: &str = "2:pause/all-2";
+pub(crate) const LAST_STOP: &str = "2:rolling-update/worker-1";
 
-pub(super) struct Canned {
+pub(crate) struct Canned {
     pub plan: Plan,
     pub evidence: Evidence,
 }
 
-pub(super) fn healthy() -> Canned {
+pub(crate) fn healthy() -> Canned {
     let plan = plans::rolling_update();
     let incidents = plans::rolled(&plan);
     Canned::run(plan, incidents)
 }
 
-pub(super) fn in_memory() -> Canned {
+pub(crate) fn in_memory() -> Canned {
     let plan = plans::in_memory();
     let incidents = plans::rolled(&plan);
     let mut canned = Canned::run(plan, incidents);
@@ -45,29 +52,43 @@ pub(super) fn in_memory() -> Canned {
 }
 
 /// `healthy`, with a tenth of the operations planned as poison.
-pub(super) fn poisoned() -> Canned {
+pub(crate) fn poisoned() -> Canned {
     let mut plan = plans::rolling_update();
     plan.load.mix = Mix { write_once: 700, hot_key: 150, read: 50, poison: 100 };
     let incidents = plans::rolled(&plan);
     Canned::run(plan, incidents)
 }
 
-pub(super) fn load_test() -> Canned {
+pub(crate) fn load_test() -> Canned {
     let plan = plans::load_test();
     let incidents = plans::rolled(&plan);
     Canned::run(plan, incidents)
 }
 
-pub(super) fn refuse(attempt: &mut Attempt) {
+pub(crate) fn scale_out() -> Canned {
+    let plan = scaling::shared();
+    let incidents = plans::rolled(&plan);
+    Canned::run(plan, incidents)
+}
+
+pub(crate) fn fragmented() -> Canned {
+    let plan = scaling::private();
+    let incidents = plans::rolled(&plan);
+    let mut canned = Canned::run(plan, incidents);
+    states::become_private(&mut canned);
+    canned
+}
+
+pub(crate) fn refuse(attempt: &mut Attempt) {
     (attempt.outcome, attempt.reason, attempt.status) = (Outcome::Refused, Reason::NotStored, 503);
 }
 
-pub(super) fn forget(attempt: &mut Attempt) {
+pub(crate) fn forget(attempt: &mut Attempt) {
     (attempt.outcome, attempt.reason, attempt.status) = (Outcome::Unknown, Reason::TimedOut, 0);
     attempt.done = Some(attempt.due.plus(Duration::from_secs(2)));
 }
 
-pub(super) fn not_sent(attempt: &mut Attempt) {
+pub(crate) fn not_sent(attempt: &mut Attempt) {
     (attempt.outcome, attempt.reason, attempt.status) = (Outcome::NotSent, Reason::NoInstance, 0);
     (attempt.sent, attempt.instance) = (None, crate::backends::InstanceId::NONE);
 }
@@ -76,7 +97,9 @@ impl Canned {
     fn run(plan: Plan, incidents: Incidents) -> Canned {
         let ledger = ledger(&plan, &incidents);
         let state = Some(states::applied(&plan, &ledger, &incidents));
-        Canned { plan, evidence: Evidence { ledger, incidents, state, interrupted: false } }
+        let mut canned = Canned { plan, evidence: Evidence { ledger, incidents, state, interrupted: false } };
+        states::checkpoints(&mut canned);
+        canned
     }
 
     pub fn judge(&self) -> Judgement {
@@ -259,6 +282,15 @@ impl Canned {
         change(stops.find(|stop| stop.id == id).expect("canned stops are whole"));
     }
 
+    pub fn start(&mut self, id: &str, change: impl FnOnce(&mut StartRecord)) {
+        let mut starts = self.evidence.incidents.steps.iter_mut().flat_map(|step| &mut step.starts);
+        change(starts.find(|start| start.id == id).expect("canned starts are whole"));
+    }
+
+    pub fn checkpoint(&mut self, id: &str, change: impl FnOnce(&mut Checkpoint)) {
+        self.stop(id, |stop| change(stop.checkpoint.as_mut().expect("canned pauses have a checkpoint")));
+    }
+
     pub fn record(&self, id: &str) -> &StopRecord {
         self.evidence.incidents.stop(id).expect("canned stops are whole")
     }
@@ -269,20 +301,20 @@ impl Canned {
 }
 
 impl Judgement {
-    pub(super) fn finding(&self, check: &str) -> &Finding {
+    pub(crate) fn finding(&self, check: &str) -> &Finding {
         self.findings.iter().find(|finding| finding.check == check).unwrap_or_else(|| panic!("no finding {check}"))
     }
 
-    pub(super) fn class(&self, class: Class) -> &ClassCount {
+    pub(crate) fn class(&self, class: Class) -> &ClassCount {
         self.classes.iter().find(|counted| counted.class == class).expect("every class is counted")
     }
 
-    pub(super) fn count(&self, class: Class) -> u64 {
+    pub(crate) fn count(&self, class: Class) -> u64 {
         self.class(class).count
     }
 
     /// Everything that keeps a run from a pass, for a test's message.
-    pub(super) fn complaints(&self) -> String {
+    pub(crate) fn complaints(&self) -> String {
         let bad = self.findings.iter().filter(|finding| finding.verdict != super::Verdict::Pass);
         bad.map(|f| format!("{} {}: {} {:?}\n", f.check, f.verdict.word(), f.summary, f.details)).collect()
     }

@@ -14,6 +14,7 @@ mod poison;
 
 use std::collections::BTreeMap;
 
+use super::checkpoints::{Checkpoints, Look};
 use super::exhibits::Exhibits;
 use super::rows::{Attempted, Rows};
 use super::soundness::Soundness;
@@ -33,7 +34,7 @@ pub(super) struct Classes {
     pub acked: u64,
     /// Per class: whose acknowledgements they were.
     pub by_acker: BTreeMap<(Class, InstanceId), u64>,
-    /// Applied and recovered write-once operations.
+    /// Write-once operations that are there: applied, recovered, and those that only a checkpoint missed.
     pub once_present: u64,
     /// Rows that the write-once keys have; `None`: no rows were read.
     pub once_rows: Option<u64>,
@@ -43,13 +44,13 @@ pub(super) struct Classes {
 }
 
 impl Classes {
-    pub fn of(plan: &Plan, evidence: &Evidence, soundness: &Soundness) -> Self {
+    pub fn of(plan: &Plan, evidence: &Evidence, soundness: &Soundness, checkpoints: &Checkpoints) -> Self {
         let attempted = Attempted::of(plan, operations::writes(&evidence.ledger));
         let state = State::of(plan, evidence, soundness, &attempted);
         let mut classes = Classes { undecodable: state.undecodable, ..Classes::default() };
         let mut exhibits = Exhibits::of(evidence);
         classes.rows(plan, evidence, &attempted, &mut exhibits);
-        classes.operations(plan, evidence, state, &mut exhibits);
+        classes.operations(plan, evidence, (state, checkpoints), &mut exhibits);
         classes.exhibits = exhibits.into_first_of_each();
         classes
     }
@@ -66,17 +67,23 @@ impl Classes {
         }
     }
 
-    fn operations(&mut self, plan: &Plan, evidence: &Evidence, mut state: State, exhibits: &mut Exhibits) {
+    fn operations(
+        &mut self,
+        plan: &Plan,
+        evidence: &Evidence,
+        (mut state, checkpoints): (State, &Checkpoints),
+        exhibits: &mut Exhibits,
+    ) {
         let first_once = plan.run.key(plan.load.hot_keys);
         for operation in operations::writes(&evidence.ledger) {
-            let seen = state.of_operation(&operation);
+            let seen = Seen { stranded_at: checkpoints.missed(&operation), ..state.of_operation(&operation) };
             let class = seen.class();
             *self.counts.entry(class).or_default() += 1;
             if operation.outcome == Outcome::Acked {
                 self.acked += 1;
                 *self.by_acker.entry((class, operation.instance)).or_default() += 1;
             }
-            let present = matches!(class, Class::Applied | Class::Recovered);
+            let present = matches!(class, Class::Applied | Class::Recovered) || seen.came_late();
             self.once_present += u64::from(present && operation.key >= first_once);
             exhibits.operation(class, &seen);
         }
@@ -85,6 +92,11 @@ impl Classes {
 
     pub fn count(&self, class: Class) -> u64 {
         self.counts.get(&class).copied().unwrap_or(0)
+    }
+
+    /// How many writing operations this instance acknowledged.
+    pub fn acked_by(&self, acker: InstanceId) -> u64 {
+        self.by_acker.iter().filter(|((_, of), _)| *of == acker).map(|(_, count)| count).sum()
     }
 
     /// For the report: every class, with what it rests on.
@@ -137,7 +149,7 @@ impl<'a> State<'a> {
         let rows = self.rows.as_mut().map(|rows| rows.of_key(operation.key));
         let writes = std::array::from_fn(|i| self.write(operation, *PRESETS.start() + i as u8, rows.unwrap_or(&[])));
         let held_privately = self.holding.contains(&operation.instance);
-        Seen { operation: *operation, writes, held_privately, rows_read: rows.is_some() }
+        Seen { operation: *operation, writes, held_privately, stranded_at: None, rows_read: rows.is_some() }
     }
 
     fn write(&mut self, operation: &Attempt, preset: u8, rows: &[RowRecord]) -> Write<'a> {
@@ -238,7 +250,9 @@ pub(super) struct Seen<'a> {
     pub writes: [Write<'a>; 3],
     /// Its instance still has tasks in its own memory.
     pub held_privately: bool,
-    rows_read: bool,
+    /// A checkpoint at which it had to be in the database, and was not.
+    pub stranded_at: Option<&'a Look<'a>>,
+    pub rows_read: bool,
 }
 
 impl<'a> Seen<'a> {
@@ -248,6 +262,11 @@ impl<'a> Seen<'a> {
 
     fn all(&self, holds: impl Fn(&Write<'a>) -> bool) -> bool {
         self.writes.iter().all(holds)
+    }
+
+    /// A checkpoint missed it, and at the end it is there.
+    fn came_late(&self) -> bool {
+        self.stranded_at.is_some() && self.all(|w| w.presence == Presence::There)
     }
 
     /// The first class of DESIGN §4 that matches.
@@ -269,7 +288,8 @@ impl<'a> Seen<'a> {
 
     fn class_of_acked(&self) -> Class {
         let incomplete = self.any(|w| w.lost() || w.presence == Presence::Older);
-        if self.any(|w| w.queued.is_some()) || (incomplete && self.rows_read && self.held_privately) {
+        let late = self.stranded_at.is_some();
+        if late || self.any(|w| w.queued.is_some()) || (incomplete && self.rows_read && self.held_privately) {
             Class::Stranded
         } else if !self.rows_read {
             Class::Unresolved

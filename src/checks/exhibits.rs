@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::checkpoints::Look;
 use super::classes::{Presence, Seen, Write};
 use super::{Class, Evidence, Exhibit};
 use crate::backends::InstanceId;
@@ -93,6 +94,7 @@ impl<'a> Exhibits<'a> {
             Class::Phantom => {
                 format!("refused ({:?}), and yet {}", seen.operation.reason, self.whereabouts(concerned))
             }
+            Class::Stranded if let Some(look) = seen.stranded_at => self.stranded(seen, look),
             Class::Stranded if concerned.iter().all(|write| write.queued.is_none()) => {
                 let instance = self.name(seen.operation.instance).unwrap_or_default();
                 format!("not in the database; {instance} still has tasks in its own memory")
@@ -101,6 +103,41 @@ impl<'a> Exhibits<'a> {
             Class::Stale => each(concerned, stale),
             Class::Torn => format!("{} not in the database, the others are", presets(concerned)),
             _ => self.lost(&seen.operation, concerned),
+        }
+    }
+
+    /// `acknowledged by all-2.1 3.1 s before the freeze, not in the database at the checkpoint of 3:pause/all-2, 8.2 s
+    /// after the freeze; there at the end`.
+    fn stranded(&self, seen: &Seen, look: &Look) -> String {
+        let (operation, stop) = (&seen.operation, look.record);
+        let (frozen, at) = (stop.frozen.unwrap_or(stop.began), stop.checkpoint.as_ref().map_or(stop.began, |c| c.at));
+        let acked = operation.done.unwrap_or(operation.due);
+        let (apart, side) = match acked <= frozen {
+            true => (frozen.since(acked), "before"),
+            false => (acked.since(frozen), "after"),
+        };
+        let of = if operation.instance == stop.victim.id { String::new() } else { format!(" of {}", stop.victim.name) };
+        format!(
+            "acknowledged by {} {:.1} s {side} the freeze{of}, not in the database at the checkpoint of {}, {:.1} s after the freeze; {}",
+            self.name(operation.instance).unwrap_or_default(),
+            apart.as_secs_f64(),
+            stop.id,
+            at.since(frozen).as_secs_f64(),
+            self.in_the_end(seen)
+        )
+    }
+
+    fn in_the_end(&self, seen: &Seen) -> String {
+        let writes: Vec<&Write> = seen.writes.iter().collect();
+        let never = |write: &Write| write.presence == Presence::Missing && write.queued.is_none() && !write.regressed;
+        if !seen.rows_read {
+            "the end was not read".to_owned()
+        } else if seen.writes.iter().all(|write| write.presence == Presence::There) {
+            "there at the end".to_owned()
+        } else if seen.writes.iter().all(never) {
+            "never seen again".to_owned()
+        } else {
+            format!("at the end {}", self.whereabouts(&writes))
         }
     }
 
@@ -161,6 +198,7 @@ fn concerns(class: Class, seen: &Seen, write: &Write) -> bool {
         Class::Stranded if poison => write.queued.is_some() && !write.dead(),
         Class::Corrupt => write.presence == Presence::Corrupt,
         Class::Phantom => write.presence == Presence::There || write.queued.is_some() || write.seen == Some(true),
+        Class::Stranded if seen.stranded_at.is_some() => true,
         Class::Stranded if seen.writes.iter().any(|w| w.queued.is_some()) => write.queued.is_some(),
         Class::Stranded => write.lost() || write.presence == Presence::Older,
         Class::Stale => write.presence == Presence::Older,

@@ -7,28 +7,28 @@
 //! Where the plan has stops and does not claim F2, the same judgement stands as `timeline`: a step that never fired
 //! is missing evidence in any run.
 
-use super::stops::BROKEN;
-use super::{Case, Class, Finding, StopJudgement, Verdict};
+use super::asked::{self, Asked};
+use super::{Case, Finding, StopJudgement, Verdict};
 use crate::plan::{Claim, StopMode};
 
 pub(super) fn check(case: &Case) -> Vec<Finding> {
-    let claimed = case.plan.claims.contains(&Claim::F2);
-    let planned = case.plan.stops().next().is_some();
-    let played = case.evidence.incidents.steps.iter().any(|step| !step.stops.is_empty());
-    match (claimed, planned || played) {
-        (false, false) => Vec::new(),
-        (true, false) => {
-            let summary = "no stop is planned: nothing was put to the test".to_owned();
-            vec![Finding::inconclusive("F2", summary)]
-        }
-        (true, true) => vec![judged("F2", case)],
-        (false, true) => vec![judged("timeline", case)],
-    }
+    let others = Asked::by_nobody(case);
+    let others = (!others.is_empty()).then(|| judged("timeline", &others, case));
+    claimed(case).into_iter().chain(others).collect()
 }
 
-fn judged(check: &str, case: &Case) -> Finding {
-    let (count, void) = broken(case);
-    let missing = missing(case);
+fn claimed(case: &Case) -> Option<Finding> {
+    case.plan.claims.contains(&Claim::F2).then(|| match Asked::by(Claim::F2, case) {
+        asked if asked.is_empty() => {
+            Finding::inconclusive("F2", "no stop is planned: nothing was put to the test".to_owned())
+        }
+        asked => judged("F2", &asked, case),
+    })
+}
+
+fn judged(check: &str, asked: &Asked, case: &Case) -> Finding {
+    let (count, void) = asked::broken(case);
+    let missing = asked.missing(case);
     let verdict = if count > 0 {
         Verdict::Fail
     } else if void.is_empty() && missing.is_empty() {
@@ -36,61 +36,37 @@ fn judged(check: &str, case: &Case) -> Finding {
     } else {
         Verdict::Inconclusive
     };
-    let details = [void, missing, notable(case)].concat();
-    Finding { check: check.to_owned(), verdict, summary: figures(case, verdict), details }
+    let details = [void, missing, notable(asked, case)].concat();
+    Finding { check: check.to_owned(), verdict, summary: figures(asked, case, verdict), details }
 }
 
-/// How many operations are broken on sound evidence, and which classes are void.
-fn broken(case: &Case) -> (u64, Vec<String>) {
-    let soundness = &case.figures.soundness;
-    let sound = BROKEN.into_iter().filter(|class| soundness.void(*class).is_none());
-    let count = sound.map(|class| case.figures.classes.count(class)).sum();
-    (count, soundness.voided(&BROKEN, |class| class.word().to_owned()))
-}
-
-/// What keeps planned stops from proving anything, stops that nobody planned, and a ledger that may lack the very acks
-/// that were broken.
-fn missing(case: &Case) -> Vec<String> {
-    let inconclusive = case.stops.iter().filter(|stop| stop.verdict == Verdict::Inconclusive);
-    let mut missing: Vec<String> =
-        inconclusive.map(|stop| format!("{}: {}", stop.id, stop.reasons.join("; "))).collect();
-    let steps = &case.evidence.incidents.steps;
-    missing.extend(steps.iter().filter_map(|step| Some(format!("{} ended early: {}", step.id, step.error.as_ref()?))));
-    missing.extend(case.figures.soundness.ledger.clone());
-    let recorded = steps.iter().flat_map(|step| &step.stops);
-    let unplanned = recorded.filter(|record| case.plan.stops().all(|planned| planned.id != record.id));
-    missing.extend(
-        unplanned.map(|record| format!("{}: {} was stopped, and it is not planned", record.id, record.victim.name)),
-    );
-    missing
-}
-
-fn figures(case: &Case, verdict: Verdict) -> String {
-    let exposed = exposed(case.stops);
-    let of = format!("{exposed} of {} planned stops proven and exposed", case.stops.len());
-    let counts: Vec<String> = BROKEN.iter().map(|class| count(case, *class)).collect();
-    let stake = format!("{} of {} acknowledged writes", counts.join(", "), 3 * case.figures.classes.acked);
+fn figures(asked: &Asked, case: &Case, verdict: Verdict) -> String {
+    let (exposed, stake) = (exposed(&asked.stops), asked::stake(case));
+    let of = [stops_shown(asked, exposed), starts_shown(asked)].into_iter().flatten().collect::<Vec<_>>().join("; ");
     match verdict {
-        Verdict::Pass => {
+        Verdict::Pass if exposed > 0 => {
             let bound = bound(exposed) * 100.0;
             format!("{of}; {stake}; with 95 % confidence at most {bound:.0} % of such stops lose any")
         }
-        Verdict::Inconclusive | Verdict::Fail => format!("{of}; {stake}"),
+        _ => format!("{of}; {stake}"),
     }
 }
 
-fn count(case: &Case, class: Class) -> String {
-    match case.figures.soundness.void(class) {
-        None => format!("{} {}", case.figures.classes.count(class), class.word()),
-        Some(_) => format!("{} void", class.word()),
-    }
+fn stops_shown(asked: &Asked, exposed: usize) -> Option<String> {
+    let only_starts = asked.stops.is_empty() && !asked.starts.is_empty();
+    (!only_starts).then(|| format!("{exposed} of {} planned stops proven and exposed", asked.stops.len()))
+}
+
+fn starts_shown(asked: &Asked) -> Option<String> {
+    let proven = asked.starts.iter().filter(|start| start.verdict == Verdict::Pass).count();
+    (!asked.starts.is_empty()).then(|| format!("{proven} of {} planned starts proven", asked.starts.len()))
 }
 
 /// Stops that prove something, whatever they prove.
-fn exposed(stops: &[StopJudgement]) -> usize {
+fn exposed(stops: &[&StopJudgement]) -> usize {
     let proven = |stop: &StopJudgement| !stop.proof.is_empty() && stop.proof.iter().all(|(_, holds)| *holds);
     let counts =
-        |stop: &&StopJudgement| stop.verdict != Verdict::Inconclusive && proven(stop) && stop.exposure > Some(0);
+        |stop: &&&StopJudgement| stop.verdict != Verdict::Inconclusive && proven(stop) && stop.exposure > Some(0);
     stops.iter().filter(counts).count()
 }
 
@@ -100,8 +76,9 @@ fn bound(exposed: usize) -> f64 {
 }
 
 /// Graceful stops that ended otherwise than by their own will, though they may have lost nothing.
-fn notable(case: &Case) -> Vec<String> {
-    let graceful = case.plan.stops().filter(|planned| planned.mode == StopMode::Graceful);
+fn notable(asked: &Asked, case: &Case) -> Vec<String> {
+    let asked_for = |id: &str| asked.stops.iter().any(|stop| stop.id == id);
+    let graceful = case.plan.stops().filter(|planned| planned.mode == StopMode::Graceful && asked_for(&planned.id));
     let records = graceful.filter_map(|planned| Some((planned, case.evidence.incidents.stop(&planned.id)?)));
     let told = records.filter_map(|(planned, record)| {
         let name = &record.victim.name;

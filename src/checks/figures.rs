@@ -3,8 +3,10 @@
 //! In: the plan and the evidence. Out: [`Figures`]. A figure whose computation crashes is replaced by one that
 //! supports neither a pass nor a failure, and the crash is a finding.
 
+use super::checkpoints::{Checkpoints, Looked};
 use super::classes::Classes;
 use super::conservation::Conserved;
+use super::efficiency::{self, Plateau};
 use super::generator::Pace;
 use super::latency::Timing;
 use super::phases::Phases;
@@ -23,6 +25,8 @@ pub(super) struct Figures {
     pub timing: Timing,
     pub pace: Pace,
     pub stops: Vec<StopFigures>,
+    pub checkpoints: Vec<Looked>,
+    pub efficiency: Vec<Plateau>,
 }
 
 impl Figures {
@@ -30,12 +34,16 @@ impl Figures {
         let phases = guarded("phases", crashes, Phases::default, || Phases::of(plan, &evidence.incidents));
         let conserved = guarded("conservation", crashes, Conserved::default, || Conserved::of(plan, evidence));
         let soundness = guarded("evidence", crashes, Soundness::unknown, || Soundness::of(plan, evidence, &conserved));
+        let checkpoints = guarded("checkpoints", crashes, Checkpoints::default, || Checkpoints::of(plan, evidence));
+        let classes = || Classes::of(plan, evidence, &soundness, &checkpoints);
         Figures {
-            classes: guarded("classes", crashes, Classes::default, || Classes::of(plan, evidence, &soundness)),
+            classes: guarded("classes", crashes, Classes::default, classes),
             order: guarded("order", crashes, || None, || order::counts(plan, evidence, &soundness)),
             timing: guarded("latency", crashes, Timing::default, || Timing::of(plan, evidence, &phases)),
             pace: guarded("generator", crashes, Pace::default, || Pace::of(plan, evidence)),
             stops: guarded("stops", crashes, Vec::new, || windows::figures(plan, evidence)),
+            efficiency: guarded("efficiency", crashes, Vec::new, || efficiency::curve(plan, evidence)),
+            checkpoints: checkpoints.into_looked(),
             phases,
             conserved,
             soundness,
@@ -43,7 +51,6 @@ impl Figures {
     }
 
     pub fn stop_judgements(&self, plan: &Plan, evidence: &Evidence) -> Vec<StopJudgement> {
-        let stops = Stops { plan, evidence, figures: &self.stops, classes: &self.classes, soundness: &self.soundness };
-        stops.judge()
+        Stops { plan, evidence, figures: self }.judge()
     }
 }

@@ -1,7 +1,9 @@
-//! Instances: was everybody alive at the end whom nobody had stopped?
+//! Instances: was everybody alive at the end whom nobody had ended, in the slots of the plan and no other? And who was
+//! there at any moment.
 //!
-//! In: the roster, the stops, and who answered when the state was read. Out: INCONCLUSIVE where an instance ended by
-//! itself, or where nobody recorded who took part.
+//! In: the plan's slots (those that the time line adds, too), the roster, the stops, and who answered when the state was
+//! read. Out: INCONCLUSIVE where an instance ended by itself (one that was only paused must go on), where a slot was
+//! filled that is not the plan's, or where nobody recorded who took part.
 //!
 //! # Why
 //! A shared buffer gives a dead worker's tasks to the next one, and a balancer its requests: an instance that
@@ -11,7 +13,11 @@
 use std::collections::BTreeSet;
 
 use super::{Case, Finding};
+use crate::backends::{Instance, InstanceId};
+use crate::clock::Offset;
+use crate::plan::StopMode;
 use crate::readback::Source;
+use crate::timeline::{Incidents, StopRecord};
 
 pub(super) fn check(case: &Case) -> Vec<Finding> {
     let incidents = &case.evidence.incidents;
@@ -27,13 +33,50 @@ pub(super) fn check(case: &Case) -> Vec<Finding> {
         }
         Seen::NotShown(_) => return Vec::new(),
     };
-    let stopped: BTreeSet<_> = incidents.steps.iter().flat_map(|step| &step.stops).map(|stop| stop.victim.id).collect();
-    let ended = incidents.roster.iter().filter(|instance| !stopped.contains(&instance.id));
-    let ended: Vec<&str> = ended.map(|instance| instance.name.as_str()).filter(|name| !at_end.contains(name)).collect();
-    vec![match ended.as_slice() {
-        [] => Finding::pass("instances", "everybody whom nobody had stopped was alive at the end".to_owned()),
-        ended => Finding::inconclusive("instances", format!("{} ended, and nobody had stopped it", ended.join(", "))),
+    let ended_by_plan = |instance: &Instance| stops(incidents).any(|stop| ends(stop) && stop.victim.id == instance.id);
+    let roster = || incidents.roster.iter();
+    let ended = roster().filter(|instance| !ended_by_plan(instance) && !at_end.contains(instance.name.as_str()));
+    let ended: Vec<&str> = ended.map(|instance| instance.name.as_str()).collect();
+    let elsewhere = roster().filter(|instance| case.plan.every_slot().all(|slot| *slot != instance.slot));
+    let elsewhere: Vec<&str> = elsewhere.map(|instance| instance.name.as_str()).collect();
+    vec![match (ended.as_slice(), elsewhere.as_slice()) {
+        ([], []) => Finding::pass("instances", "everybody whom nobody had stopped was alive at the end".to_owned()),
+        ([], others) => {
+            Finding::inconclusive("instances", format!("{} fill slots that are not the plan's", others.join(", ")))
+        }
+        (ended, _) => {
+            Finding::inconclusive("instances", format!("{} ended, and nobody had stopped it", ended.join(", ")))
+        }
     }]
+}
+
+fn stops(incidents: &Incidents) -> impl Iterator<Item = &StopRecord> {
+    incidents.steps.iter().flat_map(|step| &step.stops)
+}
+
+/// Whether the victim is to be gone afterwards.
+fn ends(stop: &StopRecord) -> bool {
+    stop.mode != StopMode::Pause
+}
+
+/// Those who were ready once, and neither ended nor frozen at this moment.
+pub(super) fn living(incidents: &Incidents, at: Offset) -> impl Iterator<Item = &Instance> {
+    let still = move |stop: &StopRecord| {
+        let frozen = stop.frozen.is_some_and(|from| from <= at) && stop.resumed.is_none_or(|until| at < until);
+        let ended = stop.exit.map(|exit| exit.at).or(stop.signalled).is_some_and(|ended| ended <= at);
+        frozen || ended
+    };
+    let gone = move |id: InstanceId| stops(incidents).any(|stop| stop.victim.id == id && still(stop));
+    incidents.roster.iter().filter(move |instance| ready(incidents, instance.id) <= at && !gone(instance.id))
+}
+
+/// When an instance was there for the first time: those of the start, from the load's begin.
+pub(super) fn ready(incidents: &Incidents, id: InstanceId) -> Offset {
+    let is = |instance: &Option<Instance>| instance.as_ref().is_some_and(|instance| instance.id == id);
+    let started = incidents.steps.iter().flat_map(|step| &step.starts).find(|start| is(&start.instance));
+    let replaced = stops(incidents).find(|stop| is(&stop.replacement));
+    let ready = started.map(|start| start.ready).or(replaced.map(|stop| stop.healed));
+    ready.map_or(Offset::ZERO, |ready| ready.unwrap_or(Offset(u64::MAX)))
 }
 
 /// Who answered when the state was read.
@@ -56,7 +99,7 @@ pub(super) fn seen_at_end<'a>(case: &Case<'a>) -> Seen<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::Source;
+    use super::{Offset, Source, living};
     use crate::checks::Verdict;
     use crate::checks::canned::{self, Canned};
     use crate::timeline::Incidents;
@@ -68,7 +111,7 @@ mod tests {
 
     #[test]
     fn those_whom_the_timeline_stopped_may_be_gone() {
-        for canned in [canned::healthy(), canned::in_memory(), canned::load_test()] {
+        for canned in [canned::healthy(), canned::in_memory(), canned::load_test(), canned::scale_out()] {
             assert_eq!(canned.judge().finding("instances").verdict, Verdict::Pass);
         }
     }
@@ -84,6 +127,35 @@ mod tests {
         assert!(finding.summary.contains("worker-2.1"), "{}", finding.summary);
         assert_eq!(judgement.finding("integrity").verdict, Verdict::Pass);
         assert_eq!(judgement.verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn a_paused_instance_must_be_alive_at_the_end() {
+        let mut canned = canned::scale_out();
+        bury(&mut canned, "worker-1.1");
+        let judgement = canned.judge();
+        assert_eq!(judgement.finding("instances").summary, "worker-1.1 ended, and nobody had stopped it");
+    }
+
+    #[test]
+    fn an_instance_in_a_slot_that_the_plan_does_not_have_is_no_pass() {
+        let mut canned = canned::scale_out();
+        assert_eq!(canned.plan.timeline[0].starts.pop().unwrap().slot.to_string(), "api-3");
+        let judgement = canned.judge();
+        assert_eq!(judgement.finding("instances").summary, "api-3.1 fill slots that are not the plan's");
+    }
+
+    #[test]
+    fn who_is_frozen_or_gone_is_not_living() {
+        let canned = canned::scale_out();
+        let at = |seconds: u64| -> Vec<&str> {
+            let at = Offset::from_duration(std::time::Duration::from_secs(seconds));
+            living(&canned.evidence.incidents, at).map(|instance| instance.name.as_str()).collect()
+        };
+        assert_eq!(at(5), ["worker-1.1", "worker-2.1", "api-1.1"]);
+        assert_eq!(at(15), ["worker-1.1", "worker-2.1", "api-1.1", "api-2.1", "api-3.1"]);
+        assert_eq!(at(25), ["worker-2.1", "api-1.1", "api-2.1", "api-3.1"]);
+        assert_eq!(at(55), ["worker-1.1", "worker-2.1", "api-1.1", "api-3.1", "api-2.2"]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::load::{Attempt, Lane, Outcome};
 use crate::plan::{Plan, RunPhase};
 
 /// An operation whose end nobody saw has the age that it had when the load's grace was over.
-fn aged(operation: &Attempt, load_over: Offset) -> Attempt {
+pub(super) fn aged(operation: &Attempt, load_over: Offset) -> Attempt {
     Attempt { done: operation.done.or(Some(load_over)), ..*operation }
 }
 
@@ -97,7 +97,7 @@ fn sum(outcomes: &BTreeMap<RunPhase, Conservation>, phase: Option<RunPhase>) -> 
     })
 }
 
-fn count(counts: &mut Conservation, outcome: Outcome) {
+pub(super) fn count(counts: &mut Conservation, outcome: Outcome) {
     counts.due += 1;
     match outcome {
         Outcome::Acked => counts.acked += 1,

@@ -6,11 +6,15 @@
 //! order. Adding a check is one file and its line in that list.
 
 mod answers;
+mod asked;
 mod assessed;
 mod backlog;
+mod checkpoints;
 mod classes;
 mod conservation;
+mod efficiency;
 mod exhibits;
+mod f1;
 mod f2;
 mod figures;
 mod gates;
@@ -26,21 +30,27 @@ mod phases;
 mod recovery;
 mod rows;
 mod settled;
+mod sizes;
 mod soundness;
+mod starts;
 mod stops;
 mod windows;
 mod witness;
 
 #[cfg(test)]
-mod canned;
+pub(crate) mod canned;
 #[cfg(test)]
 mod tests;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+pub use checkpoints::CheckpointJudgement;
+pub use efficiency::Plateau;
 use figures::Figures;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+pub use starts::StartJudgement;
 
 use crate::clock::Offset;
 pub use crate::load::latency::Percentiles;
@@ -61,7 +71,7 @@ pub struct Evidence {
 }
 
 /// FAIL (on sound evidence) outranks INCONCLUSIVE outranks PASS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Verdict {
     Pass,
@@ -80,7 +90,7 @@ impl Verdict {
 }
 
 /// What one check found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
     /// `integrity`, `F2`, `conservation`, `p99.steady`.
     pub check: String,
@@ -92,7 +102,7 @@ pub struct Finding {
 }
 
 /// All findings over one run, and the figures that they rest on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Judgement {
     pub verdict: Verdict,
     pub findings: Vec<Finding>,
@@ -102,7 +112,16 @@ pub struct Judgement {
     pub exhibits: Vec<Exhibit>,
     /// From the witness; `None` where it is not observable.
     pub order: Option<OrderCounts>,
+    /// Every planned start of an instance under load.
+    #[serde(default)]
+    pub starts: Vec<StartJudgement>,
     pub stops: Vec<StopJudgement>,
+    /// What the database had while an instance was frozen.
+    #[serde(default)]
+    pub checkpoints: Vec<CheckpointJudgement>,
+    /// Evidence E1: empty for a plan that never scales.
+    #[serde(default)]
+    pub efficiency: Vec<Plateau>,
     pub latency: Vec<LaneLatency>,
     pub series: Vec<SeriesPoint>,
     /// What a person can run by hand, and what it must print.
@@ -112,7 +131,7 @@ pub struct Judgement {
 }
 
 /// What the plan's pacer says was due = acked + refused + unknown + not sent (all lanes).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Conservation {
     pub due: u64,
     pub acked: u64,
@@ -122,7 +141,7 @@ pub struct Conservation {
 }
 
 /// The classes of DESIGN §4, in the order in which the first that matches counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
     Unexpected,
@@ -141,7 +160,7 @@ pub enum Class {
     NotSent,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClassCount {
     pub class: Class,
     /// Operations (for `unexpected`: rows).
@@ -155,7 +174,7 @@ pub struct ClassCount {
 }
 
 /// One write of a failing class, as a person would look into it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Exhibit {
     pub class: Class,
     pub op: Option<u64>,
@@ -170,7 +189,7 @@ pub struct Exhibit {
     pub last_seen: String,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderCounts {
     /// Writes seen more than once.
     pub duplicates: u64,
@@ -180,7 +199,7 @@ pub struct OrderCounts {
 }
 
 /// A planned stop, with the evidence that was found for it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StopJudgement {
     pub id: String,
     pub mode: StopMode,
@@ -197,7 +216,7 @@ pub struct StopJudgement {
     /// Requests that the victim acknowledged although they were sent after SIGTERM (graceful api stops).
     pub acks_after_sigterm: Option<u64>,
     pub acks_in_window: u64,
-    /// Requests that the victim did not acknowledge, from the stop's begin on; `None`: it never fired.
+    /// Requests that the victim did not acknowledge, from the stop's begin until it is over; `None`: it never fired.
     pub failed: Option<u64>,
     /// What it is not a proof of, and why; empty for a pass.
     pub reasons: Vec<String>,
@@ -206,7 +225,7 @@ pub struct StopJudgement {
 }
 
 /// One lane in one phase (`None`: the whole run). Milliseconds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LaneLatency {
     pub lane: Lane,
     pub phase: Option<RunPhase>,
@@ -219,7 +238,7 @@ pub struct LaneLatency {
 }
 
 /// One second of the run, by due time.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SeriesPoint {
     pub second: u64,
     pub due: u64,
@@ -233,10 +252,10 @@ pub struct SeriesPoint {
     pub depth: Option<u64>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CountByHand {
     pub query: String,
-    /// 3 × (applied + recovered) of the write-once keys.
+    /// 3 × (applied + recovered) of the write-once keys, and of those that were stranded at a checkpoint alone.
     pub expected: u64,
     pub counted: u64,
 }
@@ -337,7 +356,7 @@ impl Class {
             Class::Phantom => "untorn ledger",
             Class::Corrupt => "complete reader",
             Class::Dead => "queue probe",
-            Class::Stranded => "queue probe, target at rest",
+            Class::Stranded => "queue probe, target at rest; or a checkpoint",
             Class::Lost | Class::Stale | Class::Torn => "complete reader, queue probe, target at rest",
             Class::Applied | Class::Superseded | Class::Recovered | Class::Unresolved => "rows",
             Class::Refused | Class::NotSent => "ledger",
@@ -350,13 +369,14 @@ struct Case<'a> {
     plan: &'a Plan,
     evidence: &'a Evidence,
     figures: &'a Figures,
+    starts: &'a [StartJudgement],
     stops: &'a [StopJudgement],
 }
 
 type Check = fn(&Case) -> Vec<Finding>;
 
 /// Every check, in the order of the report: first whether the evidence carries a verdict, then what it says.
-const CHECKS: [(&str, Check); 13] = [
+const CHECKS: [(&str, Check); 14] = [
     ("interrupted", interrupted::check),
     ("settled", settled::check),
     ("instances", instances::check),
@@ -366,6 +386,7 @@ const CHECKS: [(&str, Check); 13] = [
     ("answers", answers::check),
     ("integrity", integrity::check),
     ("order", order::check),
+    ("F1", f1::check),
     ("F2", f2::check),
     ("gates", gates::check),
     ("backlog", backlog::check),
@@ -377,7 +398,8 @@ pub fn judge(plan: &Plan, evidence: &Evidence) -> Judgement {
     let mut findings = Vec::new();
     let figures = Figures::of(plan, evidence, &mut findings);
     let stops = guarded("stops", &mut findings, Vec::new, || figures.stop_judgements(plan, evidence));
-    let case = Case { plan, evidence, figures: &figures, stops: &stops };
+    let starts = guarded("starts", &mut findings, Vec::new, || starts::judge(plan, evidence, &figures.classes));
+    let case = Case { plan, evidence, figures: &figures, starts: &starts, stops: &stops };
     for (name, check) in CHECKS {
         let found = guarded(name, &mut findings, Vec::new, || check(&case));
         findings.extend(found);
@@ -395,6 +417,9 @@ pub fn judge(plan: &Plan, evidence: &Evidence) -> Judgement {
         series: figures.timing.series.clone(),
         count_by_hand,
         not_assessed,
+        checkpoints: figures.checkpoints.iter().map(|looked| looked.judged(&evidence.incidents)).collect(),
+        efficiency: figures.efficiency.clone(),
+        starts,
         stops,
     }
 }

@@ -1,18 +1,26 @@
 //! The phases of a run: steady, fault, recovery.
 //!
 //! In: the plan's windows and what the timeline did. Out: for any moment its phase. A stop is a fault from its first
-//! act until its replacement is ready (for good, where none ever was), then a recovery for the stop's window; where
-//! several overlap, fault outranks recovery outranks steady.
+//! act until its replacement is ready, the paused instance is ready again, or the one that is not replaced has ended
+//! (for good, where none of this ever was), then a recovery for the stop's window. A start is a fault, too, until the
+//! new instance is ready, and its recovery lasts as long as the longest window of the plan's stops: it takes processor
+//! time from the others, and requests before its caches are warm. Where several overlap, fault outranks recovery
+//! outranks steady.
 //!
 //! An operation is in the phase in which it was due, with one exception: a request that was open at a victim when it
 //! was struck, and got no answer, is the fault's, though it was due just before.
+
+use std::time::Duration;
 
 use super::windows::struck;
 use crate::backends::InstanceId;
 use crate::clock::Offset;
 use crate::load::{Attempt, Outcome};
-use crate::plan::{Plan, RunPhase};
-use crate::timeline::Incidents;
+use crate::plan::{Plan, Replaced, RunPhase};
+use crate::timeline::{Incidents, StopRecord};
+
+/// The recovery of a start, in a plan without a stop whose window could be taken.
+const WINDOW: Duration = Duration::from_secs(5);
 
 /// From the first moment (inclusive) to the second (exclusive).
 pub(super) type Span = (Offset, Offset);
@@ -37,14 +45,23 @@ impl Phases {
             ..Phases::default()
         };
         for stop in incidents.steps.iter().flat_map(|step| &step.stops) {
-            let healed = stop.healed.unwrap_or(Offset(u64::MAX));
             let planned = plan.stops().find(|planned| planned.id == stop.id);
             let window = planned.map(|planned| planned.window).unwrap_or_default();
-            phases.faults.push((stop.began, healed));
+            let never = planned.is_some_and(|planned| planned.replaced == Replaced::Never);
+            phases.fault(stop.began, over(stop, never), window);
             phases.blows.push((stop.victim.id, struck(stop)));
-            phases.recoveries.push((healed, healed.plus(window)));
+        }
+        let window = plan.stops().map(|stop| stop.window).max().unwrap_or(WINDOW);
+        for start in incidents.steps.iter().flat_map(|step| &step.starts) {
+            phases.fault(start.began, start.ready, window);
         }
         phases
+    }
+
+    fn fault(&mut self, began: Offset, over: Option<Offset>, window: Duration) {
+        let over = over.unwrap_or(Offset(u64::MAX));
+        self.faults.push((began, over));
+        self.recoveries.push((over, over.plus(window)));
     }
 
     pub fn of_operation(&self, operation: &Attempt) -> RunPhase {
@@ -97,10 +114,14 @@ fn longest_between(disturbed: &[Span], (begin, end): Span) -> Span {
     longest
 }
 
+/// When what a stop disturbed was as it was to be.
+fn over(stop: &StopRecord, never_replaced: bool) -> Option<Offset> {
+    let ended = stop.exit.map(|exit| exit.at).filter(|_| never_replaced);
+    stop.healed.or(ended)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::checks::canned;
 
@@ -129,6 +150,32 @@ mod tests {
         assert_eq!(phases.at(seconds(15)), RunPhase::Fault, "it outranks the recovery of the stop before");
         assert_eq!(phases.at(seconds(24)), RunPhase::Recovery);
         assert_eq!(phases.at(seconds(25)), RunPhase::Steady);
+    }
+
+    #[test]
+    fn a_start_and_a_pause_are_faults_until_the_instance_is_ready() {
+        let canned = canned::scale_out();
+        let phases = Phases::of(&canned.plan, &canned.evidence.incidents);
+        let at = |seconds: f64| phases.at(Offset((seconds * 1e9) as u64));
+        assert_eq!(
+            [at(9.9), at(10.5), at(11.9), at(17.0)],
+            [RunPhase::Steady, RunPhase::Fault, RunPhase::Recovery, RunPhase::Steady]
+        );
+        assert_eq!(
+            [at(25.0), at(28.6), at(29.0), at(34.0)],
+            [RunPhase::Fault, RunPhase::Fault, RunPhase::Recovery, RunPhase::Steady]
+        );
+    }
+
+    #[test]
+    fn a_stop_without_replacement_is_a_fault_until_its_process_has_ended() {
+        let mut canned = canned::healthy();
+        canned.stop(canned::LAST_STOP, |stop| stop.healed = None);
+        canned.plan.timeline[1].stops[1].replaced = Replaced::Never;
+        let phases = Phases::of(&canned.plan, &canned.evidence.incidents);
+        let ended = canned.record(canned::LAST_STOP).exit.unwrap().at;
+        assert_eq!(phases.at(ended.minus(Duration::from_millis(1))), RunPhase::Fault);
+        assert_eq!(phases.at(ended), RunPhase::Recovery);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Recovery: from the start of a stop until the errors are back in band.
 //!
-//! In: the series, and when each stop struck. Out: the longest recovery of all stops, for the gate `recovery`.
+//! In: the series, and when each stop struck; a paused instance that goes on is a blow of its own. Out: the longest recovery of all stops, for the gate `recovery`.
 //!
 //! A second is out of band when its share of errors is above the limit of the steady error gate (0.1 % where the plan
 //! has none), or above what steady time showed, where that is more. A stop has recovered when the errors stay in band
@@ -35,11 +35,14 @@ pub(super) fn measured(case: &Case) -> Measured {
     if open { Measured::AtLeast(longest) } else { Measured::Value(longest) }
 }
 
-/// When each stop struck, and its window.
+/// When each stop struck, or let go of its victim, and its window.
 fn blows(case: &Case) -> impl Iterator<Item = (Offset, Duration)> {
     let window = |id: &str| case.plan.stops().find(|stop| stop.id == id).map(|stop| stop.window);
     let records = case.evidence.incidents.steps.iter().flat_map(|step| &step.stops);
-    records.map(move |record| (struck(record), window(&record.id).unwrap_or_default()))
+    records.flat_map(move |record| {
+        let window = window(&record.id).unwrap_or_default();
+        std::iter::once(struck(record)).chain(record.resumed).map(move |blow| (blow, window))
+    })
 }
 
 fn band(case: &Case) -> f64 {

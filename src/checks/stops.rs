@@ -4,24 +4,19 @@
 //! every *planned* stop. One that never fired, has no proof, struck an instance that held nothing, or had too little
 //! load around it, proves nothing, and says why.
 
-use super::classes::Classes;
-use super::soundness::Soundness;
+use super::asked::BROKEN;
+use super::figures::Figures;
 use super::windows::{StopFigures, struck};
-use super::{Class, Evidence, StopJudgement, Verdict};
+use super::{Evidence, StopJudgement, Verdict};
 use crate::clock::Offset;
-use crate::plan::{Plan, StopMode, StopPlan};
+use crate::plan::{Plan, Replaced, StopMode, StopPlan};
 use crate::timeline::{Exposure, StopRecord};
-
-/// What losing a write in a stop looks like.
-pub(super) const BROKEN: [Class; 4] = [Class::Stranded, Class::Lost, Class::Stale, Class::Torn];
 
 /// What a stop proves, judged along the plan.
 pub(super) struct Stops<'a> {
     pub plan: &'a Plan,
     pub evidence: &'a Evidence,
-    pub figures: &'a [StopFigures],
-    pub classes: &'a Classes,
-    pub soundness: &'a Soundness,
+    pub figures: &'a Figures,
 }
 
 impl Stops<'_> {
@@ -31,7 +26,7 @@ impl Stops<'_> {
 
     fn stop(&self, planned: &StopPlan) -> StopJudgement {
         let record = self.evidence.incidents.stop(&planned.id);
-        match record.zip(self.figures.iter().find(|figures| figures.id == planned.id)) {
+        match record.zip(self.figures.stops.iter().find(|figures| figures.id == planned.id)) {
             Some((record, figures)) => self.fired(planned, record, figures),
             None => never_fired(planned, self.why_not(planned)),
         }
@@ -78,6 +73,7 @@ impl Stops<'_> {
         let mut missing = unproven(planned, record);
         missing.extend(no_exposure(record, exposure(record, figures).0));
         missing.extend(may_be_gone(planned, record));
+        missing.extend(self.unseen(planned));
         missing.extend(self.after_the_load(record));
         missing.extend(self.too_little_load(planned, figures));
         if reached_after_sigterm(planned, figures) == Some(0) {
@@ -88,12 +84,25 @@ impl Stops<'_> {
 
     /// What the victim acknowledged and broke, on sound evidence.
     fn broken(&self, record: &StopRecord) -> Vec<String> {
-        let sound = BROKEN.into_iter().filter(|class| self.soundness.void(*class).is_none());
+        let sound = BROKEN.into_iter().filter(|class| self.figures.soundness.void(*class).is_none());
         let told = sound.filter_map(|class| {
-            let count = self.classes.by_acker.get(&(class, record.victim.id))?;
+            let count = self.figures.classes.by_acker.get(&(class, record.victim.id))?;
             Some(format!("{count} operations that it acknowledged are {}", class.word()))
         });
         told.collect()
+    }
+
+    /// Why its checkpoint, where one is planned, says nothing.
+    fn unseen(&self, planned: &StopPlan) -> Option<String> {
+        let looked = self.figures.checkpoints.iter().find(|looked| looked.stop == planned.id);
+        match looked {
+            _ if !planned.mode.pauses() => None,
+            None => Some("no checkpoint was read while it was frozen".to_owned()),
+            Some(looked) if looked.void.is_none() && looked.looked_at == 0 => {
+                Some("its checkpoint looked at nothing: no write had been acknowledged a deadline before".to_owned())
+            }
+            Some(looked) => looked.void.clone(),
+        }
     }
 
     /// Whatever the acks before it: nobody asked anything of what it left.
@@ -145,18 +154,48 @@ fn unproven(planned: &StopPlan, record: &StopRecord) -> Vec<String> {
     }
     let failed = record.proof.iter().filter(|proof| !proof.holds);
     reasons.extend(failed.map(|proof| format!("not proven: {} ({})", proof.what, proof.seen)));
+    if planned.mode.pauses() && record.frozen.is_none() {
+        reasons.push("it was not seen to stand still".to_owned());
+    }
+    let end = if planned.mode == StopMode::Pause { not_resumed(record) } else { not_ended(planned, record) };
+    reasons.extend(end);
+    reasons
+}
+
+/// A paused instance goes on.
+fn not_resumed(record: &StopRecord) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if record.resumed.is_none() {
+        reasons.push("it was never told to go on".to_owned());
+    }
+    if record.exit.is_some() {
+        reasons.push("its process ended, and it was only paused".to_owned());
+    } else if record.healed.is_none() {
+        reasons.push("it never answered as ready again".to_owned());
+    }
+    reasons
+}
+
+/// Any other one ends, and its slot is filled again where the plan says so.
+fn not_ended(planned: &StopPlan, record: &StopRecord) -> Vec<String> {
+    let mut reasons = Vec::new();
     if record.signalled.is_none() {
         reasons.push("no signal was sent".to_owned());
     }
     match record.exit {
         None => reasons.push("its process was not seen to end".to_owned()),
-        Some(exit) if planned.mode == StopMode::Hard && exit.signal != Some(nix::libc::SIGKILL) => {
+        Some(exit) if planned.mode.kills() && exit.signal != Some(nix::libc::SIGKILL) => {
             reasons.push("its process did not end by the SIGKILL".to_owned());
         }
         Some(_) => {}
     }
-    if record.healed.is_none() || record.replacement.is_none() {
-        reasons.push("its replacement never became ready".to_owned());
+    match (planned.replaced, &record.replacement) {
+        (Replaced::Never, Some(new)) => reasons.push(format!("{} fills its slot, which was to stay empty", new.name)),
+        (Replaced::Before | Replaced::After, None) => reasons.push("its replacement never became ready".to_owned()),
+        (Replaced::Before | Replaced::After, Some(_)) if record.healed.is_none() => {
+            reasons.push("its replacement never became ready".to_owned());
+        }
+        _ => {}
     }
     reasons
 }
@@ -194,6 +233,7 @@ fn may_be_gone(planned: &StopPlan, record: &StopRecord) -> Option<String> {
 
 fn exit(planned: &StopPlan, record: &StopRecord) -> String {
     let how = match record.exit {
+        None if planned.mode == StopMode::Pause => return went_on(record),
         None => return "not seen".to_owned(),
         Some(exit) => match (exit.code, exit.signal) {
             (Some(code), _) => format!("code {code}"),
@@ -205,6 +245,11 @@ fn exit(planned: &StopPlan, record: &StopRecord) -> String {
         true => format!("{how}, killed after its grace of {:?}", planned.grace),
         false => how,
     }
+}
+
+/// What became of a paused instance.
+fn went_on(record: &StopRecord) -> String {
+    if record.resumed.is_some() { "resumed" } else { "never resumed" }.to_owned()
 }
 
 fn never_fired(planned: &StopPlan, reason: String) -> StopJudgement {

@@ -10,9 +10,12 @@ use crate::readback::Row;
 
 #[test]
 fn every_canned_run_passes_until_something_is_spoilt() {
-    for (name, canned) in
-        [("healthy", canned::healthy()), ("in memory", canned::in_memory()), ("load test", canned::load_test())]
-    {
+    for (name, canned) in [
+        ("healthy", canned::healthy()),
+        ("in memory", canned::in_memory()),
+        ("load test", canned::load_test()),
+        ("scale-out", canned::scale_out()),
+    ] {
         let judgement = canned.judge();
         assert_eq!(judgement.verdict, Verdict::Pass, "{name}:\n{}", judgement.complaints());
     }
@@ -29,7 +32,8 @@ fn a_check_that_crashes_is_inconclusive_and_named() {
 
 #[test]
 fn figures_that_could_not_be_worked_out_support_no_verdict() {
-    let canned = canned::healthy();
+    let mut canned = canned::scale_out();
+    canned.plan.claims = vec![crate::plan::Claim::F1, crate::plan::Claim::F2];
     let figures = Figures {
         phases: Default::default(),
         conserved: Default::default(),
@@ -39,9 +43,13 @@ fn figures_that_could_not_be_worked_out_support_no_verdict() {
         timing: Default::default(),
         pace: Default::default(),
         stops: Vec::new(),
+        checkpoints: Vec::new(),
+        efficiency: Vec::new(),
     };
     let stops = figures.stop_judgements(&canned.plan, &canned.evidence);
-    let case = Case { plan: &canned.plan, evidence: &canned.evidence, figures: &figures, stops: &stops };
+    let (plan, evidence) = (&canned.plan, &canned.evidence);
+    let starts = starts::judge(plan, evidence, &figures.classes);
+    let case = Case { plan, evidence, figures: &figures, starts: &starts, stops: &stops };
     for (name, check) in CHECKS {
         let verdicts: Vec<Verdict> = check(&case).iter().map(|finding| finding.verdict).collect();
         assert!(!verdicts.contains(&Verdict::Fail), "{name}");

@@ -8,7 +8,7 @@ use super::phases::Span;
 use super::{Evidence, operations};
 use crate::clock::Offset;
 use crate::load::{Attempt, Outcome};
-use crate::plan::{Plan, StopPlan};
+use crate::plan::{Plan, StopMode, StopPlan};
 use crate::timeline::{Exposure, Incidents, StopRecord};
 
 /// The moment of the blow: from then on the victim does not answer as it did.
@@ -25,7 +25,7 @@ pub(super) struct StopFigures {
     /// Of writes, as the next one.
     pub acks: u64,
     pub acks_after_sigterm: u64,
-    /// Requests to the victim, from the stop's begin on, that were not acknowledged.
+    /// Requests to the victim that were not acknowledged, from the stop's begin on, until a paused one was ready again.
     pub failed: u64,
     /// Unknowns sent to the victim that the stop does not explain.
     pub unexplained: u64,
@@ -50,8 +50,10 @@ pub(super) fn figures(plan: &Plan, evidence: &Evidence) -> Vec<StopFigures> {
 struct Watcher<'a> {
     plan: &'a Plan,
     record: &'a StopRecord,
-    /// From the blow until the load generator surely knew that the victim was gone.
+    /// From the blow until the load generator surely knew that the victim was gone, or until it went on.
     open: Span,
+    /// Nothing that is sent later is the stop's doing.
+    over: Offset,
     figures: StopFigures,
 }
 
@@ -68,7 +70,8 @@ impl<'a> Watcher<'a> {
             unexplained: 0,
             unwritten: 0,
         };
-        Watcher { plan, record, open: (struck, ejected(plan, record, incidents)), figures }
+        let over = if planned.mode == StopMode::Pause { record.healed } else { None }.unwrap_or(Offset(u64::MAX));
+        Watcher { plan, record, open: (struck, ejected(plan, record, incidents)), over, figures }
     }
 
     fn see(&mut self, operation: &Attempt) {
@@ -83,7 +86,8 @@ impl<'a> Watcher<'a> {
     }
 
     fn see_at_victim(&mut self, operation: &Attempt) {
-        let ended_in_it = operation.done.is_none_or(|done| done >= self.record.began);
+        let ended_in_it = operation.done.is_none_or(|done| done >= self.record.began)
+            && operation.sent.unwrap_or(operation.due) < self.over;
         self.figures.failed += u64::from(operation.outcome != Outcome::Acked && ended_in_it);
         match operation.outcome {
             Outcome::Acked => {
@@ -92,7 +96,10 @@ impl<'a> Watcher<'a> {
                 self.figures.acks_after_sigterm += u64::from(after && operation.lane.writes());
                 self.figures.unwritten += u64::from(self.unwritten(operation));
             }
-            Outcome::Unknown => self.figures.unexplained += u64::from(!was_open(operation, self.open)),
+            Outcome::Unknown => {
+                let unexplained = !was_open(operation, self.open) && operation.due < self.over;
+                self.figures.unexplained += u64::from(unexplained);
+            }
             Outcome::Refused | Outcome::NotSent => {}
         }
     }
@@ -115,12 +122,12 @@ fn was_open(operation: &Attempt, (struck, ejected): Span) -> bool {
     operation.sent.is_none_or(|sent| sent <= ejected) && operation.done.is_none_or(|done| done >= struck)
 }
 
-/// When the victim was out of rotation. A shard may still write to it until it has seen the table change, which a
-/// probe's interval bounds generously.
+/// When the victim was out of rotation, or went on. A shard may still write to it until it has seen the table change,
+/// which a probe's interval bounds generously.
 fn ejected(plan: &Plan, record: &StopRecord, incidents: &Incidents) -> Offset {
     let struck = struck(record);
     let mut ejections = incidents.ejections.iter().filter(|ejection| ejection.id == record.victim.id);
     let ejection = ejections.find(|ejection| ejection.at >= struck).map(|ejection| ejection.at);
     let gone = ejection.or(record.exit.map(|exit| exit.at)).unwrap_or(struck);
-    gone.plus(plan.target.probe.interval)
+    record.resumed.map_or(gone, |resumed| gone.max(resumed)).plus(plan.target.probe.interval)
 }

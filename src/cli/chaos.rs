@@ -1,7 +1,8 @@
 //! `mxctl chaos`: failures under load.
 
 use super::exit::Exit;
-use super::launch::{Kind, launch_scenario};
+use super::lab_flags::LabFlags;
+use super::launch::{Asked, Kind, launch_scenario};
 use super::target_flags::PlanFlags;
 use super::{Global, fail};
 
@@ -11,6 +12,7 @@ use super::{Global, fail};
   mxctl chaos rolling-update --strategy in-memory
   mxctl chaos scale-out
   mxctl chaos --scenario ./my-scenario.yml --rps 400 --fail-if 'p99.steady > 100ms'
+  mxctl chaos rolling-update --keep              the lab stays up afterwards, to look at
   mxctl chaos rolling-update --dry-run           what would be struck when; nothing is started
 
 Exit codes: 0 pass, 1 fail, 2 bad input, 3 inconclusive, 4 laboratory, 70 bug, 130/143 interrupted")]
@@ -25,12 +27,16 @@ pub struct Command {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
+    lab: LabFlags,
+    #[command(flatten)]
     flags: PlanFlags,
 }
 
 pub async fn run(command: Command, global: &Global) -> Exit {
-    let Some(name) = command.name.or(command.scenario) else {
+    let Some(name) = command.name.as_ref().or(command.scenario.as_ref()) else {
         return fail(&"choose a scenario: name one, such as `rolling-update`", Exit::BadInput);
     };
-    launch_scenario(&name, &command.flags, Kind::Chaos, command.dry_run, global).await
+    let Command { lab, flags, dry_run, .. } = &command;
+    let asked = Asked { scenario: name, flags, lab, kind: Kind::Chaos, dry_run: *dry_run };
+    launch_scenario(&asked, global).await
 }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::archive::ArchiveError;
+use crate::backends::kept::LabError;
 use crate::checks::Verdict;
 use crate::heal::HealError;
 use crate::run::RunError;
@@ -41,6 +42,13 @@ impl Exit {
         }
     }
 
+    pub fn of_lab_error(error: &LabError) -> Exit {
+        match error {
+            LabError::Name(_) | LabError::Files { .. } | LabError::NotBorn(_) => Exit::BadInput,
+            _ => Exit::Laboratory,
+        }
+    }
+
     pub fn of_run_error(error: &RunError) -> Exit {
         match error {
             RunError::Archive(ArchiveError::Create { .. })
@@ -50,6 +58,8 @@ impl Exit {
             | RunError::Heal(_)
             | RunError::Up(_)
             | RunError::NotEmpty { .. }
+            | RunError::Backlog(_)
+            | RunError::Baseline(_)
             | RunError::Database(_) => Exit::Laboratory,
             // It broke after the first request: nobody knows.
             RunError::Archive(_) | RunError::Load(_) | RunError::Down(_) | RunError::Close(_) => Exit::Inconclusive,

@@ -4,9 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::exit::Exit;
-use super::{Global, OutputFormat, fail};
+use super::output::print_as;
+use super::{Global, fail};
 use crate::archive::Archive;
 use crate::heal::{self, HealError, Healing};
+use crate::labs;
+use crate::runs;
 
 /// A killed process is gone within this, or it is stuck in the kernel.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -14,23 +17,34 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   mxctl heal                                   every dead run in the reports folder
-  mxctl heal reports/20261124T001203Z-…        one run")]
+  mxctl heal latest                            one run")]
 pub struct Command {
-    /// A run's folder; without it, every run in the reports folder
+    /// A run's folder, its name in the reports folder, the beginning of one, or `latest`; without it, every run in the
+    /// reports folder
     run: Option<PathBuf>,
 }
 
 pub fn run(command: Command, global: &Global) -> Exit {
-    match heal_all(command.run.as_deref(), &global.reports) {
+    let run = match command.run.map(|run| runs::find(&run, &global.reports)).transpose() {
+        Ok(run) => run,
+        Err(e) => return fail(&e, Exit::BadInput),
+    };
+    let labs = match labs::dead(&global.reports) {
+        Ok(labs) if run.is_none() => labs,
+        Ok(_) => Vec::new(),
+        Err(e) => return fail(&e, Exit::of_lab_error(&e)),
+    };
+    match heal_all(run.as_deref(), labs, &global.reports) {
         Ok(healings) => tell(&healings, global),
         Err(e) => fail(&e, Exit::BadInput),
     }
 }
 
-fn heal_all(run: Option<&Path>, reports: &Path) -> Result<Vec<(PathBuf, Healing)>, HealError> {
+/// One run; or every run, and the labs whose keeper was killed.
+fn heal_all(run: Option<&Path>, labs: Vec<PathBuf>, reports: &Path) -> Result<Vec<(PathBuf, Healing)>, HealError> {
     let runs = match run {
         Some(run) => vec![run.to_owned()],
-        None => Archive::runs(reports)?,
+        None => Archive::runs(reports)?.into_iter().chain(labs).collect(),
     };
     let heal_one = |run: PathBuf| match heal::heal(&run, PATIENCE) {
         // A run that was refused before it did anything has no journal, and nothing to heal.
@@ -45,12 +59,10 @@ fn runs_are_many(run: &Path, reports: &Path) -> bool {
 }
 
 fn tell(healings: &[(PathBuf, Healing)], global: &Global) -> Exit {
-    match global.output {
-        OutputFormat::Json => println!("{}", serde_json::to_string_pretty(healings).expect("plain data")),
-        OutputFormat::Human => healings.iter().for_each(|(run, healing)| println!("{}", in_words(run, healing))),
-    }
+    let lines = || healings.iter().map(|(run, healing)| in_words(run, healing) + "\n").collect();
+    let told = print_as(healings, lines, global);
     let failed = healings.iter().any(|(_, healing)| matches!(healing, Healing::Failed { .. }));
-    if failed { Exit::Laboratory } else { Exit::Pass }
+    if failed { Exit::Laboratory } else { told }
 }
 
 fn in_words(run: &Path, healing: &Healing) -> String {

@@ -1,18 +1,22 @@
 //! From a resolved plan to an exit code: signals, progress, the run, its report on stdout.
 
-use std::io::{self, IsTerminal, Write};
+use std::io;
 use std::path::Path;
 
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::Exit;
+use super::lab_flags::LabFlags;
+use super::labs::{bring_up, how_to_go_on};
 use super::problems::refuse;
 use super::progress::Progress;
 use super::target_flags::PlanFlags;
-use super::{Global, OutputFormat, fail, scenario};
+use super::{Global, OutputFormat, fail, output, scenario};
 use crate::archive::Environment;
-use crate::plan::{Given, Plan};
+use crate::backends::kept::LabFolder;
+use crate::labs;
+use crate::plan::{Given, Lab, Plan};
 use crate::report::{Json, Renderer, RunReport, Terminal};
 use crate::run::{self, Place, Ran, RunError};
 use crate::stop::Stop;
@@ -27,24 +31,69 @@ pub enum Kind {
     Load,
 }
 
+/// What was typed.
+pub struct Asked<'a> {
+    /// A shipped scenario, or the path of one.
+    pub scenario: &'a str,
+    pub flags: &'a PlanFlags,
+    pub lab: &'a LabFlags,
+    pub kind: Kind,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
 /// Resolves a scenario with flags over it, and runs it, or says what it would do.
-pub async fn launch_scenario(name: &str, flags: &PlanFlags, kind: Kind, dry_run: bool, global: &Global) -> Exit {
-    let now = Timestamp::now();
-    let plan = match scenario::plan(name, flags, Given { run_number: run_number(now), seed: SEED }) {
+pub async fn launch_scenario(asked: &Asked<'_>, global: &Global) -> Exit {
+    let environment = Environment::gather(Timestamp::now(), std::env::args());
+    let plan = match plan(asked, &environment, global) {
         Ok(plan) => plan,
-        Err(problems) => return refuse(&problems),
+        Err(exit) => return exit,
     };
-    if kind == Kind::Chaos && plan.timeline.is_empty() {
+    let name = asked.scenario;
+    if asked.kind == Kind::Chaos && plan.timeline.is_empty() {
         let why = format!(
             "find a failure in {name}: its time line strikes nobody; `mxctl loadtest --scenario` drives load alone"
         );
         return fail(&why, Exit::BadInput);
     }
-    if dry_run {
-        print!("{}", scenario::shown(&plan, global.output));
-        return Exit::Pass;
+    if asked.dry_run {
+        return output::print(scenario::shown(&plan, global.output));
     }
-    launch(plan, now, global).await
+    match &asked.lab.keep {
+        None => launch(plan, environment, &Stop::new(), global).await,
+        Some(name) => launch_and_keep(name, plan, environment, global).await,
+    }
+}
+
+/// What the scenario means: on a lab that the run brings up, or on the one that is up. What is wrong was said.
+fn plan(asked: &Asked<'_>, environment: &Environment, global: &Global) -> Result<Plan, Exit> {
+    let Asked { scenario: name, flags, lab, .. } = *asked;
+    let given = Given { run_number: run_number(environment.started_at), seed: SEED };
+    let resolved = match &lab.attach {
+        None => scenario::plan(name, flags, given),
+        Some(attach) => {
+            let found = LabFolder::of(&global.reports, attach).and_then(|lab| labs::attachable(&lab, environment));
+            let lab = found.map_err(|e| fail(&e, Exit::of_lab_error(&e)))?;
+            scenario::plan_on(&lab, name, flags, given)
+        }
+    };
+    resolved.map_err(|problems| refuse(&problems))
+}
+
+/// Brings a lab up that stays, and runs on it. Once it is up, it stays whatever becomes of the run.
+async fn launch_and_keep(name: &str, plan: Plan, environment: Environment, global: &Global) -> Exit {
+    let stop = Stop::new();
+    let folder = match LabFolder::of(&global.reports, name) {
+        Ok(folder) => folder,
+        Err(e) => return fail(&e, Exit::of_lab_error(&e)),
+    };
+    if let Err(e) = bring_up(&folder, plan.target.clone(), environment.clone(), &stop).await {
+        return fail(&e, stop.signal().map_or_else(|| Exit::of_lab_error(&e), Exit::Interrupted));
+    }
+    let lab = Lab::Kept { name: name.to_owned(), folder: folder.root().to_owned() };
+    let exit = launch(Plan { lab, ..plan }, environment, &stop, global).await;
+    eprint!("mxctl: the lab `{name}` stays up\n{}", how_to_go_on(name));
+    exit
 }
 
 /// Seconds since 1970: rises from run to run, is unique on one machine, and fits 31 bits until 2038.
@@ -53,25 +102,23 @@ fn run_number(now: Timestamp) -> u32 {
 }
 
 /// Runs a plan and tells its result.
-async fn launch(plan: Plan, started_at: Timestamp, global: &Global) -> Exit {
+async fn launch(plan: Plan, environment: Environment, stop: &Stop, global: &Global) -> Exit {
     let executable = match std::env::current_exe() {
         Ok(path) => path,
         Err(e) => return fail(&format!("find the path of this executable: {e}"), Exit::Laboratory),
     };
-    let environment = Environment::gather(started_at, std::env::args());
     let place = Place { executable, reports: global.reports.clone(), environment };
     let progress = Progress::new(&plan, global.quiet);
-    let stop = Stop::new();
-    let listener = tokio::spawn(listen_for_signals(stop.clone()));
-    let ran = run::run(plan, &place, &progress, &stop).await;
+    let listener = tokio::spawn(listen_for_signals(stop.clone(), "healing, then reporting"));
+    let ran = run::run(plan, &place, &progress, stop).await;
     listener.abort();
     progress.finish();
-    tell(ran, global, &stop)
+    tell(ran, global, stop)
 }
 
 fn tell(ran: Result<Ran, RunError>, global: &Global, stop: &Stop) -> Exit {
     let exit = match ran {
-        Ok(Ran { report, folder }) => print_report(&report, &folder, global),
+        Ok(Ran { report, folder }) => print_verdict(&report, &folder, global),
         Err(e) => fail(&e, Exit::of_run_error(&e)),
     };
     match stop.signal() {
@@ -80,33 +127,28 @@ fn tell(ran: Result<Ran, RunError>, global: &Global, stop: &Stop) -> Exit {
     }
 }
 
-/// The report on stdout, and nothing else there. The exit code is the verdict's, unless a PASS could not be told.
-pub fn print_report(report: &RunReport, folder: &Path, global: &Global) -> Exit {
-    let exit = Exit::of_verdict(report.verdict);
-    match write_report(report, folder, global) {
-        // A reader that has gone (`… | head`) wants no more.
-        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => exit,
-        Err(e) => {
-            let told = fail(&format!("print the report: {e}; it is in {}", folder.display()), Exit::BadInput);
-            if exit == Exit::Pass { told } else { exit }
-        }
-        Ok(()) => exit,
+/// The report on stdout. The exit code is the verdict's, unless a PASS could not be told.
+pub fn print_verdict(report: &RunReport, folder: &Path, global: &Global) -> Exit {
+    match (Exit::of_verdict(report.verdict), print_report(report, folder, global)) {
+        (Exit::Pass, told) => told,
+        (exit, _) => exit,
     }
 }
 
-fn write_report(report: &RunReport, folder: &Path, global: &Global) -> io::Result<()> {
-    let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+/// The report on stdout, and nothing else there. The exit code is 0, unless it could not be told.
+pub fn print_report(report: &RunReport, folder: &Path, global: &Global) -> Exit {
     let rendered = match global.output {
-        OutputFormat::Human => Terminal { colour, folder }.render(report),
+        OutputFormat::Human => Terminal { colour: output::colour(), folder }.render(report),
         OutputFormat::Json => Json.render(report),
     };
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(&rendered.map_err(io::Error::other)?)?;
-    stdout.flush()
+    match rendered.map_err(io::Error::other).and_then(|bytes| output::write(&bytes)) {
+        Err(e) => fail(&format!("print the report: {e}; it is in {}", folder.display()), Exit::BadInput),
+        Ok(()) => Exit::Pass,
+    }
 }
 
-/// The first Ctrl-C or SIGTERM heals and reports, the second stops.
-async fn listen_for_signals(stop: Stop) {
+/// The first Ctrl-C or SIGTERM heals and reports (or whatever `first` says), the second stops.
+pub async fn listen_for_signals(stop: Stop, first: &str) {
     let mut interrupt = signal(SignalKind::interrupt()).expect("a process may listen for SIGINT");
     let mut terminate = signal(SignalKind::terminate()).expect("a process may listen for SIGTERM");
     loop {
@@ -116,7 +158,7 @@ async fn listen_for_signals(stop: Stop) {
         };
         stop.signalled(kind.as_raw_value());
         match stop.abort.is_cancelled() {
-            false => eprintln!("mxctl: interrupted; healing, then reporting (once more to stop at once)"),
+            false => eprintln!("mxctl: interrupted; {first} (once more to stop at once)"),
             true => eprintln!("mxctl: stopping at once"),
         }
     }

@@ -2,13 +2,15 @@
 
 use super::Global;
 use super::exit::Exit;
-use super::launch::{Kind, launch_scenario};
+use super::lab_flags::LabFlags;
+use super::launch::{Asked, Kind, launch_scenario};
 use super::target_flags::PlanFlags;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   mxctl loadtest                                                         V4, 800 RPS, 30 s
   mxctl loadtest --rps 1500 --instances 3 --workers 2 --strategy redis   V5
+  mxctl loadtest --attach --rps 1500                                     on the lab that `testbed up` left
   mxctl loadtest --duration 5m --fail-if 'p99 > 50ms' --output json
 
 Exit codes: 0 pass, 1 fail, 2 bad input, 3 inconclusive, 4 laboratory, 70 bug, 130/143 interrupted")]
@@ -20,9 +22,13 @@ pub struct Command {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
+    lab: LabFlags,
+    #[command(flatten)]
     flags: PlanFlags,
 }
 
 pub async fn run(command: Command, global: &Global) -> Exit {
-    launch_scenario(&command.scenario, &command.flags, Kind::Load, command.dry_run, global).await
+    let Command { lab, flags, dry_run, .. } = &command;
+    let asked = Asked { scenario: &command.scenario, flags, lab, kind: Kind::Load, dry_run: *dry_run };
+    launch_scenario(&asked, global).await
 }

@@ -3,13 +3,20 @@
 //! stdout carries the result only; progress and errors go to stderr.
 
 mod chaos;
+mod completions;
+mod doctor;
 pub mod exit;
 mod heal;
+mod lab_flags;
+mod labs;
 mod launch;
 mod loadtest;
+mod man;
+mod output;
 pub mod problems;
 mod progress;
 mod report;
+mod run_argument;
 pub mod scenario;
 mod serve;
 pub mod target_flags;
@@ -18,6 +25,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::archive::mask;
 use exit::Exit;
 
 /// Proves, with open-loop load, injected faults and a ledger of every write, that a write-behind service keeps its data.
@@ -65,12 +73,21 @@ enum Command {
     /// Look at scenarios; nothing is started
     #[command(subcommand, after_help = scenario::EXAMPLES)]
     Scenario(scenario::Command),
-    /// Judge or export a run again, from its folder alone
+    /// List, show, judge, compare or remove earlier runs, from their folders alone
     Report(report::Command),
     /// Revert what a killed run left behind
     Heal(heal::Command),
+    /// Look at what this machine offers for runs; nothing is started
+    Doctor(doctor::Command),
+    /// Keep a lab up between runs
+    #[command(subcommand, after_help = labs::EXAMPLES)]
+    Testbed(labs::Command),
     /// Run the target service
     Serve(serve::Command),
+    /// Print a shell's completions
+    Completions(completions::Command),
+    /// Print the manual, or write a page for each command
+    Man(man::Command),
 }
 
 /// Parses the command line and runs it. A panic is a bug, and exits with 70.
@@ -95,13 +112,17 @@ async fn dispatch(cli: Cli) -> Exit {
         Command::Scenario(command) => scenario::run(&command, &cli.global),
         Command::Report(command) => report::run(command, &cli.global),
         Command::Heal(command) => heal::run(command, &cli.global),
+        Command::Doctor(command) => doctor::run(&command, &cli.global),
+        Command::Testbed(command) => labs::run(command, &cli.global).await,
         Command::Serve(command) => serve::run(command).await,
+        Command::Completions(command) => completions::run(&command),
+        Command::Man(command) => man::run(&command),
     }
 }
 
 /// Says what failed, and with which code to exit.
 fn fail(error: &dyn std::fmt::Display, exit: Exit) -> Exit {
-    eprintln!("mxctl: failed to {error}");
+    eprintln!("mxctl: failed to {}", mask(&error.to_string()));
     exit
 }
 

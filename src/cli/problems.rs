@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 
 use super::exit::Exit;
+use crate::archive::{mask, mask_in_place};
 use crate::scenario::{Place, Problem, Problems};
 
 /// Everything wrong with one input, ready to print; ends with how many problems there are.
@@ -31,7 +32,8 @@ pub fn colour_on_stderr() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }
 
-/// A problem as miette wants it.
+/// A problem as miette wants it. Passwords are masked before it wraps lines: a password on two of them would not be
+/// known as one.
 #[derive(Debug)]
 struct Shown<'a> {
     problem: &'a Problem,
@@ -41,7 +43,7 @@ struct Shown<'a> {
 impl<'a> Shown<'a> {
     fn of(problem: &'a Problem) -> Self {
         let source = match &problem.place {
-            Place::File { source, .. } => Some(NamedSource::new(&source.name, source.text.clone())),
+            Place::File { source, .. } => Some(NamedSource::new(&source.name, mask_in_place(&source.text))),
             Place::Named(_) => None,
         };
         Shown { problem, source }
@@ -53,15 +55,15 @@ impl std::error::Error for Shown<'_> {}
 impl std::fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.problem.place {
-            Place::File { .. } => f.write_str(&self.problem.message),
-            Place::Named(name) => write!(f, "{name}: {}", self.problem.message),
+            Place::File { .. } => f.write_str(&mask(&self.problem.message)),
+            Place::Named(name) => write!(f, "{}", mask(&format!("{name}: {}", self.problem.message))),
         }
     }
 }
 
 impl Diagnostic for Shown<'_> {
     fn help<'b>(&'b self) -> Option<Box<dyn std::fmt::Display + 'b>> {
-        (!self.problem.help.is_empty()).then(|| Box::new(&self.problem.help) as _)
+        (!self.problem.help.is_empty()).then(|| Box::new(mask(&self.problem.help)) as _)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::archive::mask;
 use crate::clock::Offset;
 use crate::plan::Plan;
 use crate::watch::{Depth, Event, Phase, Second, Watch};
@@ -61,6 +62,7 @@ impl Progress {
     }
 
     fn say(&self, text: &str) {
+        let text = &mask(text);
         match (self.quiet, self.on_terminal) {
             (true, _) => {}
             (false, true) => self.line.println(text),

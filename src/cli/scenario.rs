@@ -1,6 +1,8 @@
-//! `mxctl scenario check|explain`: what a scenario means, without starting anything.
+//! `mxctl scenario list|check|explain|schema`: what a scenario means, without starting anything.
 //!
 //! In: a scenario by name or path, and the flags that a run would take. Out: text for stdout, or the problems.
+
+mod list;
 
 use clap::{Args, Subcommand};
 
@@ -8,10 +10,11 @@ use crate::footprint::disk_bytes;
 use crate::load::pacer::Stages;
 use crate::load::{Lane, Operations};
 use crate::plan::explain::{LaneCounts, explain};
-use crate::plan::{Given, Plan};
+use crate::plan::{Given, KeptTarget, Plan, scenario_schema};
 use crate::scenario::{Problems, Scenario, Source};
 
 use super::exit::Exit;
+use super::output::{json, print};
 use super::problems::refuse;
 use super::target_flags::PlanFlags;
 use super::{Global, OutputFormat};
@@ -19,17 +22,34 @@ use super::{Global, OutputFormat};
 /// Look at scenarios; nothing is started
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
+    /// List the scenarios that ship
+    #[command(after_help = LIST_EXAMPLES)]
+    List,
     /// Find everything that is wrong with a scenario and the flags over it
     #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArgs),
     /// Put into words what a run would do, and what it could prove
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArgs),
+    /// Print the JSON Schema of a scenario file
+    #[command(after_help = SCHEMA_EXAMPLES)]
+    Schema,
 }
 
 pub const EXAMPLES: &str = "Examples:
+  mxctl scenario list
   mxctl scenario check rolling-update
   mxctl scenario explain rolling-update --strategy in-memory";
+
+const LIST_EXAMPLES: &str = "Examples:
+  mxctl scenario list
+  mxctl scenario list --output json";
+
+const SCHEMA_EXAMPLES: &str = "Examples:
+  mxctl scenario schema > scenario.schema.json
+
+An editor with a YAML language server completes and checks a scenario that begins with
+  # yaml-language-server: $schema=scenario.schema.json";
 
 const CHECK_EXAMPLES: &str = "Examples:
   mxctl scenario check rolling-update
@@ -61,10 +81,7 @@ const UNDRAWN: Given = Given { run_number: 1, seed: 1 };
 
 pub fn run(command: &Command, global: &Global) -> Exit {
     match answer(command, global.output) {
-        Ok(text) => {
-            print!("{text}");
-            Exit::Pass
-        }
+        Ok(text) => print(text),
         Err(problems) => refuse(&problems),
     }
 }
@@ -72,18 +89,26 @@ pub fn run(command: &Command, global: &Global) -> Exit {
 /// The text for stdout.
 pub fn answer(command: &Command, output: OutputFormat) -> Result<String, Problems> {
     match command {
+        Command::List => listed(output),
         Command::Check(args) => check(args),
         Command::Explain(args) => Ok(shown(&plan(&args.scenario, &args.flags, UNDRAWN)?, output)),
+        Command::Schema => Ok(json(&scenario_schema())),
     }
+}
+
+fn listed(output: OutputFormat) -> Result<String, Problems> {
+    let scenarios = list::listed()?;
+    Ok(match output {
+        OutputFormat::Human => list::table(&scenarios),
+        OutputFormat::Json => json(&scenarios),
+    })
 }
 
 /// A plan as a person or a program wants it.
 pub fn shown(plan: &Plan, output: OutputFormat) -> String {
     match output {
         OutputFormat::Human => explain(plan, count(plan), disk_bytes(plan)),
-        OutputFormat::Json => {
-            serde_json::to_string_pretty(plan).expect("a plan has only string keys and finite numbers") + "\n"
-        }
+        OutputFormat::Json => json(plan),
     }
 }
 
@@ -102,6 +127,12 @@ fn check(args: &CheckArgs) -> Result<String, Problems> {
 pub fn plan(scenario: &str, flags: &PlanFlags, given: Given) -> Result<Plan, Problems> {
     let source = Source::load(scenario)?;
     Plan::resolve(Scenario::read(&source), flags.overrides(), given)
+}
+
+/// The same, on a lab that is up.
+pub fn plan_on(lab: &KeptTarget, scenario: &str, flags: &PlanFlags, given: Given) -> Result<Plan, Problems> {
+    let source = Source::load(scenario)?;
+    Plan::resolve_on(lab, Scenario::read(&source), flags.overrides(), given)
 }
 
 fn count(plan: &Plan) -> LaneCounts {

@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::exit::Exit;
+use crate::archive::mask;
 use crate::backends::process::CONTROL_FD;
 
 #[derive(Debug, clap::Args)]
@@ -42,7 +43,7 @@ pub async fn run(command: Command) -> Exit {
 }
 
 fn refused(why: &str, exit: Exit) -> Exit {
-    eprintln!("mxctl serve: failed to {why}");
+    eprintln!("mxctl serve: failed to {}", mask(why));
     exit
 }
 

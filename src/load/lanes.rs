@@ -4,11 +4,14 @@
 //! one writer with rising seq, dispatched in due order. Poison is written once as well, to keys of its own, with
 //! content that the database refuses. Reads are a lane of their own, outside the write classes.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::plan::{LoadPlan, Mix, ReadKeys, RunKey};
 
 use crate::content::mix;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[repr(u8)]
 pub enum Lane {

@@ -9,12 +9,14 @@ mod load;
 mod resolve;
 mod shape;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use load::{LoadPlan, Mix, ReadKeys};
-pub use resolve::Given;
+pub use resolve::{Given, KeptTarget, scenario_schema};
 pub use shape::{Shape, Stage};
 
 /// A resolved run. `plan.json` in a run's folder is this, as JSON.
@@ -22,6 +24,8 @@ pub use shape::{Shape, Stage};
 pub struct Plan {
     pub name: String,
     pub run: RunKey,
+    #[serde(default, skip_serializing_if = "Lab::is_own")]
+    pub lab: Lab,
     pub target: TargetPlan,
     pub load: LoadPlan,
     /// In the order of the file. A step starts at the later of its time and the end of the one before.
@@ -48,6 +52,23 @@ impl Plan {
     /// Every stop of every step, in order: judging walks these, not what happened.
     pub fn stops(&self) -> impl Iterator<Item = &StopPlan> {
         self.timeline.iter().flat_map(|step| step.stops.iter())
+    }
+}
+
+/// Whose lab a run works on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lab {
+    /// It brings one up for itself, and takes it down.
+    #[default]
+    Own,
+    /// One that `mxctl testbed up` (or `--keep`) left: the run attaches to it, and leaves it as it found it.
+    Kept { name: String, folder: PathBuf },
+}
+
+impl Lab {
+    fn is_own(&self) -> bool {
+        *self == Lab::Own
     }
 }
 
@@ -307,7 +328,7 @@ pub struct StopPlan {
     pub window_acks_min: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StopMode {
     /// SIGTERM, the service's own shutdown, SIGKILL after the grace.
@@ -455,14 +476,15 @@ impl GateMetric {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunPhase {
     /// Outside every fault and recovery.
     Steady,
-    /// From the first act of a stop until its replacement is ready.
+    /// From the first act of a stop until its replacement, or the paused instance itself, is ready (again); from the
+    /// begin of a start until the new instance is ready.
     Fault,
-    /// The stop's window after that.
+    /// The stop's window after that; after a start, the longest window of the plan's stops.
     Recovery,
 }
 

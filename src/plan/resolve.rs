@@ -9,8 +9,10 @@
 mod defaults;
 mod filled;
 mod gates;
+mod kept;
 mod load;
 mod scale;
+mod schema;
 mod settle;
 mod shape;
 mod stops;
@@ -20,8 +22,10 @@ mod words;
 
 use crate::scenario::{Count, Entry, Overrides, Place, Problem, Problems, Scenario};
 
-use super::{Plan, RunKey, StepPlan};
+use super::{Lab, Plan, RunKey, StepPlan};
 pub use defaults::Defaults;
+pub use kept::KeptTarget;
+pub use schema::scenario_schema;
 
 /// What the caller knows and the scenario does not say. `--run-number` and `--seed` replace it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,24 +35,52 @@ pub struct Given {
 }
 
 impl Plan {
+    /// What a scenario means, on a lab that the run brings up for itself.
     pub fn resolve(scenario: Scenario, overrides: Overrides, given: Given) -> Result<Plan, Problems> {
-        let (run_number, seed) = (overrides.run_number.clone(), overrides.seed.clone());
-        let scenario = scenario.overlaid(overrides);
-        let mut remarks = Remarks { problems: scenario.problems.clone(), notes: Vec::new() };
-        let defaults = Defaults::of(&scenario);
-
-        let name = name(&scenario, &mut remarks);
-        let run = run_key(&run_number, &seed, given, &mut remarks);
-        let target = target::resolve(&scenario.target, &defaults, &mut remarks);
-        let load = load::resolve(&scenario.load, target.strategy, &defaults, &mut remarks);
-        let timeline = timeline::resolve(&scenario, &target, &load, &mut remarks);
-        let settle = settle::resolve(&scenario, &target.worker, &mut remarks);
-        let (claims, gates) = gates::resolve(&scenario, &timeline, &mut remarks);
-
-        Problems::check(remarks.problems)?;
-        let timeline = timeline.steps;
-        Ok(Plan { name, run, target, load, timeline, settle, claims, gates, notes: remarks.notes })
+        resolve(scenario, overrides, given, None)
     }
+
+    /// What it means on a lab that is up already: the target is what it is.
+    pub fn resolve_on(
+        lab: &KeptTarget,
+        scenario: Scenario,
+        overrides: Overrides,
+        given: Given,
+    ) -> Result<Plan, Problems> {
+        resolve(scenario, overrides, given, Some(lab))
+    }
+}
+
+fn resolve(
+    scenario: Scenario,
+    overrides: Overrides,
+    given: Given,
+    kept: Option<&KeptTarget>,
+) -> Result<Plan, Problems> {
+    let (run_number, seed) = (overrides.run_number.clone(), overrides.seed.clone());
+    let (own, flags) = (scenario.target.clone(), overrides.target.clone());
+    let mut scenario = scenario.overlaid(overrides);
+    let mut remarks = Remarks { problems: scenario.problems.clone(), notes: Vec::new() };
+    let defaults = Defaults::of(&scenario);
+
+    let name = name(&scenario, &mut remarks);
+    let run = run_key(&run_number, &seed, given, &mut remarks);
+    let (lab, target) = match kept {
+        None => (Lab::Own, target::resolve(&scenario.target, &defaults, &mut remarks)),
+        Some(kept) => {
+            // What it says of its target is compared with the lab, and then no longer counts.
+            scenario.target = crate::scenario::Target::default();
+            kept::resolve(kept, &own, &flags, &defaults, &mut remarks)
+        }
+    };
+    let load = load::resolve(&scenario.load, target.strategy, &defaults, &mut remarks);
+    let timeline = timeline::resolve(&scenario, &target, &load, &mut remarks);
+    let settle = settle::resolve(&scenario, &target.worker, &mut remarks);
+    let (claims, gates) = gates::resolve(&scenario, &timeline, &mut remarks);
+
+    Problems::check(remarks.problems)?;
+    let timeline = timeline.steps;
+    Ok(Plan { name, run, lab, target, load, timeline, settle, claims, gates, notes: remarks.notes })
 }
 
 /// The steps that are left, and whether all that was written is in them: if not, nothing is concluded from a gap.

@@ -4,23 +4,25 @@
 //! Reads go through a read-only one. The marker is committed through another: a reader that cannot see it looks at
 //! a copy that lags, and nothing that it reads proves that a row is missing.
 //!
-//! # Why rows and sightings are handed on one by one
-//! A run of ten minutes leaves millions of them. Nothing here holds more than the one that it hands on.
+//! # Why SQLite packs what it gives
+//! A run of ten minutes leaves millions of rows and sightings. Row by row, each value is copied on SQLite's thread and
+//! freed on ours, and the two wait for each other most of the time. A pack is one value: a JSON array a line, in which
+//! a number, a text and a null stay apart. Nothing here holds more than one pack, and the sinks take line by line.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use futures_util::TryStreamExt;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
-use sqlx::{ConnectOptions, Connection, Row as _, SqliteConnection};
+use serde::Deserialize;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use super::{Applied, Row, Sighting, SightingKind};
 use crate::plan::RunKey;
 
 const BUSY: Duration = Duration::from_secs(5);
-/// Rows that wait between SQLite's thread and us: at its default of 50 the two wake each other all the time.
-const ROWS_WAITING: usize = 2048;
+/// Lines in a pack.
+const PACK: i64 = 4096;
 
 /// Takes a row. An error of its own ends the reading.
 pub type RowSink<'s> = dyn FnMut(Row<'_>) -> io::Result<()> + Send + 's;
@@ -35,6 +37,8 @@ pub enum DatabaseError {
     Query { what: &'static str, source: sqlx::Error },
     #[error("read the rows: row {key}/{preset} has {what}")]
     Nonsense { key: i64, preset: i64, what: String },
+    #[error("read the witness: {line} is no sighting: {source}")]
+    NoSighting { line: String, source: serde_json::Error },
     #[error("write down what was read: {0}")]
     Sink(#[from] io::Error),
 }
@@ -55,6 +59,11 @@ impl Database {
             range: (first as i64, last as i64),
             first_write_once: run.key(hot_keys) as i64,
         }
+    }
+
+    /// A reader of every run's keys.
+    pub fn of_every_run(path: &Path) -> Self {
+        Database { path: path.to_owned(), range: (0, i64::MAX), first_write_once: 0 }
     }
 
     /// The query that a person can run by hand: rows of the write-once keys.
@@ -97,15 +106,18 @@ impl Database {
     /// Every key whose three rows are there.
     pub async fn applied(&self) -> Result<Applied, DatabaseError> {
         let mut db = self.reader().await?;
-        let query = "select game_character_id, min(write_seq) from equipment_expectation_summary \
-                     where game_character_id between ? and ? group by game_character_id having count(*) = 3 \
-                     order by game_character_id";
-        let failed = |source| DatabaseError::Query { what: "read a checkpoint", source };
-        let mut keys = sqlx::query_as(query).bind(self.range.0).bind(self.range.1).fetch(&mut db);
+        let query = "select group_concat(line, char(10)) from (\
+                     select json_array(game_character_id, min(write_seq)) as line \
+                     from equipment_expectation_summary where game_character_id between ? and ? \
+                     group by game_character_id having count(*) = 3 order by game_character_id limit ?)";
         let mut applied = Applied::default();
-        while let Some((key, seq)) = keys.try_next().await.map_err(failed)? {
-            let (key, seq): (i64, i64) = (key, seq);
-            applied.push(key as u64, seq as u64);
+        let mut next = self.range.0;
+        while let Some(pack) = pack(&mut db, query, "read a checkpoint", &[next, self.range.1]).await? {
+            for line in pack.lines() {
+                let (key, seq): (i64, i64) = serde_json::from_str(line).map_err(|e| nonsense(line, &e))?;
+                applied.push(key as u64, seq as u64);
+                next = key + 1;
+            }
         }
         Ok(applied)
     }
@@ -130,13 +142,19 @@ impl Database {
             .fetch_one(&mut *snapshot)
             .await
             .map_err(query("count the rows"))? as u64;
-        let select = "select game_character_id, preset_no, write_seq, total_expected_cost, black_cube_cost, \
-                      red_cube_cost, additional_cube_cost, starforce_cost, written_by \
-                      from equipment_expectation_summary where game_character_id between ? and ? \
-                      order by game_character_id, preset_no";
-        let mut found = sqlx::query(select).bind(self.range.0).bind(self.range.1).fetch(&mut *snapshot);
-        while let Some(next) = found.try_next().await.map_err(query("read the rows"))? {
-            sink(row(&next)?)?;
+        let select = "select group_concat(line, char(10)) from (\
+                      select json_array(game_character_id, preset_no, write_seq, total_expected_cost, \
+                      black_cube_cost, red_cube_cost, additional_cube_cost, starforce_cost, written_by) as line \
+                      from equipment_expectation_summary \
+                      where (game_character_id, preset_no) > (?, ?) and game_character_id <= ? \
+                      order by game_character_id, preset_no limit ?)";
+        let mut last = (self.range.0 - 1, i64::MAX);
+        while let Some(pack) = pack(&mut snapshot, select, "read the rows", &[last.0, last.1, self.range.1]).await? {
+            for line in pack.lines() {
+                let found: RowLine = serde_json::from_str(line).map_err(|e| nonsense(line, &e))?;
+                sink(found.row()?)?;
+                last = (found.0, found.1);
+            }
         }
         Ok((counted, marker_seen))
     }
@@ -149,11 +167,18 @@ impl Database {
         if sqlx::query_scalar::<_, i64>(table).fetch_one(&mut db).await.map_err(query("look for the witness"))? == 0 {
             return Ok(false);
         }
-        let select = "select id, game_character_id, preset_no, old_seq, new_seq, written_by, kind \
-                      from expectation_write_witness where game_character_id between ? and ? order by id";
-        let mut found = sqlx::query(select).bind(self.range.0).bind(self.range.1).fetch(&mut db);
-        while let Some(next) = found.try_next().await.map_err(query("read the witness"))? {
-            sink(sighting(&next).map_err(query("read the witness"))?)?;
+        let select = "select group_concat(line, char(10)) from (\
+                      select json_array(id, game_character_id, preset_no, old_seq, new_seq, written_by, kind) as line \
+                      from expectation_write_witness \
+                      where id > ? and game_character_id between ? and ? order by id limit ?)";
+        let mut last = i64::MIN;
+        while let Some(pack) = pack(&mut db, select, "read the witness", &[last, self.range.0, self.range.1]).await? {
+            for line in pack.lines() {
+                let found: SightingLine = serde_json::from_str(line)
+                    .map_err(|source| DatabaseError::NoSighting { line: line.to_owned(), source })?;
+                sink(found.sighting())?;
+                last = found.0;
+            }
         }
         Ok(true)
     }
@@ -176,7 +201,6 @@ impl Database {
             .filename(&self.path)
             .read_only(read_only)
             .busy_timeout(BUSY)
-            .row_buffer_size(ROWS_WAITING)
             .disable_statement_logging()
             .connect()
             .await
@@ -184,44 +208,64 @@ impl Database {
     }
 }
 
-fn row(found: &SqliteRow) -> Result<Row<'_>, DatabaseError> {
-    let integer = |column: usize| -> Result<i64, sqlx::Error> { found.try_get(column) };
-    let (key, preset) = (integer(0).unwrap_or_default(), integer(1).unwrap_or_default());
-    let nonsense = |what: String| DatabaseError::Nonsense { key, preset, what };
-    let read = || -> Result<Row<'_>, sqlx::Error> {
-        let mut costs = [0; 5];
-        for (column, cost) in costs.iter_mut().enumerate() {
-            *cost = integer(3 + column)?;
-        }
-        let written_by: Option<&str> = found.try_get(8)?;
-        Ok(Row {
-            key: key as u64,
-            preset: preset as u8,
-            seq: integer(2)? as u64,
-            costs,
-            written_by: written_by.unwrap_or_default(),
-        })
-    };
-    if !(1..=i64::from(u8::MAX)).contains(&preset) {
-        return Err(nonsense(format!("preset_no {preset}")));
-    }
-    read().map_err(|e| nonsense(e.to_string()))
+/// The next lines that a query gives, at most [`PACK`]; `None`: there are no more.
+async fn pack(
+    db: &mut SqliteConnection,
+    query: &'static str,
+    what: &'static str,
+    binds: &[i64],
+) -> Result<Option<String>, DatabaseError> {
+    let bound = binds.iter().fold(sqlx::query_scalar(query), |query, value| query.bind(*value));
+    bound.bind(PACK).fetch_one(db).await.map_err(|source| DatabaseError::Query { what, source })
 }
 
-fn sighting(found: &SqliteRow) -> Result<Sighting<'_>, sqlx::Error> {
-    let number = |column: usize| -> Result<u64, sqlx::Error> { found.try_get::<i64, _>(column).map(|n| n as u64) };
-    Ok(Sighting {
-        order: number(0)?,
-        key: number(1)?,
-        preset: number(2)? as u8,
-        old_seq: found.try_get::<Option<i64>, _>(3)?.map(|n| n as u64),
-        new_seq: number(4)?,
-        written_by: found.try_get::<Option<&str>, _>(5)?.unwrap_or_default(),
-        kind: match found.try_get::<&str, _>(6)? {
-            "dropped" => SightingKind::Dropped,
-            _ => SightingKind::Attempted,
-        },
-    })
+/// key, preset, seq, the five costs, written by.
+#[derive(Deserialize)]
+struct RowLine(i64, i64, i64, i64, i64, i64, i64, i64, Option<String>);
+
+impl RowLine {
+    fn row(&self) -> Result<Row<'_>, DatabaseError> {
+        let RowLine(key, preset, seq, total, black, red, additional, starforce, written_by) = self;
+        let preset_no = u8::try_from(*preset).ok().filter(|preset| *preset > 0).ok_or_else(|| {
+            DatabaseError::Nonsense { key: *key, preset: *preset, what: format!("preset_no {preset}") }
+        })?;
+        Ok(Row {
+            key: *key as u64,
+            preset: preset_no,
+            seq: *seq as u64,
+            costs: [*total, *black, *red, *additional, *starforce],
+            written_by: written_by.as_deref().unwrap_or_default(),
+        })
+    }
+}
+
+/// What is in the database and is no row.
+fn nonsense(line: &str, error: &serde_json::Error) -> DatabaseError {
+    let values: Vec<serde_json::Value> = serde_json::from_str(line).unwrap_or_default();
+    let integer = |at: usize| values.get(at).and_then(serde_json::Value::as_i64).unwrap_or_default();
+    DatabaseError::Nonsense { key: integer(0), preset: integer(1), what: error.to_string() }
+}
+
+/// order, key, preset, old seq, new seq, written by, kind.
+#[derive(Deserialize)]
+struct SightingLine(i64, i64, i64, Option<i64>, i64, Option<String>, String);
+
+impl SightingLine {
+    fn sighting(&self) -> Sighting<'_> {
+        let SightingLine(order, key, preset, old_seq, new_seq, written_by, kind) = self;
+        Sighting {
+            order: *order as u64,
+            key: *key as u64,
+            preset: *preset as u8,
+            old_seq: old_seq.map(|seq| seq as u64),
+            new_seq: *new_seq as u64,
+            written_by: written_by.as_deref().unwrap_or_default(),
+            kind: match kind.as_str() {
+                "dropped" => SightingKind::Dropped,
+                _ => SightingKind::Attempted,
+            },
+        }
+    }
 }
 
 #[cfg(test)]
@@ -317,9 +361,13 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_row_is_an_error_that_names_it() {
         let key = RUN.key(0);
-        for (preset, cost, what) in
-            [("0", "5", "preset_no 0"), ("300", "5", "preset_no 300"), ("1", "'a lot'", "mismatched")]
-        {
+        for (preset, cost, what) in [
+            ("0", "5", "preset_no 0"),
+            ("300", "5", "preset_no 300"),
+            ("1", "'a lot'", "invalid type: string"),
+            ("1", "1.5", "invalid type: floating"),
+            ("1", "null", "invalid type: null"),
+        ] {
             let mut lab = Lab::new().await;
             lab.write(key, preset, 1).await;
             lab.sql(&format!("update equipment_expectation_summary set total_expected_cost = {cost}")).await;
@@ -346,6 +394,26 @@ mod tests {
         };
         lab.reader().witness(&mut sink).await.unwrap();
         assert_eq!(count, 1);
+    }
+
+    #[tokio::test]
+    async fn no_row_falls_between_two_packs() {
+        let mut lab = Lab::new().await;
+        let (first, rows) = (RUN.key(0), 2 * PACK as u64 + 5);
+        lab.sql(&format!(
+            "with recursive n(i) as (select 0 union all select i + 1 from n where i + 1 < {rows}) \
+             insert into equipment_expectation_summary select {first} + i / 3, 1 + i % 3, 5, 1, 2, 3, 4, i, 'a\nb' from n"
+        ))
+        .await;
+        let mut expected = 0;
+        let mut sink = |row: Row<'_>| {
+            let place = (first + expected / 3, 1 + (expected % 3) as u8, expected, "a\nb");
+            assert_eq!((row.key, row.preset, row.seq, row.written_by), place);
+            expected += 1;
+            Ok(())
+        };
+        assert_eq!(lab.reader().rows(&mut sink).await.unwrap(), (rows, true));
+        assert_eq!(expected, rows);
     }
 
     #[tokio::test]

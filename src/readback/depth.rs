@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::baseline::Baseline;
 use super::counters::{CountersError, Scraper};
 use super::queue::{Look, Queue, QueueError};
-use crate::backends::{Deployment, QueueSource, Sources};
+use crate::backends::{Deployment, Instance, QueueSource, Sources};
 use crate::clock::{Offset, RunClock};
 use crate::watch::{Depth, Event, Watch};
 
@@ -28,6 +29,7 @@ pub enum DepthError {
 
 pub struct DepthProbe {
     place: Probed,
+    before: Baseline,
     saw_something: bool,
 }
 
@@ -47,16 +49,26 @@ impl DepthProbe {
             },
             QueueSource::Private => Probed::Private(Scraper::default()),
         };
-        DepthProbe { place, saw_something: false }
+        DepthProbe { place, before: Baseline::default(), saw_something: false }
+    }
+
+    /// Believed by what it sees from here on.
+    pub fn since(self, before: &Baseline) -> Self {
+        DepthProbe { before: before.clone(), ..self }
     }
 
     pub async fn look(&mut self, deployment: &dyn Deployment) -> Result<Look, DepthError> {
+        self.look_at(&deployment.alive()).await
+    }
+
+    /// The same, where these are alive.
+    pub async fn look_at(&mut self, alive: &[Instance]) -> Result<Look, DepthError> {
         let look = match &mut self.place {
             Probed::Shared(queue) => queue.look().await?,
-            Probed::Private(scraper) => Look { depth: private_depth(scraper, deployment).await?, accepted: 0 },
+            Probed::Private(scraper) => Look { depth: private_depth(scraper, alive).await?, accepted: 0 },
             Probed::Unusable(why) => return Err(DepthError::Unusable(why.clone())),
         };
-        self.saw_something |= look.saw_something();
+        self.saw_something |= self.before.is_behind(&look);
         Ok(look)
     }
 
@@ -85,10 +97,10 @@ impl DepthProbe {
     }
 }
 
-async fn private_depth(scraper: &Scraper, deployment: &dyn Deployment) -> Result<Depth, CountersError> {
+async fn private_depth(scraper: &Scraper, alive: &[Instance]) -> Result<Depth, CountersError> {
     let mut all = Depth::default();
-    for instance in deployment.alive() {
-        let one = scraper.private_depth(&instance).await?;
+    for instance in alive {
+        let one = scraper.private_depth(instance).await?;
         all.ready += one.ready;
         all.leased += one.leased;
         all.delayed += one.delayed;

@@ -4,6 +4,7 @@
 //! [`FinalState`], which says per source what it could not read: a gap is evidence that is missing, not an error.
 
 mod applied;
+pub mod baseline;
 pub mod counters;
 pub mod cpu;
 pub mod database;
@@ -26,6 +27,7 @@ use crate::backends::{Deployment, QueueSource, SettleOutcome, Settled};
 use crate::clock::{Offset, RunClock};
 use crate::plan::Plan;
 pub use applied::Applied;
+pub use baseline::Baseline;
 use counters::Scraper;
 use database::{Database, DatabaseError};
 use queue::Queue;
@@ -48,6 +50,15 @@ pub enum Source<T> {
 }
 
 impl<T> Source<T> {
+    /// The same, of something else.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Source<U> {
+        match self {
+            Source::Read(t) => Source::Read(change(t)),
+            Source::Gap { why } => Source::Gap { why },
+            Source::Absent { why } => Source::Absent { why },
+        }
+    }
+
     pub fn read(&self) -> Option<&T> {
         match self {
             Source::Read(t) => Some(t),
@@ -68,7 +79,7 @@ impl<T> Source<T> {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct QueueState {
     pub items: Vec<QueuedItem>,
-    /// Tasks that the push script counted as taken, since the broker was empty.
+    /// Tasks that the push script counted as taken, since the run began.
     pub accepted: u64,
 }
 
@@ -162,9 +173,9 @@ enum ReadError {
     Table(#[from] TableError),
 }
 
-/// Reads everything that can be read. What cannot is a gap, not an error. The long tables go straight into the run's
-/// folder; [`FinalState::store`] puts the rest beside them.
-pub async fn read(settled: &Settled, plan: &Plan, archive: &Archive) -> FinalState {
+/// Reads everything that can be read of this run, which began at `before`. What cannot is a gap, not an error. The
+/// long tables go straight into the run's folder; [`FinalState::store`] puts the rest beside them.
+pub async fn read(settled: &Settled, plan: &Plan, before: &Baseline, archive: &Archive) -> FinalState {
     let deployment = settled.deployment();
     let database = Database::new(&deployment.sources().database, plan.run, plan.load.hot_keys);
     let (rows, witness) = tables(&database, archive).await;
@@ -172,8 +183,8 @@ pub async fn read(settled: &Settled, plan: &Plan, archive: &Archive) -> FinalSta
         settle: settled.outcome().clone(),
         rows,
         witness,
-        queue: read_queue(&deployment.sources().queue).await,
-        counters: read_counters(deployment).await,
+        queue: read_queue(&deployment.sources().queue).await.map(|queue| before.out_of_queue(plan.run, queue)),
+        counters: read_counters(deployment).await.map(|counters| before.out_of_counters(counters)),
     }
 }
 

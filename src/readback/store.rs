@@ -20,10 +20,10 @@ impl FinalState {
             Stored::Missing { why } => return Ok(Stored::Missing { why }),
         };
         if let Source::Read(set) = state.rows {
-            state.rows = table(archive, Piece::Rows).and_then(|rows| RowSet { rows, ..set });
+            state.rows = table(archive, Piece::Rows).map(|rows| RowSet { rows, ..set });
         }
         if let Source::Read(WitnessLog { .. }) = state.witness {
-            state.witness = table(archive, Piece::Witness).and_then(|sightings| WitnessLog { sightings });
+            state.witness = table(archive, Piece::Witness).map(|sightings| WitnessLog { sightings });
         }
         Ok(Stored::Whole(state))
     }
@@ -38,16 +38,6 @@ fn table<R: Record>(archive: &Archive, piece: Piece) -> Source<Table<R>> {
 
 fn told(piece: Piece, error: &TableError) -> String {
     format!("{}: {error}", piece.path())
-}
-
-impl<T> Source<T> {
-    fn and_then<U>(self, f: impl FnOnce(T) -> U) -> Source<U> {
-        match self {
-            Source::Read(t) => Source::Read(f(t)),
-            Source::Gap { why } => Source::Gap { why },
-            Source::Absent { why } => Source::Absent { why },
-        }
-    }
 }
 
 #[cfg(test)]

@@ -93,7 +93,7 @@ fn range(low: u64, high: u64) -> String {
     if low == high { thousands(low) } else { format!("{} to {}", thousands(low), thousands(high)) }
 }
 
-fn stops_passed(report: &RunReport) -> String {
+pub fn stops_passed(report: &RunReport) -> String {
     let stops = &report.judgement.stops;
     let passed = stops.iter().filter(|stop| stop.verdict == Verdict::Pass).count();
     match stops.len() {

@@ -1,13 +1,15 @@
 //! The incidents as lines, in the order of time.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::backends::{Exit, InstanceId};
 use crate::clock::Offset;
 use crate::plan::StopMode;
+use crate::timeline::incident::StartRecord;
 use crate::timeline::{Exposure, Incidents, StepRecord, StopRecord};
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TimelineLine {
     pub at: Offset,
     /// `api-2.1 killed, 37 leased tasks in its hands`.
@@ -38,6 +40,10 @@ fn name(incidents: &Incidents, id: InstanceId) -> String {
 
 fn step(step: &StepRecord) -> Vec<TimelineLine> {
     let mut lines = vec![TimelineLine::new(step.began, format!("{} begins", step.id))];
+    lines.extend(
+        step.condition.map(|met| TimelineLine::new(met.at, format!("{}: buffer_size is {}", step.id, met.value))),
+    );
+    lines.extend(step.starts.iter().flat_map(start));
     lines.extend(step.stops.iter().flat_map(stop));
     let end = match &step.error {
         Some(error) => format!("{} ends early: {error}", step.id),
@@ -47,16 +53,30 @@ fn step(step: &StepRecord) -> Vec<TimelineLine> {
     lines
 }
 
+fn start(start: &StartRecord) -> Vec<TimelineLine> {
+    let name = start.instance.as_ref().map_or("nobody", |instance| &instance.name);
+    let backlog =
+        start.backlog.map_or_else(|| "a backlog that was not read".to_owned(), |n| format!("a backlog of {n} tasks"));
+    let moments = [
+        Some((start.began, format!("{} starts, under {backlog}", start.id))),
+        start.ready.map(|at| (at, format!("{name} ready"))),
+        start.error.as_ref().map(|error| (start.began, format!("{} ends early: {error}", start.id))),
+    ];
+    moments.into_iter().flatten().map(|(at, what)| TimelineLine::new(at, what)).collect()
+}
+
 fn stop(stop: &StopRecord) -> Vec<TimelineLine> {
     let victim = &stop.victim.name;
     let released = stop.held.and_then(|held| held.released);
     let moments = [
         stop.held.map(|h| (h.at, format!("{victim} holds {} tasks at {}", h.tasks, h.point.word()))),
-        stop.frozen.map(|at| (at, format!("{victim} frozen"))),
+        stop.frozen.map(|at| (at, frozen(stop))),
+        stop.checkpoint.as_ref().map(|c| (c.at, format!("checkpoint of {} read", c.stop))),
+        stop.resumed.map(|at| (at, format!("{victim} goes on (SIGCONT)"))),
         stop.signalled.map(|at| (at, format!("{victim} {}, {}", signal(stop.mode), exposure(&stop.exposure)))),
         released.map(|at| (at, format!("{victim} let go of what it held"))),
         stop.exit.map(|exit| (exit.at, format!("{victim} ended: {}{}", ended(exit), after_grace(stop)))),
-        stop.healed.map(|at| (at, format!("{} ready", replacement(stop)))),
+        stop.healed.map(|at| (at, healed(stop))),
         stop.error.as_ref().map(|error| (stop.began, format!("{} ends early: {error}", stop.id))),
     ];
     moments.into_iter().flatten().map(|(at, what)| TimelineLine::new(at, what)).collect()
@@ -66,8 +86,25 @@ fn signal(mode: StopMode) -> &'static str {
     match mode {
         StopMode::Graceful => "told to stop (SIGTERM)",
         StopMode::Hard => "killed (SIGKILL)",
-        StopMode::Pause => "frozen (SIGSTOP)",
-        StopMode::PauseThenKill => "frozen (SIGSTOP), then killed (SIGKILL)",
+        StopMode::Pause => "told to end, though only paused",
+        StopMode::PauseThenKill => "killed (SIGKILL) after its checkpoint",
+    }
+}
+
+/// A paused instance gets no other signal at which one could tell what it holds.
+fn frozen(stop: &StopRecord) -> String {
+    let victim = &stop.victim.name;
+    if stop.mode.pauses() {
+        format!("{victim} frozen (SIGSTOP), {}", exposure(&stop.exposure))
+    } else {
+        format!("{victim} frozen")
+    }
+}
+
+fn healed(stop: &StopRecord) -> String {
+    match stop.mode {
+        StopMode::Pause => format!("{} ready again", stop.victim.name),
+        _ => format!("{} ready", replacement(stop)),
     }
 }
 

@@ -1,14 +1,14 @@
 //! `junit.xml`: for CI systems. A FAIL is a failure, an INCONCLUSIVE an error, nothing is ever skipped.
 //!
-//! Three suites: the verdict, every finding (with it every claim and gate that the plan declares), every planned
-//! stop. The suite `verdict` is there so that the file is green only where the run is.
+//! Suites: the verdict, every finding (with it every claim and gate that the plan declares), every planned start (where
+//! there is one), every planned stop. The suite `verdict` is there so that the file is green only where the run is.
 
 use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::{RenderError, Renderer, RunReport, evidence};
-use crate::checks::{Finding, StopJudgement, Verdict};
+use crate::checks::{Finding, StartJudgement, StopJudgement, Verdict};
 
 pub struct JUnit;
 
@@ -16,7 +16,8 @@ impl Renderer for JUnit {
     fn render(&self, report: &RunReport) -> Result<Vec<u8>, RenderError> {
         let mut document = Report::new(format!("mxctl {}", report.plan.name));
         document.set_time(report.duration.unwrap_or(Duration::ZERO));
-        document.add_test_suites([verdict(report), checks(report), stops(report)]);
+        document.add_test_suites([verdict(report), checks(report)].into_iter().chain(starts(report)));
+        document.add_test_suite(stops(report));
         let mut bytes = Vec::new();
         document.serialize(&mut bytes).map_err(|e| RenderError { form: "JUnit", why: e.to_string() })?;
         Ok(bytes)
@@ -40,16 +41,26 @@ fn checks(report: &RunReport) -> TestSuite {
     suite
 }
 
+fn starts(report: &RunReport) -> Option<TestSuite> {
+    let mut suite = TestSuite::new("starts");
+    let case_of = |start: &StartJudgement| {
+        case(report, &start.id, start.verdict, &start.reasons.join("; "), proofs(&start.proof))
+    };
+    suite.add_test_cases(report.judgement.starts.iter().map(case_of));
+    (!report.judgement.starts.is_empty()).then_some(suite)
+}
+
 fn stops(report: &RunReport) -> TestSuite {
     let mut suite = TestSuite::new("stops");
-    let case_of = |stop: &StopJudgement| case(report, &stop.id, stop.verdict, &stop.reasons.join("; "), proofs(stop));
+    let case_of =
+        |stop: &StopJudgement| case(report, &stop.id, stop.verdict, &stop.reasons.join("; "), proofs(&stop.proof));
     suite.add_test_cases(report.judgement.stops.iter().map(case_of));
     suite
 }
 
-fn proofs(stop: &StopJudgement) -> String {
+fn proofs(proof: &[(String, bool)]) -> String {
     let line = |(what, holds): &(String, bool)| format!("{}: {what}", if *holds { "holds" } else { "does not hold" });
-    stop.proof.iter().map(line).collect::<Vec<_>>().join("\n")
+    proof.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn case(report: &RunReport, name: &str, verdict: Verdict, message: &str, description: String) -> TestCase {
@@ -92,12 +103,13 @@ mod tests {
 
     #[test]
     fn a_fail_is_a_failure_an_inconclusive_an_error_and_nothing_is_skipped() {
-        for which in 0..3 {
+        for which in 0..canned::reports().len() {
             let (report, text) = rendered(which);
             let of = |verdict| {
                 let findings = report.judgement.findings.iter().filter(|f| f.verdict == verdict).count();
                 let stops = report.judgement.stops.iter().filter(|s| s.verdict == verdict).count();
-                findings + stops + usize::from(report.verdict == verdict)
+                let starts = report.judgement.starts.iter().filter(|s| s.verdict == verdict).count();
+                findings + stops + starts + usize::from(report.verdict == verdict)
             };
             assert_eq!(total(&text, "failures"), of(Verdict::Fail));
             assert_eq!(total(&text, "errors"), of(Verdict::Inconclusive));
@@ -107,7 +119,7 @@ mod tests {
 
     #[test]
     fn every_declared_claim_and_gate_and_every_planned_stop_is_present() {
-        for which in 0..3 {
+        for which in 0..canned::reports().len() {
             let (report, text) = rendered(which);
             for name in &report.declared {
                 assert!(text.contains(&format!("<testcase name=\"{name}\"")), "{name} in {text}");
@@ -117,7 +129,7 @@ mod tests {
 
     #[test]
     fn the_file_is_green_only_where_the_run_passed() {
-        for which in 0..3 {
+        for which in 0..canned::reports().len() {
             let (report, text) = rendered(which);
             let green = total(&text, "failures") + total(&text, "errors") == 0;
             assert_eq!(green, report.verdict == Verdict::Pass);

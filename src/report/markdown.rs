@@ -2,27 +2,77 @@
 
 use super::figures::{hundredths, seconds, thousands};
 use super::terminal::EXHIBITS;
-use super::{RenderError, Renderer, RunReport, evidence};
+use super::{RenderError, Renderer, RunReport, evidence, scaling};
+use crate::archive::mask;
 use crate::checks::{Exhibit, Judgement, LaneLatency, Percentiles, Verdict};
 
 pub struct Markdown;
 
+/// GitHub takes 65,536 characters in a comment; what surrounds the report there needs some of them.
+const LONGEST: usize = 60_000;
+/// The most details that a finding shows, and the longest text; all of it is in `run.json`.
+const DETAILS: usize = 8;
+const LONGEST_TEXT: usize = 600;
+
 impl Renderer for Markdown {
     fn render(&self, report: &RunReport) -> Result<Vec<u8>, RenderError> {
         let judgement = &report.judgement;
-        let sections = [
-            head(report),
-            findings(judgement),
-            stops(judgement),
-            classes(judgement),
-            exhibits(&judgement.exhibits),
-            latency(report),
-            not_assessed(judgement),
-            by_hand(report),
+        let open = report.verdict != Verdict::Pass;
+        let folded = [
+            folded(&stops_title(report), open, &stops(judgement)),
+            folded("Scaling", open, &scaled(judgement)),
+            folded("Classes of operations (**bold**: must be 0)", false, &classes(judgement)),
+            folded(&format!("Exhibits (the first {EXHIBITS} at most)"), open, &exhibits(&judgement.exhibits)),
+            folded("Latency, milliseconds", false, &latency(report)),
+            folded(scaling::EFFICIENCY_TITLE, false, &efficiency(judgement)),
+            folded("Not assessed", false, &not_assessed(judgement)),
+            folded("Check it by hand", false, &by_hand(report)),
         ];
-        let sections: Vec<String> = sections.into_iter().filter(|section| !section.is_empty()).collect();
-        Ok(sections.join("\n").into_bytes())
+        Ok(within_limit(vec![head(report), findings(judgement)], folded).into_bytes())
     }
+}
+
+/// What always shows, then as many of the sections as a comment takes.
+fn within_limit(mut text: Vec<String>, sections: impl IntoIterator<Item = Section>) -> String {
+    let mut length: usize = text.iter().map(String::len).sum();
+    let mut left_out = Vec::new();
+    for section in sections.into_iter().filter(|section| !section.text.is_empty()) {
+        match length + section.text.len() <= LONGEST {
+            true => {
+                length += section.text.len();
+                text.push(section.text);
+            }
+            false => left_out.push(section.title),
+        }
+    }
+    if !left_out.is_empty() {
+        text.push(format!("Too long for a comment, and in `run.json`: {}.\n", left_out.join("; ")));
+    }
+    text.join("\n")
+}
+
+struct Section {
+    title: String,
+    text: String,
+}
+
+/// A section that opens on a click, or is open already; nothing where it is empty.
+fn folded(title: &str, open: bool, body: &str) -> Section {
+    let open = if open { " open" } else { "" };
+    let text = match body {
+        "" => String::new(),
+        body => format!("<details{open}><summary>{}</summary>\n\n{body}\n</details>\n", in_html(title)),
+    };
+    Section { title: title.to_owned(), text }
+}
+
+/// Markdown means nothing within a summary.
+fn in_html(title: &str) -> String {
+    title.replacen("**", "<b>", 1).replacen("**", "</b>", 1)
+}
+
+fn stops_title(report: &RunReport) -> String {
+    evidence::capitalised(&evidence::stops_passed(report))
 }
 
 fn head(report: &RunReport) -> String {
@@ -47,8 +97,11 @@ fn findings(judgement: &Judgement) -> String {
     let mut text = String::new();
     for finding in open {
         let (verdict, check) = (finding.verdict.word(), escaped(&finding.check));
-        text += &format!("- **{verdict}** {check}: {}\n", escaped(&finding.summary));
-        text.extend(finding.details.iter().map(|detail| format!("  - {}\n", escaped(detail))));
+        text += &format!("- **{verdict}** {check}: {}\n", escaped(&clipped(&finding.summary)));
+        text.extend(finding.details.iter().take(DETAILS).map(|detail| format!("  - {}\n", escaped(&clipped(detail)))));
+        if let Some(more) = finding.details.len().checked_sub(DETAILS).filter(|more| *more > 0) {
+            text += &format!("  - and {more} more in `run.json`\n");
+        }
     }
     if !passed.is_empty() {
         let passed: Vec<String> = passed.iter().map(|finding| escaped(&finding.check)).collect();
@@ -75,7 +128,7 @@ fn stops(judgement: &Judgement) -> String {
     });
     let columns =
         ["step", "victim", "exposure", "exit", "drain", "acks after SIGTERM", "acks in window", "failed", "verdict"];
-    table("Stops", columns, "    :::: ", rows)
+    table(columns, "    :::: ", rows)
 }
 
 fn classes(judgement: &Judgement) -> String {
@@ -85,7 +138,7 @@ fn classes(judgement: &Judgement) -> String {
         [word, evidence::class_count(count), evidence::class_basis(count)]
     });
     let lines = [
-        table("Classes of operations (**bold**: must be 0)", ["class", "operations", "rests on"], " : ", rows),
+        table(["class", "operations", "rests on"], " : ", rows),
         format!("\n{}.\n\n", evidence::conservation(&judgement.conservation)),
         format!("{}.\n", escaped(&evidence::capitalised(&evidence::order(judgement.order.as_ref())))),
     ];
@@ -101,19 +154,32 @@ fn exhibits(exhibits: &[Exhibit]) -> String {
             exhibit.presets.iter().map(u8::to_string).collect::<Vec<_>>().join(" "),
             exhibit.instance.clone().unwrap_or_else(dash),
             exhibit.acked.map_or_else(dash, |at| seconds(at.as_duration())),
-            exhibit.last_seen.clone(),
+            clipped(&exhibit.last_seen),
         ]
     });
     let columns = ["class", "key", "seq", "presets", "acked by", "acked at", "last seen"];
-    table(&format!("Exhibits (the first {EXHIBITS} at most)"), columns, " ::  : ", rows)
+    table(columns, " ::  : ", rows)
 }
 
 fn latency(report: &RunReport) -> String {
     let whole_run = report.judgement.latency.iter().filter(|l| l.phase.is_none());
     let rows = whole_run.flat_map(|l| times(l).map(|(time, p)| latency_cells(l, time, p)));
     let columns = ["lane", "time", "operations", "p50", "p90", "p99", "p99.9", "max"];
-    let table = table("Latency, milliseconds", columns, "  ::::::", rows);
+    let table = table(columns, "  ::::::", rows);
     if table.is_empty() { table } else { format!("{table}\n{}.\n", evidence::achieved(report)) }
+}
+
+/// What was started, and what the checkpoints showed.
+fn scaled(judgement: &Judgement) -> String {
+    let told = [scaling::started(judgement), scaling::looked(judgement)];
+    let told: Vec<String> = told.iter().filter(|told| !told.is_empty()).map(|told| escaped(told)).collect();
+    if told.is_empty() { String::new() } else { format!("{}\n", told.join(" ")) }
+}
+
+fn efficiency(judgement: &Judgement) -> String {
+    let align: String = scaling::EFFICIENCY.iter().map(|(_, right)| if *right { ':' } else { ' ' }).collect();
+    let columns = scaling::EFFICIENCY.map(|(title, _)| title);
+    table(columns, &align, scaling::efficiency(judgement).into_iter())
 }
 
 fn times(l: &LaneLatency) -> [(&'static str, &Percentiles); 3] {
@@ -138,36 +204,37 @@ fn by_hand(report: &RunReport) -> String {
         format!("On {database}:\n\n```sql\n{}\n```\n\n{}.\n\n", by_hand.query, evidence::capitalised(&counted))
     });
     let again = "`mxctl report judge <the run's folder>` judges the archived evidence again.";
-    format!("## Check it by hand\n\n{}{again}\n", count.unwrap_or_default())
+    format!("{}{again}\n", count.unwrap_or_default())
 }
 
 fn not_assessed(judgement: &Judgement) -> String {
-    if judgement.not_assessed.is_empty() {
-        return String::new();
-    }
-    let lines = judgement.not_assessed.iter().map(|what| format!("- {}\n", escaped(what)));
-    format!("## Not assessed\n\n{}", lines.collect::<String>())
+    judgement.not_assessed.iter().map(|what| format!("- {}\n", escaped(&clipped(what)))).collect()
 }
 
-/// A table with a title; nothing where there are no rows. `align` has a sign a column: `:` is aligned right.
-fn table<const N: usize>(
-    title: &str,
-    columns: [&str; N],
-    align: &str,
-    rows: impl Iterator<Item = [String; N]>,
-) -> String {
+/// A table; nothing where there are no rows. `align` has a sign a column: `:` is aligned right.
+fn table<const N: usize>(columns: [&str; N], align: &str, rows: impl Iterator<Item = [String; N]>) -> String {
     let rows: String = rows.map(|cells| format!("| {} |\n", cells.map(|cell| escaped(&cell)).join(" | "))).collect();
     if rows.is_empty() {
         return rows;
     }
     let rules: Vec<&str> = align.chars().map(|sign| if sign == ':' { "--:" } else { "---" }).collect();
-    format!("## {title}\n\n| {} |\n| {} |\n{rows}", columns.join(" | "), rules.join(" | "))
+    format!("| {} |\n| {} |\n{rows}", columns.join(" | "), rules.join(" | "))
 }
 
-/// Text that means nothing to Markdown: no column break, no HTML, no second line.
+/// No longer than a reader of a comment has patience for.
+fn clipped(text: &str) -> String {
+    let text = &mask(text);
+    match text.char_indices().nth(LONGEST_TEXT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.clone(),
+    }
+}
+
+/// Text that means nothing to Markdown: no column break, no HTML, no second line. Passwords go first: an escaped one
+/// is not known as one.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in mask(text).chars() {
         match c {
             '|' | '`' | '_' | '\\' => escaped.extend(['\\', c]),
             '<' => escaped.push_str("&lt;"),
@@ -187,12 +254,54 @@ mod tests {
     use super::super::canned;
     use super::*;
 
+    fn text_of(report: &RunReport) -> String {
+        String::from_utf8(Markdown.render(report).unwrap()).unwrap()
+    }
+
+    /// What a reader sees before opening anything: the lines outside closed sections, and their titles.
+    fn visible(text: &str) -> Vec<&str> {
+        let mut closed = false;
+        let seen = text.lines().filter(|line| {
+            let title = line.starts_with("<details>");
+            let hidden = closed && !title;
+            closed = (closed || title) && *line != "</details>";
+            !hidden && !line.is_empty()
+        });
+        seen.collect()
+    }
+
     #[test]
-    fn a_report_fits_a_pull_request() {
-        for (_, report) in canned::reports() {
-            let text = String::from_utf8(Markdown.render(&report).unwrap()).unwrap();
-            assert!(text.lines().count() < 100 && text.len() < 16 * 1024, "{text}");
+    fn a_pass_shows_in_a_few_lines_and_a_fail_on_one_screen_more() {
+        for (name, report) in canned::reports() {
+            let text = text_of(&report);
+            let most = if name == "pass" { 20 } else { 45 };
+            assert!(visible(&text).len() <= most, "{name}: {:#?}", visible(&text));
+            assert!(text.lines().count() < 120 && text.len() < 16 * 1024, "{name}: {text}");
         }
+    }
+
+    #[test]
+    fn every_section_that_opens_is_closed_and_apart_from_the_next() {
+        for (_, report) in canned::reports() {
+            let text = text_of(&report);
+            assert_eq!(text.matches("<details").count(), text.matches("</details>\n").count());
+            assert!(text.matches("</summary>\n\n").count() == text.matches("<summary>").count(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_fail_with_everything_wrong_still_fits_a_comment() {
+        let mut report = canned::reports().remove(1).1;
+        canned::widen(&mut report);
+        let judgement = &mut report.judgement;
+        let (stop, exhibit) = (judgement.stops[0].clone(), judgement.exhibits[0].clone());
+        judgement.stops = vec![stop; 1_000];
+        judgement.exhibits = vec![exhibit; 10_000];
+        judgement.exhibits.iter_mut().for_each(|exhibit| exhibit.last_seen = "seen ".repeat(10_000));
+        judgement.findings.iter_mut().for_each(|finding| finding.details = vec!["reason ".repeat(2_000); 500]);
+        let text = text_of(&report);
+        assert!(text.len() < 65_536 && text.contains("in `run.json`: 0 of 1000 stops passed."), "{}", text.len());
+        assert!(text.contains("Exhibits") && text.contains("and 492 more"));
     }
 
     #[test]

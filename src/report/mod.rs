@@ -5,29 +5,34 @@
 //! [`Archive::seal`](crate::archive::Archive::seal)).
 //!
 //! # What cannot be lost on the way
-//! A claim, gate or stop of the plan that nobody judged becomes an INCONCLUSIVE finding here, and an interrupted run
+//! A claim, gate, start or stop of the plan that nobody judged becomes an INCONCLUSIVE finding here, and an interrupted run
 //! is never a PASS: no renderer has to know.
 
 #[cfg(test)]
 mod canned;
+pub mod diff;
 mod evidence;
 pub mod export;
 mod figures;
 mod incidents;
 mod json;
 mod junit;
+mod list;
 mod markdown;
 mod plan;
 #[cfg(test)]
 mod samples;
-mod table;
+mod scaling;
+mod schema;
+pub mod table;
 mod terminal;
-mod text;
+pub mod text;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::archive::{Environment, Piece};
@@ -40,22 +45,24 @@ use crate::timeline::Incidents;
 pub use incidents::TimelineLine;
 pub use json::Json;
 pub use junit::JUnit;
+pub use list::{ListLine, RunState, list};
 pub use markdown::Markdown;
 pub use plan::PlanSummary;
+pub use schema::schema;
 pub use terminal::Terminal;
 
 /// Rises when a field changes its meaning or goes; a new field does not raise it.
 pub const SCHEMA: u32 = 1;
 
 /// `run.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunReport {
     pub schema: u32,
     pub verdict: Verdict,
     /// The run was told to stop; its verdict is then never PASS.
     pub interrupted: bool,
     pub plan: PlanSummary,
-    /// Every claim, gate and stop of the plan, by the name under which it is judged.
+    /// Every claim, gate, start and stop of the plan, by the name under which it is judged.
     pub declared: Vec<String>,
     /// `None`: the run's folder does not have it.
     pub environment: Option<Environment>,
@@ -83,7 +90,7 @@ pub struct Ran {
 }
 
 /// Where the evidence lies, relative to the run's folder.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Paths {
     pub plan: PathBuf,
     pub environment: PathBuf,
@@ -128,7 +135,8 @@ impl RunReport {
 /// What nobody answered is INCONCLUSIVE.
 fn with_open_questions(mut judgement: Judgement, declared: &[String], interrupted: bool) -> Judgement {
     let checks = judgement.findings.iter().map(|finding| &finding.check);
-    let judged: BTreeSet<&String> = checks.chain(judgement.stops.iter().map(|stop| &stop.id)).collect();
+    let steps = judgement.stops.iter().map(|stop| &stop.id).chain(judgement.starts.iter().map(|start| &start.id));
+    let judged: BTreeSet<&String> = checks.chain(steps).collect();
     let unjudged = declared.iter().filter(|name| !judged.contains(name));
     let mut open: Vec<Finding> = unjudged.map(|name| inconclusive(name, "declared, and nothing judged it")).collect();
     if interrupted && judgement.verdict == Verdict::Pass {

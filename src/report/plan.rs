@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::figures::{brief, thousands};
 use crate::plan::{Database, LoadPlan, Plan, Role, Strategy, TargetPlan};
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlanSummary {
     pub name: String,
     pub run_number: u32,
@@ -38,11 +39,12 @@ impl PlanSummary {
     }
 }
 
-/// The names under which the plan's claims, gates and stops are judged.
+/// The names under which the plan's claims, gates, starts and stops are judged.
 pub fn declared(plan: &Plan) -> Vec<String> {
     let claims = plan.claims.iter().map(|claim| claim.word().to_owned());
     let gates = plan.gates.iter().map(|gate| gate.name());
-    claims.chain(gates).chain(plan.stops().map(|stop| stop.id.clone())).collect()
+    let starts = plan.timeline.iter().flat_map(|step| &step.starts).map(|start| start.id.clone());
+    claims.chain(gates).chain(starts).chain(plan.stops().map(|stop| stop.id.clone())).collect()
 }
 
 fn target(target: &TargetPlan) -> String {

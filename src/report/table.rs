@@ -7,6 +7,7 @@ use tabled::settings::peaker::Priority;
 use tabled::settings::{Alignment, Padding, Span, Style, Width};
 
 use super::text::{WIDTH, columns};
+use crate::archive::mask;
 
 const INDENT: &str = "  ";
 const GAP: usize = 2;
@@ -44,14 +45,29 @@ impl Table {
 
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
         assert_eq!(N, self.columns.len(), "a row has a cell for each column");
-        self.rows.push(Row::Cells(cells.into()));
+        // Before lines are wrapped: a password that is cut in two is not known as one.
+        self.rows.push(Row::Cells(cells.map(|cell| mask(&cell)).into()));
     }
 
     pub fn heading(&mut self, text: String) {
         self.rows.push(Row::Heading(text));
     }
 
+    /// At most [`WIDTH`] columns wide.
     pub fn render(&self) -> String {
+        let mut table = self.build();
+        // The widest column gives way first. The gap behind the last column is cut off below.
+        let width = WIDTH - columns(INDENT) + GAP;
+        table.with(Width::wrap(width).keep_words(true).priority(Priority::max(true)));
+        indented(&table)
+    }
+
+    /// As wide as its words are: for a table to copy from.
+    pub fn render_whole(&self) -> String {
+        indented(&self.build())
+    }
+
+    fn build(&self) -> tabled::Table {
         let mut builder = Builder::default();
         builder.push_record(self.columns.iter().map(|column| column.title));
         for row in &self.rows {
@@ -63,10 +79,7 @@ impl Table {
         let mut table = builder.build();
         table.with(Style::empty()).with(Padding::new(0, GAP, 0, 0)).with(AlignmentStrategy::PerLine);
         self.shape(&mut table);
-        // The widest column gives way first. The gap behind the last column is cut off below.
-        let width = WIDTH - columns(INDENT) + GAP;
-        table.with(Width::wrap(width).keep_words(true).priority(Priority::max(true)));
-        table.to_string().lines().map(|line| format!("{INDENT}{line}").trim_end().to_owned() + "\n").collect()
+        table
     }
 
     fn shape(&self, table: &mut tabled::Table) {
@@ -81,6 +94,10 @@ impl Table {
             }
         }
     }
+}
+
+fn indented(table: &tabled::Table) -> String {
+    table.to_string().lines().map(|line| format!("{INDENT}{line}").trim_end().to_owned() + "\n").collect()
 }
 
 #[cfg(test)]

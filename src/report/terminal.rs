@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::figures::{gibibytes, hundredths, seconds, span, thousands};
+use super::scaling::{self, Title};
 use super::table::{Table, left, right};
 use super::text::{Ink, wrap};
 use super::{RenderError, Renderer, RunReport, evidence};
@@ -25,10 +26,13 @@ impl Renderer for Terminal<'_> {
         let judgement = &report.judgement;
         let sections = [
             ("Findings", findings(ink, judgement)),
+            ("Starts under load", starts(ink, judgement)),
             ("Evidence per stop", stops(ink, &judgement.stops)),
+            ("Checkpoints", table_of(scaling::CHECKPOINTS, scaling::checkpoints(judgement))),
             ("Classes of operations", classes(judgement)),
             ("Exhibits", exhibits(&judgement.exhibits)),
             ("Latency, milliseconds", latency(report)),
+            (scaling::EFFICIENCY_TITLE, efficiency(judgement)),
             ("Count by hand", self.count_by_hand(report)),
             ("Not assessed", judgement.not_assessed.iter().map(|what| wrap("  - ", what)).collect()),
             ("Folder", self.folder()),
@@ -104,6 +108,32 @@ fn details(finding: &Finding, indent: usize) -> String {
     finding.details.iter().map(|detail| wrap(&format!("{:indent$}- ", ""), detail)).collect()
 }
 
+fn starts(ink: Ink, judgement: &Judgement) -> String {
+    let open = judgement.starts.iter().filter(|start| start.verdict != Verdict::Pass);
+    let doubts: String =
+        open.map(|start| doubt(ink, &start.id, start.verdict, (&start.reasons, &start.proof))).collect();
+    let table = table_of(scaling::STARTS, scaling::starts(judgement));
+    if doubts.is_empty() { table } else { format!("{table}\n{doubts}") }
+}
+
+fn efficiency(judgement: &Judgement) -> String {
+    match table_of(scaling::EFFICIENCY, scaling::efficiency(judgement)) {
+        table if table.is_empty() => table,
+        table => format!("{table}\n{}", wrap("  ", scaling::EFFICIENCY_NOTE)),
+    }
+}
+
+/// Nothing where there are no rows.
+fn table_of<const N: usize>(titles: [Title; N], rows: Vec<[String; N]>) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut table =
+        Table::new(&titles.map(|(title, aligned_right)| if aligned_right { right(title) } else { left(title) }));
+    rows.into_iter().for_each(|row| table.row(row));
+    table.render()
+}
+
 fn stops(ink: Ink, stops: &[StopJudgement]) -> String {
     if stops.is_empty() {
         return String::new();
@@ -124,8 +154,8 @@ fn stops(ink: Ink, stops: &[StopJudgement]) -> String {
         table.heading(title);
         group.iter().for_each(|stop| table.row(stop_cells(stop)));
     }
-    let doubts = stops.iter().filter(|stop| stop.verdict != Verdict::Pass).map(|stop| doubt(ink, stop));
-    let doubts: String = doubts.collect();
+    let open = stops.iter().filter(|stop| stop.verdict != Verdict::Pass);
+    let doubts: String = open.map(|stop| doubt(ink, &stop.id, stop.verdict, (&stop.reasons, &stop.proof))).collect();
     if doubts.is_empty() { table.render() } else { format!("{}\n{doubts}", table.render()) }
 }
 
@@ -144,11 +174,11 @@ fn stop_cells(stop: &StopJudgement) -> [String; 10] {
     ]
 }
 
-/// Why a stop did not pass: its reasons, and the proofs that do not hold.
-fn doubt(ink: Ink, stop: &StopJudgement) -> String {
-    let reasons = stop.reasons.iter().cloned();
-    let proofs = stop.proof.iter().filter(|(_, holds)| !holds).map(|(what, _)| format!("does not hold: {what}"));
-    let title = format!("  {}  {}\n", stop.id, ink.verdict(stop.verdict, stop.verdict.word()));
+/// Why a start or a stop did not pass: its reasons, and the proofs that do not hold.
+fn doubt(ink: Ink, id: &str, verdict: Verdict, (reasons, proof): (&[String], &[(String, bool)])) -> String {
+    let reasons = reasons.iter().cloned();
+    let proofs = proof.iter().filter(|(_, holds)| !holds).map(|(what, _)| format!("does not hold: {what}"));
+    let title = format!("  {id}  {}\n", ink.verdict(verdict, verdict.word()));
     reasons.chain(proofs).fold(title, |text, reason| text + &wrap("    - ", &reason))
 }
 

@@ -1,17 +1,18 @@
 //! Text for a terminal: words wrapped to a width, and colour where it is wanted.
 
+use crate::archive::mask;
 use crate::checks::Verdict;
 
 /// The widest line that a renderer writes, in columns.
 pub const WIDTH: usize = 120;
 
-/// Words of `text` in lines of at most [`WIDTH`] columns, the first one after `first`, the others indented to its
-/// width. A word that is longer than a line, such as a path, stays whole.
+/// Words of `text`, without passwords, in lines of at most [`WIDTH`] columns, the first one after `first`, the others
+/// indented to its width. A word that is longer than a line, such as a path, stays whole.
 pub fn wrap(first: &str, text: &str) -> String {
     let indent = columns(first);
     let mut lines = first.to_owned();
     let mut used = indent;
-    for (i, word) in text.split_whitespace().enumerate() {
+    for (i, word) in mask(text).split_whitespace().enumerate() {
         let space = usize::from(used > indent);
         if i > 0 && used + space + columns(word) > WIDTH {
             lines.push('\n');

@@ -163,8 +163,11 @@ fn timeline(fields: &mut Fields<'_>) -> Vec<Step> {
     items(node).into_iter().map(|item| step(fields.reader(), item)).collect()
 }
 
-/// The kinds of steps: word, and what makes a step of its fields.
-const STEPS: [(&str, fn(StepFields) -> Step); 5] = [
+/// What a step of one kind is made of.
+type Make = fn(StepFields) -> Step;
+
+/// The kinds of steps, by their words.
+const STEPS: [(&str, Make); 5] = [
     ("rolling-update", Step::RollingUpdate),
     ("kill", Step::Kill),
     ("terminate", Step::Terminate),

@@ -145,15 +145,23 @@ async fn play_acts(step: &StepPlan, scene: &Scene<'_>, record: &mut StepRecord) 
     Ok(())
 }
 
-/// Plays an act if there is still load to play it under, and until the run is told to stop at once: then nobody waits
-/// for healing, but nobody is left frozen either.
+/// Plays an act if there is still load to play it under.
 async fn in_time<T>(scene: &Scene<'_>, act: impl Future<Output = Result<T, String>>) -> Result<T, String> {
     too_late(scene).map_or(Ok(()), Err)?;
     scene.clock.next_epoch();
-    let played = scene.stop.abort.run_until_cancelled(act).await;
-    played.unwrap_or_else(|| {
+    act.await
+}
+
+/// A part of an act, until the run is told to stop at once: then nobody waits, not even for healing, but nobody is left
+/// frozen either, and what was done so far is on record.
+async fn until_aborted<T>(
+    scene: &Scene<'_>,
+    part: impl Future<Output = Result<T, ControlError>>,
+) -> Result<T, ControlError> {
+    let ended = scene.stop.abort.run_until_cancelled(part).await;
+    ended.unwrap_or_else(|| {
         thaw_everybody(scene);
-        Err("the run was told to stop at once".into())
+        Err(ControlError::Aborted)
     })
 }
 
@@ -175,10 +183,11 @@ fn too_late(scene: &Scene<'_>) -> Option<String> {
 
 /// Inject, heal whatever happened, look for proof. An error means that there was nobody to strike.
 async fn play_fault(mut fault: Box<dyn Fault>, scene: &Scene<'_>) -> Result<StopRecord, String> {
-    let injected = fault.inject(scene).await;
-    let healed = fault.heal(scene).await;
-    let proof = fault.proof(scene).await;
-    let error = injected.and(healed).err().map(|e| e.to_string());
+    let injected = until_aborted(scene, fault.inject(scene)).await;
+    let healed = until_aborted(scene, fault.heal(scene)).await;
+    let proof = until_aborted(scene, async { Ok(fault.proof(scene).await) }).await;
+    let (proof, unseen) = proof.map_or_else(|e| (Vec::new(), Some(e)), |proof| (proof, None));
+    let error = injected.and(healed).err().or(unseen).map(|e| e.to_string());
     let Some(mut record) = fault.record() else {
         return Err(format!("failed to {}", error.as_deref().unwrap_or("find a victim")));
     };

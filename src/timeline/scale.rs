@@ -1,8 +1,7 @@
 //! One slot filled that was empty: scaling out under load. Scaling in is a graceful stop without a replacement.
 
-use super::Scene;
 use super::incident::{Proof, StartRecord};
-use super::proofs;
+use super::{Scene, proofs, until_aborted};
 use crate::backends::{ControlError, Instance};
 use crate::plan::StartPlan;
 use crate::readback::depth::DepthProbe;
@@ -18,7 +17,7 @@ pub(super) async fn start(scene: &Scene<'_>, plan: &StartPlan) -> StartRecord {
         proof: Vec::new(),
         error: None,
     };
-    match fill(scene, plan).await {
+    match until_aborted(scene, fill(scene, plan)).await {
         Ok(instance) => {
             record.ready = Some(scene.clock.now());
             record.proof = proof(scene, &instance).await;

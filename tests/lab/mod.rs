@@ -78,6 +78,8 @@ impl Lab {
     pub fn newest(&self) -> PathBuf {
         let mut runs: Vec<_> =
             std::fs::read_dir(self.reports()).expect("a reports folder").map(|e| e.unwrap().path()).collect();
+        // Labs that stay lie there, too.
+        runs.retain(|path| path.join("lock").exists());
         runs.sort();
         runs.pop().expect("a run")
     }

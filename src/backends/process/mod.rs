@@ -6,7 +6,6 @@ mod child;
 mod configuration;
 mod control;
 mod newborn;
-mod prober;
 mod redis_server;
 mod slots;
 
@@ -22,19 +21,19 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::prober::{Probe, Prober};
 use super::{
     ControlError, Deployment, DownError, Endpoint, Endpoints, Exit, Instance, InstanceId, ProcessControl, QueueSource,
-    Sources, UpError,
+    Sources, UpError, prober,
 };
 use crate::clock::RunClock;
 use crate::journal::{Entry, Journal};
-use crate::plan::{PausePoint, Plan, Slot, TargetPlan};
+use crate::plan::{PausePoint, Slot, TargetPlan};
 use crate::stop::Stop;
 pub use child::CONTROL_FD;
 use child::Child;
 use control::Control;
 use newborn::Newborn;
-use prober::{Probe, Prober};
 use redis_server::RedisServer;
 use slots::Slots;
 
@@ -80,10 +79,10 @@ struct Handle {
 
 impl Processes {
     /// Brings every slot up, ready and in rotation. On failure nothing is left running.
-    pub async fn up(plan: &Plan, site: Site, stop: &Stop) -> Result<Box<dyn Deployment>, UpError> {
+    pub async fn up(plan: &TargetPlan, site: Site, stop: &Stop) -> Result<Box<dyn Deployment>, UpError> {
         let mut tasks = JoinSet::new();
-        let redis = match plan.target.strategy.shared() {
-            true => Some(RedisServer::start(&plan.target.redis, &site, &mut tasks).await?),
+        let redis = match plan.strategy.shared() {
+            true => Some(RedisServer::start(&plan.redis, &site, &mut tasks).await?),
             false => None,
         };
         let target = Processes {
@@ -94,7 +93,7 @@ impl Processes {
                     key: LIST_KEY.to_owned(),
                 }),
             },
-            plan: plan.target.clone(),
+            plan: plan.clone(),
             site,
             redis,
             endpoints: Endpoints::default(),
@@ -310,13 +309,10 @@ impl ProcessControl for Processes {
 
     async fn frozen(&self, id: InstanceId, within: Duration) -> Result<(), ControlError> {
         let Instance { name, process, .. } = self.handle(id).instance;
-        let frozen = async {
-            while !process.is_frozen() {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        let timed_out = |_| ControlError::TimedOut { what: format!("freeze {name}"), within };
-        tokio::time::timeout(within, frozen).await.map_err(timed_out)
+        match process.freezes(within).await {
+            true => Ok(()),
+            false => Err(ControlError::TimedOut { what: format!("freeze {name}"), within }),
+        }
     }
 
     async fn exited(&self, id: InstanceId, within: Duration) -> Result<Option<Exit>, ControlError> {
@@ -358,7 +354,7 @@ fn socket_error(handle: &Handle, why: std::io::Error) -> ControlError {
     ControlError::Socket { name: handle.instance.name.clone(), why: why.to_string() }
 }
 
-async fn wait_for_exit(mut exit: watch::Receiver<Option<Exit>>, within: Duration) -> Option<Exit> {
+pub(super) async fn wait_for_exit(mut exit: watch::Receiver<Option<Exit>>, within: Duration) -> Option<Exit> {
     let ended = tokio::time::timeout(within, exit.wait_for(Option::is_some)).await;
     ended.ok().and_then(|seen| seen.ok().and_then(|exit| *exit))
 }

@@ -52,9 +52,9 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::super::control::Control;
-    use super::super::prober::Probe;
     use super::*;
     use crate::backends::Exit;
+    use crate::backends::prober::Probe;
     use crate::clock::Offset;
     use crate::plan::Role;
     use crate::process::ProcessIdentity;

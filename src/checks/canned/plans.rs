@@ -2,20 +2,22 @@
 
 use std::time::Duration;
 
+use super::scaling;
 use crate::backends::endpoints::Ejection;
 use crate::backends::{Exit, Instance, InstanceId, ProcessIdentity};
+use crate::checks::instances;
 use crate::clock::Offset;
 use crate::plan::{
-    Backend, Claim, Database, Gate, GateMetric, LoadPlan, Mix, PausePoint, Plan, ProbePlan, ReadKeys, RedisPlan,
+    Backend, Claim, Database, Gate, GateMetric, Lab, LoadPlan, Mix, PausePoint, Plan, ProbePlan, ReadKeys, RedisPlan,
     Replaced, Role, RunKey, RunPhase, SettlePlan, Shape, Slot, StepKind, StepPlan, StopMode, StopPlan, Strategy,
     TargetPlan, WorkerPlan,
 };
 use crate::readback::{Applied, Checkpoint, Source};
-use crate::timeline::incident::ProofOf;
+use crate::timeline::incident::{Met, ProofOf};
 use crate::timeline::{Exposure, Held, Incidents, Proof, StepRecord, StopRecord};
 
-const MS: fn(u64) -> Duration = Duration::from_millis;
-const S: fn(u64) -> Duration = Duration::from_secs;
+pub(super) const MS: fn(u64) -> Duration = Duration::from_millis;
+pub(super) const S: fn(u64) -> Duration = Duration::from_secs;
 
 pub(super) fn rolling_update() -> Plan {
     let victims = [slot(Role::Api, 1), slot(Role::Worker, 1)];
@@ -35,14 +37,15 @@ pub(super) fn load_test() -> Plan {
     plan(Strategy::Redis, slots, Vec::new(), false)
 }
 
-fn slot(role: Role, number: u16) -> Slot {
+pub(super) fn slot(role: Role, number: u16) -> Slot {
     Slot { role, number }
 }
 
-fn plan(strategy: Strategy, slots: Vec<Slot>, timeline: Vec<StepPlan>, witness: bool) -> Plan {
+pub(super) fn plan(strategy: Strategy, slots: Vec<Slot>, timeline: Vec<StepPlan>, witness: bool) -> Plan {
     Plan {
         name: "canned".into(),
         run: RunKey { number: 17, seed: 4 },
+        lab: Lab::Own,
         target: target(strategy, slots, witness),
         load: load(),
         claims: if timeline.is_empty() { Vec::new() } else { vec![Claim::F2] },
@@ -128,14 +131,22 @@ pub(super) fn rolled(plan: &Plan) -> Incidents {
     for step in &plan.timeline {
         let mut now = Offset::from_duration(step.at);
         let mut record = StepRecord::begin(step, now);
+        for start in &step.starts {
+            record.condition = step.when.map(|when| Met { at: now, value: when.at_least + 10 });
+            let started = scaling::started(&mut incidents, start, now);
+            now = started.ready.expect("a canned start is ready").plus(MS(200));
+            record.starts.push(started);
+        }
         for stop in &step.stops {
-            let stopped = stopped(&mut incidents, stop, now);
+            let play = if stop.mode.pauses() { scaling::paused } else { stopped };
+            let stopped = play(&mut incidents, stop, now);
             now = stopped.healed.expect("a canned stop heals").plus(MS(200));
             record.stops.push(stopped);
         }
         record.ended = now;
         incidents.steps.push(record);
     }
+    incidents.cpu = scaling::cpu(&incidents);
     incidents
 }
 
@@ -144,7 +155,7 @@ fn depths() -> Vec<(Offset, u64)> {
     (0..super::SECONDS * 10).map(|i| (Offset(i * 100_000_000), (i % 2) * 60)).collect()
 }
 
-fn born(incidents: &mut Incidents, slot: &Slot) -> Instance {
+pub(super) fn born(incidents: &mut Incidents, slot: &Slot) -> Instance {
     let lives = incidents.roster.iter().filter(|instance| instance.slot == *slot).count() + 1;
     let id = InstanceId(incidents.roster.len() as u16);
     let pid = 1000 + i32::from(id.0);
@@ -194,7 +205,7 @@ fn stopped(incidents: &mut Incidents, stop: &StopPlan, began: Offset) -> StopRec
     }
 }
 
-fn exposure(stop: &StopPlan, at: Offset) -> Exposure {
+pub(super) fn exposure(stop: &StopPlan, at: Offset) -> Exposure {
     match stop.slot.role {
         Role::Worker => Exposure::Leases { tasks: 37 },
         Role::Api => Exposure::OffersInFlight { operations: 1 },
@@ -205,7 +216,7 @@ fn exposure(stop: &StopPlan, at: Offset) -> Exposure {
     }
 }
 
-fn proof(victim: &Instance, replacement: &Instance) -> Vec<Proof> {
+pub(super) fn proof(victim: &Instance, replacement: &Instance) -> Vec<Proof> {
     let (old, new) = (victim.process.pid, replacement.process.pid);
     let proof = |of, what: &str, seen| Proof { of, what: what.into(), seen, holds: true };
     vec![
@@ -216,16 +227,21 @@ fn proof(victim: &Instance, replacement: &Instance) -> Vec<Proof> {
 
 /// Who gets an operation that is sent at this moment, and whether it answers.
 pub(super) fn routed(incidents: &Incidents, index: u64, sent: Offset) -> (InstanceId, bool) {
+    let stops = || incidents.steps.iter().flat_map(|step| &step.stops);
+    let again =
+        |id| stops().filter(move |stop| stop.victim.id == id && stop.resumed.is_some()).filter_map(|s| s.healed);
+    let out = |e: &Ejection| e.at <= sent && !again(e.id).any(|healed| e.at <= healed && healed <= sent);
     let in_rotation = |instance: &&Instance| {
-        let stops = || incidents.steps.iter().flat_map(|step| &step.stops);
-        let born = stops().find(|stop| stop.replacement.as_ref().is_some_and(|new| new.id == instance.id));
-        let ready = born.is_none_or(|stop| stop.healed.is_some_and(|healed| healed <= sent));
-        let gone = incidents.ejections.iter().any(|ejection| ejection.id == instance.id && ejection.at <= sent);
+        let ready = instances::ready(incidents, instance.id) <= sent;
+        let gone = incidents.ejections.iter().any(|ejection| ejection.id == instance.id && out(ejection));
         instance.slot.role.answers_requests() && ready && !gone
     };
     let rotation: Vec<&Instance> = incidents.roster.iter().filter(in_rotation).collect();
     let chosen = rotation[index as usize % rotation.len()];
-    let struck = incidents.steps.iter().flat_map(|step| &step.stops).find(|stop| stop.victim.id == chosen.id);
-    let silent = struck.and_then(|stop| stop.frozen).is_some_and(|frozen| sent >= frozen.minus(MS(3)));
+    let silences = |stop: &StopRecord| {
+        let frozen = stop.frozen.is_some_and(|frozen| sent >= frozen.minus(MS(3)));
+        stop.victim.id == chosen.id && frozen && stop.resumed.is_none_or(|resumed| sent < resumed)
+    };
+    let silent = stops().any(silences);
     (chosen.id, !silent)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Canned;
+use super::{Canned, scaling};
 use crate::backends::{SettleEnd, SettleOutcome};
 use crate::content::{self, PRESETS};
 use crate::load::{Attempt, Lane, Ledger, Outcome};
@@ -70,7 +70,9 @@ fn rows(plan: &Plan, writes: &[Attempt]) -> RowSet {
     let rows = Table::of_rows(rows);
     let first_once = plan.run.key(plan.load.hot_keys);
     let counted = rows.len();
-    RowSet { rows, counted, marker_seen: true, count_query: format!("select count(*) … where key >= {first_once}") }
+    let count_query =
+        format!("select count(*) from equipment_expectation_summary where game_character_id >= {first_once}");
+    RowSet { rows, counted, marker_seen: true, count_query }
 }
 
 fn sightings(writes: &[Attempt]) -> Vec<Sighting<'static>> {
@@ -90,7 +92,8 @@ fn sightings(writes: &[Attempt]) -> Vec<Sighting<'static>> {
 
 /// Those who live at the end; one of them has written everything.
 fn counters(incidents: &Incidents, tasks: u64) -> Vec<Counters> {
-    let dead = |name: &str| incidents.steps.iter().flat_map(|step| &step.stops).any(|stop| stop.victim.name == name);
+    let stops = || incidents.steps.iter().flat_map(|step| &step.stops);
+    let dead = |name: &str| stops().any(|stop| stop.exit.is_some() && stop.victim.name == name);
     let alive = incidents.roster.iter().filter(|instance| !dead(&instance.name));
     let own = |(place, name): (usize, &String)| Counters {
         instance: name.clone(),
@@ -114,5 +117,24 @@ pub(super) fn become_private(canned: &mut Canned) {
             applied.insert(a.key, u64::from(a.seq));
         }
         checkpoint.applied = Source::Read(applied.into_iter().collect());
+    }
+}
+
+/// What the database had at each checkpoint: all that was acknowledged by then, but for what a victim with a buffer of its
+/// own had not flushed when it was frozen; and what everybody said of the buffer.
+pub(super) fn checkpoints(canned: &mut Canned) {
+    let shared = canned.plan.target.strategy.shared();
+    let (ledger, before) = (&canned.evidence.ledger, canned.evidence.incidents.clone());
+    for stop in canned.evidence.incidents.steps.iter_mut().flat_map(|step| &mut step.stops) {
+        let (Some(checkpoint), Some(frozen)) = (&mut stop.checkpoint, stop.frozen) else { continue };
+        let flushed = frozen.minus(Duration::from_millis(200));
+        let kept = |a: &Attempt| !shared && a.instance == stop.victim.id && a.done > Some(flushed);
+        let acked = |a: &Attempt| a.lane.writes() && a.outcome == Outcome::Acked && a.done <= Some(checkpoint.at);
+        let mut applied = BTreeMap::new();
+        for a in ledger.attempts().filter(|a| acked(a) && !kept(a)) {
+            applied.insert(a.key, u64::from(a.seq));
+        }
+        checkpoint.applied = Source::Read(applied.into_iter().collect());
+        checkpoint.sizes = scaling::sizes(&before, checkpoint.at, shared);
     }
 }

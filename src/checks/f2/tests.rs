@@ -7,7 +7,7 @@ use crate::checks::canned::{self, Canned, GRACEFUL_API, HARD_API, LAST_STOP};
 use crate::checks::{Judgement, operations};
 use crate::clock::Offset;
 use crate::load::Outcome;
-use crate::plan::StopMode;
+use crate::plan::{Replaced, StepKind, StopMode};
 use crate::readback::{Applied, Source};
 use crate::timeline::{Exposure, StopRecord};
 
@@ -340,4 +340,26 @@ fn a_checkpoint_that_could_not_be_read_or_is_another_stops_is_no_exposure() {
         assert_eq!(stop(&judgement, &id).exposure, None);
         assert_eq!(judgement.finding("F2").verdict, Verdict::Inconclusive);
     }
+}
+
+/// As scaling in does: its slot stays empty.
+fn removed(canned: &mut Canned) {
+    let step = &mut canned.plan.timeline[0];
+    step.kind = StepKind::Scale;
+    step.stops.iter_mut().find(|stop| stop.id == GRACEFUL_API).unwrap().replaced = Replaced::Never;
+    canned.stop(GRACEFUL_API, |stop| (stop.replacement, stop.healed) = (None, None));
+}
+
+#[test]
+fn an_instance_that_is_removed_drains_and_is_not_replaced() {
+    let mut canned = canned::healthy();
+    removed(&mut canned);
+    let judgement = canned.judge();
+    assert_eq!(judgement.finding("F2").verdict, Verdict::Pass, "{}", judgement.complaints());
+    let replaced = |canned: &mut Canned| {
+        let replacement = canned.record(GRACEFUL_API).replacement.clone();
+        removed(canned);
+        canned.stop(GRACEFUL_API, |stop| stop.replacement = replacement);
+    };
+    proves_nothing(GRACEFUL_API, replaced, "api-1.2 fills its slot, which was to stay empty");
 }

@@ -124,12 +124,18 @@ fn metric(text: &str) -> Option<(GateMetric, Option<RunPhase>)> {
 const METRICS: [GateMetric; 5] =
     [GateMetric::P50, GateMetric::P99, GateMetric::P999, GateMetric::ErrorRate, GateMetric::Recovery];
 
-fn remedy(text: &str) -> String {
+/// Every name that a gate or a claim can have.
+pub fn known_names() -> Vec<String> {
     let mut known = vec!["F1".to_owned(), "F2".to_owned(), "recovery".to_owned()];
     for metric in METRICS.into_iter().filter(|m| *m != GateMetric::Recovery) {
         known.push(metric.word().to_owned());
         known.extend(RunPhase::ALL.map(|phase| format!("{}.{}", metric.word(), phase.word())));
     }
+    known
+}
+
+fn remedy(text: &str) -> String {
+    let known = known_names();
     match nearest(text, &known.iter().map(String::as_str).collect::<Vec<_>>()) {
         Some(name) => format!("did you mean `{name}`?"),
         None => {

@@ -1,5 +1,6 @@
-//! Three reports for tests and for `reports/sample/`: a PASS with ten stops, a FAIL with exhibits, an INCONCLUSIVE
-//! with reasons. Their figures are invented and agree with each other.
+//! Reports for tests and for `reports/sample/`: a PASS with ten stops, a FAIL with exhibits, an INCONCLUSIVE with
+//! reasons, whose figures are invented and agree with each other; and a scale-out that passes and one that fails, which
+//! are what the checks make of canned evidence.
 
 mod incidents;
 mod judgement;
@@ -11,6 +12,7 @@ use jiff::Timestamp;
 use super::{Ran, RunReport};
 use crate::archive::Environment;
 use crate::backends::{SettleEnd, SettleOutcome};
+use crate::checks::canned::{self, Canned};
 use crate::checks::{Judgement, Percentiles};
 use crate::clock::Offset;
 use crate::harness::{Harness, PhaseTook};
@@ -30,7 +32,14 @@ pub fn reports() -> Vec<(&'static str, RunReport)> {
         ("pass", report(&plan(), passing(), ran())),
         ("fail", report(&plan_in_memory(), failing(), ran())),
         ("inconclusive", report(&plan(), inconclusive(), killed)),
+        ("scale-out-pass", judged(&canned::scale_out())),
+        ("scale-out-fail", judged(&canned::fragmented())),
     ]
+}
+
+fn judged(run: &Canned) -> RunReport {
+    let settle = run.evidence.state.as_ref().map(|state| state.settle.clone());
+    RunReport::new(&run.plan, &run.evidence.incidents, run.judge(), Ran { settle, ..ran() })
 }
 
 /// The largest figures and the longest words that a run can show.
@@ -104,6 +113,7 @@ pub fn plan() -> Plan {
     Plan {
         name: "rolling-update-v5".into(),
         run: RunKey { number: 17, seed: 42 },
+        lab: Lab::Own,
         timeline: vec![step(1, StopMode::Graceful, 10, &slots), step(2, StopMode::Hard, 35, &slots)],
         target: target(Strategy::Redis, slots),
         load: load(),

@@ -190,8 +190,10 @@ impl Config {
     /// Word by word; what the words mean together is not looked at.
     fn understand(text: &str, path: &Path) -> Result<Self, ConfigError> {
         // An empty file, or one of comments only, is "all defaults".
-        let config: Option<Config> = serde_yaml::from_str(text)
-            .map_err(|error| ConfigError::Parse { path: path.to_owned(), problem: excerpt::of(&error, path) })?;
+        let config: Option<Config> = serde_yaml::from_str(text).map_err(|error| ConfigError::Parse {
+            path: path.to_owned(),
+            problem: excerpt::of::<Option<Config>>(&error, text, path),
+        })?;
         Ok(config.unwrap_or_default())
     }
 

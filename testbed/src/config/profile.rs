@@ -36,8 +36,10 @@ fn overlay(path: &Path, profile: &str) -> PathBuf {
 fn values(path: &Path) -> Result<Value, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
     Config::understand(&text, path)?;
-    let said: Option<Value> = serde_yaml::from_str(&text)
-        .map_err(|error| ConfigError::Parse { path: path.to_owned(), problem: excerpt::of(&error, path) })?;
+    let said: Option<Value> = serde_yaml::from_str(&text).map_err(|error| ConfigError::Parse {
+        path: path.to_owned(),
+        problem: excerpt::of::<Option<Value>>(&error, &text, path),
+    })?;
     Ok(said.filter(|said| !said.is_null()).unwrap_or_else(|| Value::Object(serde_json::Map::new())))
 }
 

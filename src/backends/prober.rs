@@ -14,14 +14,14 @@ use crate::plan::ProbePlan;
 
 /// The newest probe.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Probe {
+pub struct Probe {
     /// How many there were.
     pub count: u64,
     pub began: Offset,
     pub ready: bool,
 }
 
-pub(super) struct Prober {
+pub struct Prober {
     pub id: InstanceId,
     pub addr: SocketAddr,
     pub plan: ProbePlan,
@@ -49,7 +49,7 @@ impl Prober {
 }
 
 /// Waits for a good probe.
-pub(super) async fn ready(mut probe: watch::Receiver<Probe>, within: Duration) -> io::Result<()> {
+pub async fn ready(mut probe: watch::Receiver<Probe>, within: Duration) -> io::Result<()> {
     match tokio::time::timeout(within, probe.wait_for(|p| p.ready)).await {
         Ok(Ok(_)) => Ok(()),
         _ => Err(io::Error::new(io::ErrorKind::TimedOut, format!("readiness did not come within {within:?}"))),
@@ -57,7 +57,7 @@ pub(super) async fn ready(mut probe: watch::Receiver<Probe>, within: Duration) -
 }
 
 /// Waits for the next probe that begins at or after `now`, and says what it found.
-pub(super) async fn next(mut probe: watch::Receiver<Probe>, now: Offset, within: Duration) -> Option<bool> {
+pub async fn next(mut probe: watch::Receiver<Probe>, now: Offset, within: Duration) -> Option<bool> {
     let seen = probe.borrow().count;
     let next = tokio::time::timeout(within, probe.wait_for(|p| p.count > seen && p.began >= now)).await;
     next.ok()?.ok().map(|p| p.ready)

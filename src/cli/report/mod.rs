@@ -1,0 +1,89 @@
+//! `mxctl report …`: what earlier runs found, from their folders alone, on any machine.
+
+mod diff;
+mod export;
+mod judge;
+mod list;
+mod prune;
+mod render;
+mod show;
+
+use clap::Subcommand;
+
+use super::exit::Exit;
+use super::output::{json, print};
+use super::{Global, fail};
+use crate::archive::ArchiveError;
+use crate::rejudge::RejudgeError;
+use crate::report::{RenderError, schema};
+use crate::runs::{FindError, ReportError};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  mxctl report list
+  mxctl report show latest
+  mxctl report diff 20261124T0012 latest
+  mxctl report render latest --format md
+  mxctl report prune --keep 20 --dry-run
+
+RUN is a run's folder, its name in the reports folder, the beginning of one, or `latest`.")]
+pub struct Command {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List the runs in the reports folder, newest first
+    List(list::Command),
+    /// Show a run's report as it was written
+    Show(show::Command),
+    /// Judge a run again from its folder; exits with the verdict's code
+    Judge(judge::Command),
+    /// Render a run's report in another form, without judging again
+    Render(render::Command),
+    /// Export what a run recorded
+    Export(export::Command),
+    /// Show what differs between two runs
+    Diff(diff::Command),
+    /// Print the JSON Schema of run.json
+    #[command(after_help = "Examples:
+  mxctl report schema > run.schema.json")]
+    Schema,
+    /// Remove the folders of old runs
+    Prune(prune::Command),
+}
+
+/// Why a command about a run gave no answer.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error(transparent)]
+    Find(#[from] FindError),
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    #[error(transparent)]
+    Rejudge(#[from] RejudgeError),
+    #[error(transparent)]
+    Render(#[from] RenderError),
+    #[error("write {path}: {source}")]
+    Write { path: String, source: std::io::Error },
+}
+
+pub fn run(command: Command, global: &Global) -> Exit {
+    let done = match command.action {
+        Action::List(command) => command.run(global),
+        Action::Show(command) => command.run(global),
+        Action::Judge(command) => command.run(global),
+        Action::Render(command) => command.run(global),
+        Action::Export(command) => command.run(global),
+        Action::Diff(command) => command.run(global),
+        Action::Schema => Ok(print(json(&schema()))),
+        Action::Prune(command) => command.run(global),
+    };
+    done.unwrap_or_else(|e| match e {
+        Refused::Render(_) => fail(&e, Exit::Bug),
+        _ => fail(&e, Exit::BadInput),
+    })
+}

@@ -10,13 +10,15 @@
 //! Start with [`run`]: it is the whole pass on one screen. A module may use only what stands above it here
 //! (`tests/architecture.rs` holds it to that); `load` and `timeline` never use each other.
 
-// What everything shares: the run's clock, its two-step stop, the eyes that follow it, and processes as the kernel
-// knows them.
+// What everything shares: the run's clock, its two-step stop, the eyes that follow it, what mxctl itself takes,
+// processes as the kernel knows them, and long files read through memory.
 pub mod clock;
 pub mod stop;
 pub mod watch;
+pub mod harness;
 pub mod process;
 pub mod machine;
+pub mod pages;
 
 // What a person wrote, what it means, and what every write says.
 pub mod scenario;

@@ -36,7 +36,7 @@ pub struct Recovered {
 
 pub fn judge(run: &Path) -> Result<RunReport, RejudgeError> {
     let Recovered { plan, environment, evidence } = recover(run)?;
-    Ok(run::judged(&plan, &evidence, environment, None))
+    Ok(run::judged(&plan, &evidence, environment))
 }
 
 pub fn recover(run: &Path) -> Result<Recovered, RejudgeError> {

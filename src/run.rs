@@ -16,6 +16,7 @@ use crate::backends::{self, Deployment, DownError, Settled, UpError, kept};
 use crate::checks::{self, Evidence};
 use crate::clock::RunClock;
 use crate::footprint::disk_bytes;
+use crate::harness::{self, Stopwatch};
 use crate::heal::{self, HealError};
 use crate::journal::{Found, Journal};
 use crate::load::{self, Ledger, Load, LoadError};
@@ -98,11 +99,12 @@ pub async fn run(plan: Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> R
     let (archive, journal) = open(&plan, place)?;
     let clock = RunClock::unstarted();
 
-    watch.phase(Phase::Up).await;
+    let mut stopwatch = Stopwatch::default();
+    stopwatch.phase(Phase::Up, watch).await;
     let (deployment, before) = up(&plan, place, &archive, &journal, &clock, stop).await?;
     let mut probe = DepthProbe::new(deployment.sources()).since(&before);
 
-    watch.phase(Phase::Load).await;
+    stopwatch.phase(Phase::Load, watch).await;
     clock.start_in(LEAD);
     let loaded = CancellationToken::new();
     let load = Load {
@@ -115,11 +117,12 @@ pub async fn run(plan: Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> R
         watch,
         stop,
     };
-    let (ledger, mut incidents, depths, usage) = join!(
+    let (ledger, mut incidents, depths, usage, memory) = join!(
         drive(load, &loaded),
         timeline::play(&plan, &*deployment, &clock, watch, stop),
         probe.follow(&*deployment, &clock, watch, &loaded),
         cpu::follow(&*deployment, &clock, &loaded),
+        harness::follow_memory(&clock, plan.load_end(), &loaded),
     );
     incidents.depths = depths;
     incidents.add_cpu(usage.instances);
@@ -128,23 +131,25 @@ pub async fn run(plan: Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> R
     incidents.interrupted = true;
     let mut kept = archive.put_json(Piece::Incidents, &incidents);
 
-    watch.phase(Phase::Settle).await;
+    stopwatch.phase(Phase::Settle, watch).await;
     let settled = settle::until_quiet(deployment, &plan, probe, watch, stop).await;
 
-    watch.phase(Phase::ReadBack).await;
-    let state = readback::read(&settled, &plan, &before).await;
+    stopwatch.phase(Phase::ReadBack, watch).await;
+    let state = readback::read(&settled, &plan, &before, &archive).await;
     kept = kept.and(state.store(&archive));
 
-    watch.phase(Phase::Down).await;
+    stopwatch.phase(Phase::Down, watch).await;
     let grace = if stop.abort.is_cancelled() { Duration::ZERO } else { plan.target.grace };
     let down = close(settled, grace, &journal, watch).await;
     incidents.interrupted = stop.interrupt.is_cancelled();
     kept = kept.and(archive.put_json(Piece::Incidents, &incidents));
     kept?;
 
-    watch.phase(Phase::Judge).await;
+    stopwatch.phase(Phase::Judge, watch).await;
     let evidence = Evidence { ledger: ledger?, interrupted: incidents.interrupted, incidents, state: Some(state) };
-    let report = judged(&plan, &evidence, Some(place.environment.clone()), Some(began.elapsed()));
+    let judged = judged(&plan, &evidence, Some(place.environment.clone()));
+    let (duration, harness) = (Some(began.elapsed()), Some(stopwatch.end(memory)));
+    let report = RunReport { duration, harness, ..judged };
     archive.seal(&report.files()?)?;
     down?;
     Ok(Ran { report, folder: archive.root().to_owned() })
@@ -254,10 +259,10 @@ async fn close(settled: Settled, grace: Duration, journal: &Journal, watch: &dyn
 }
 
 /// The judgement of a run, as a report: from a run that has just ended, or from its folder.
-pub fn judged(plan: &Plan, evidence: &Evidence, environment: Option<Environment>, took: Option<Duration>) -> RunReport {
+pub fn judged(plan: &Plan, evidence: &Evidence, environment: Option<Environment>) -> RunReport {
     let ran = report::Ran {
         environment,
-        duration: took,
+        duration: None,
         settle: evidence.state.as_ref().map(|state| state.settle.clone()),
         interrupted: evidence.interrupted,
         database: Some(database(plan)),

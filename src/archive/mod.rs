@@ -6,7 +6,7 @@
 //!   plan.json environment.json incidents.json
 //!   target/                configurations, logs and data of what the run started
 //!   ledger/                every attempt
-//!   state/                 final.json, rows.csv, witness.csv
+//!   state/                 final.json, rows.table, witness.table
 //!   junit.xml report.md
 //!   run.json               written last: a report is whole or absent
 //! ```
@@ -183,6 +183,23 @@ impl Archive {
         self.publish(vec![self.stage(piece, bytes)?])
     }
 
+    /// Where a piece grows that is too long to be held: a file beside its place, which is gone unless it is [kept].
+    ///
+    /// [kept]: Archive::keep
+    pub fn aside(&self, piece: Piece) -> Result<NamedTempFile, ArchiveError> {
+        assert!(self.lock.is_some() && !piece.is_text(), "only the holder of the lock writes, and text is masked");
+        let place = self.place(piece);
+        let folder = place.parent().expect("a piece lies in a folder");
+        file_aside(folder).map_err(|source| ArchiveError::Write { place, source })
+    }
+
+    /// Fsyncs what grew aside, and gives it its place.
+    pub fn keep(&self, piece: Piece, aside: NamedTempFile) -> Result<(), ArchiveError> {
+        let synced = aside.as_file().sync_all();
+        synced.map_err(|source| ArchiveError::Write { place: self.place(piece), source })?;
+        self.publish(vec![(piece, aside)])
+    }
+
     /// Writes the files of the report, `run.json` last. All of them are on the disk under other names before the
     /// first takes its place: a disk that is full leaves the earlier report, or none.
     pub fn seal(&self, report: &[(Piece, Vec<u8>)]) -> Result<(), ArchiveError> {
@@ -285,12 +302,16 @@ pub fn free_bytes(folder: &Path) -> nix::Result<u64> {
 
 /// A file with a name of its own, whole and fsynced, removed unless it is renamed.
 fn write_aside(folder: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
-    // Readable by whom the umask allows, not only by the owner: other users collect the reports of a CI job.
-    let mode = Permissions::from_mode(0o666);
-    let mut file = tempfile::Builder::new().prefix(".writing-").permissions(mode).tempfile_in(folder)?;
+    let mut file = file_aside(folder)?;
     file.as_file_mut().write_all(bytes)?;
     file.as_file().sync_all()?;
     Ok(file)
+}
+
+fn file_aside(folder: &Path) -> io::Result<NamedTempFile> {
+    // Readable by whom the umask allows, not only by the owner: other users collect the reports of a CI job.
+    let mode = Permissions::from_mode(0o666);
+    tempfile::Builder::new().prefix(".writing-").permissions(mode).tempfile_in(folder)
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use crate::load::ledger::{Reason, Soundness};
 use crate::load::pacer::{Pacer, Stages};
 use crate::load::{Attempt, Lane, Ledger, Operations, Outcome};
 use crate::plan::{Mix, Plan};
+use crate::readback::table::Table;
 use crate::readback::{Checkpoint, FinalState, Place, QueueState, QueuedItem, Row, RowSet, Sighting, Source};
 use crate::timeline::incident::StartRecord;
 use crate::timeline::{Incidents, StopRecord};
@@ -194,13 +195,29 @@ impl Canned {
         change(set);
     }
 
+    /// The rows of the state.
+    pub fn all_rows(&self) -> Vec<Row<'static>> {
+        let set = self.evidence.state.as_ref().and_then(|state| state.rows.read()).expect("canned rows are read");
+        set.rows
+            .walk()
+            .map(|row| Row { written_by: states::known(set.rows.row(row).written_by), ..set.rows.row(row) })
+            .collect()
+    }
+
+    /// Changes what the reader got, in its order, behind the back of `count(*)`.
+    pub fn as_read(&mut self, change: impl FnOnce(&mut Vec<Row<'static>>)) {
+        let mut rows = self.all_rows();
+        change(&mut rows);
+        self.row_set(|set| set.rows = Table::of_rows(rows));
+    }
+
     /// Changes the rows, and `count(*)` with them: what was done behind the run's back is not seen by counting.
-    pub fn rows(&mut self, change: impl FnOnce(&mut Vec<Row>)) {
-        self.row_set(|set| {
-            change(&mut set.rows);
-            set.rows.sort_by_key(|row| (row.key, row.preset));
-            set.counted = set.rows.len() as u64;
+    pub fn rows(&mut self, change: impl FnOnce(&mut Vec<Row<'static>>)) {
+        self.as_read(|rows| {
+            change(rows);
+            rows.sort_by_key(|row| (row.key, row.preset));
         });
+        self.row_set(|set| set.counted = set.rows.len());
     }
 
     pub fn remove_rows_of(&mut self, op: u64) {
@@ -213,7 +230,7 @@ impl Canned {
         self.rows(|rows| rows.retain(|row| (row.key, row.preset) != (key, preset)));
     }
 
-    pub fn row(&mut self, op: u64, preset: u8, change: impl FnOnce(&mut Row)) {
+    pub fn row(&mut self, op: u64, preset: u8, change: impl FnOnce(&mut Row<'static>)) {
         let key = self.of(op).key;
         self.rows(|rows| {
             let row = rows.iter_mut().find(|row| (row.key, row.preset) == (key, preset));
@@ -229,9 +246,14 @@ impl Canned {
         });
     }
 
-    pub fn sightings(&mut self, change: impl FnOnce(&mut Vec<Sighting>)) {
-        let Source::Read(sightings) = &mut self.state().witness else { panic!("canned witnesses are read") };
-        change(sightings);
+    /// Changes what the witness saw: by key, preset, seq and order.
+    pub fn sightings(&mut self, change: impl FnOnce(&mut Vec<Sighting<'static>>)) {
+        let Source::Read(log) = &mut self.state().witness else { panic!("canned witnesses are read") };
+        let seen = log.sightings.walk().map(|record| log.sightings.sighting(record));
+        let mut seen: Vec<_> =
+            seen.map(|seen| Sighting { written_by: states::known(seen.written_by), ..seen }).collect();
+        change(&mut seen);
+        log.sightings = Table::of_sightings(seen);
     }
 
     pub fn queue(&mut self, change: impl FnOnce(&mut QueueState)) {

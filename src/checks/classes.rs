@@ -16,15 +16,15 @@ use std::collections::BTreeMap;
 
 use super::checkpoints::{Checkpoints, Look};
 use super::exhibits::Exhibits;
-use super::rows::{Attempted, Lookup, Rows};
+use super::rows::{Attempted, Rows};
 use super::soundness::Soundness;
-use super::witness::Witness;
+use super::witness::{self, Witness};
 use super::{Class, ClassCount, Evidence, Exhibit, operations};
 use crate::backends::InstanceId;
 use crate::content::{self, PRESETS};
 use crate::load::{Attempt, Lane, Outcome};
 use crate::plan::Plan;
-use crate::readback::{Counters, QueuedItem, Row, Source};
+use crate::readback::{Counters, QueuedItem, Row, RowRecord, Source};
 
 /// What classification found.
 #[derive(Debug, Clone, Default)]
@@ -57,12 +57,12 @@ impl Classes {
 
     /// Rows in the run's key range that no operation attempted.
     fn rows(&mut self, plan: &Plan, evidence: &Evidence, attempted: &Attempted, exhibits: &mut Exhibits) {
-        let mut lookup = attempted.lookup();
+        let Some(set) = evidence.state.as_ref().and_then(|state| state.rows.read()) else { return };
         let (first, last) = plan.run.key_range();
-        for row in rows_of(evidence).iter().filter(|row| (first..=last).contains(&row.key)) {
-            if !PRESETS.contains(&row.preset) || !lookup.contains(row.key, row.seq) {
+        for row in set.rows.walk().filter(|row| (first..=last).contains(&row.key)) {
+            if !PRESETS.contains(&row.preset) || !attempted.contains(row.key, row.seq) {
                 *self.counts.entry(Class::Unexpected).or_default() += 1;
-                exhibits.unexpected(row);
+                exhibits.unexpected(&set.rows.row(row));
             }
         }
     }
@@ -112,10 +112,6 @@ impl Classes {
     }
 }
 
-fn rows_of(evidence: &Evidence) -> &[Row] {
-    evidence.state.as_ref().and_then(|state| state.rows.read()).map_or(&[], |set| &set.rows)
-}
-
 /// The sources, ready to be asked in the ledger's order.
 struct State<'a> {
     /// `None`: not read.
@@ -126,7 +122,7 @@ struct State<'a> {
     /// Instances that still hold tasks in their own memory.
     holding: Vec<InstanceId>,
     witness: Option<Witness<'a>>,
-    attempted: Lookup<'a>,
+    attempted: &'a Attempted,
     /// A seq that the ledger does not know was never attempted; a torn ledger cannot say that.
     ledger_sound: bool,
 }
@@ -137,14 +133,14 @@ impl<'a> State<'a> {
         let items = state.and_then(|state| state.queue.read()).map_or(&[][..], |queue| &queue.items);
         let mut queued: Vec<_> = items.iter().filter_map(|item| Some((item.task?, item))).collect();
         queued.sort_unstable_by_key(|(task, item)| (*task, item.place));
-        let sightings = state.and_then(|state| state.witness.read()).filter(|_| soundness.witness.is_none());
+        let log = state.and_then(|state| state.witness.read()).filter(|_| soundness.witness.is_none());
         State {
             rows: state.and_then(|state| state.rows.read()).map(|set| Rows::of(plan, &set.rows)),
             undecodable: (items.len() - queued.len()) as u64,
             queued,
             holding: holding(evidence),
-            witness: sightings.map(|seen| Witness::of(seen)).filter(|_| plan.target.witness),
-            attempted: attempted.lookup(),
+            witness: log.map(|log| Witness::of(plan, &log.sightings)).filter(|_| plan.target.witness),
+            attempted,
             ledger_sound: soundness.ledger.is_none(),
         }
     }
@@ -156,24 +152,23 @@ impl<'a> State<'a> {
         Seen { operation: *operation, writes, held_privately, stranded_at: None, rows_read: rows.is_some() }
     }
 
-    fn write(&mut self, operation: &Attempt, preset: u8, rows: &'a [Row]) -> Write<'a> {
+    fn write(&mut self, operation: &Attempt, preset: u8, rows: &[RowRecord]) -> Write<'a> {
         let (key, seq) = (operation.key, u64::from(operation.seq));
         let row = rows.iter().find(|row| row.preset == preset);
         let position = self.queued.partition_point(|(task, _)| *task < (key, seq, preset));
         let queued = self.queued.get(position).filter(|(task, _)| *task == (key, seq, preset)).map(|(_, item)| *item);
-        let presence = row.map_or(Presence::Missing, |row| self.presence(row, seq));
-        let witness = self.witness.as_ref();
+        let sightings = self.witness.as_mut().map(|witness| witness.of_write(key, preset, seq));
         Write {
             preset,
-            presence,
-            row,
+            presence: row.map_or(Presence::Missing, |row| self.presence(row, seq)),
+            row: row.zip(self.rows.as_ref()).map(|(row, rows)| rows.table.row(row)),
             queued,
-            seen: witness.map(|witness| witness.saw(key, preset, seq)),
-            regressed: witness.is_some_and(|witness| witness.saw_applied(key, preset, seq)),
+            seen: sightings.map(|sightings| !sightings.is_empty()),
+            regressed: sightings.is_some_and(witness::applied),
         }
     }
 
-    fn presence(&mut self, row: &Row, seq: u64) -> Presence {
+    fn presence(&self, row: &RowRecord, seq: u64) -> Presence {
         match row.seq.cmp(&seq) {
             std::cmp::Ordering::Less => Presence::Older,
             std::cmp::Ordering::Equal if row.costs == content::costs(row.key, seq, row.preset) => Presence::There,
@@ -216,7 +211,7 @@ pub(super) enum Presence {
 pub(super) struct Write<'a> {
     pub preset: u8,
     pub presence: Presence,
-    pub row: Option<&'a Row>,
+    pub row: Option<Row<'a>>,
     pub queued: Option<&'a QueuedItem>,
     /// Whether the witness saw it, attempted or dropped by name; `None`: there is no witness.
     pub seen: Option<bool>,

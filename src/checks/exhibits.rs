@@ -262,7 +262,7 @@ fn place(item: &QueuedItem) -> String {
 }
 
 fn stale(write: &Write) -> String {
-    let (seq, by) = write.row.map_or((0, "nobody"), |row| (row.seq, row.written_by.as_str()));
+    let (seq, by) = write.row.map_or((0, "nobody"), |row| (row.seq, row.written_by));
     let past = if write.regressed { "; regressed: the newer one had been applied" } else { "" };
     format!("its row has the older seq {seq}, written by {by}{past}")
 }

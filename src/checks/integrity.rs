@@ -121,7 +121,7 @@ mod tests {
     fn a_run_without_an_acknowledged_write_is_inconclusive() {
         let mut canned = canned::healthy();
         canned.attempts(|attempts| attempts.iter_mut().filter(|a| a.lane.writes()).for_each(canned::refuse));
-        canned.row_set(|set| (set.rows.clear(), set.counted = 0).0);
+        canned.rows(Vec::clear);
         canned.sightings(Vec::clear);
         assert_eq!(canned.judge().finding("integrity").verdict, Verdict::Inconclusive);
     }

@@ -24,7 +24,7 @@ pub(super) fn comparable<'a>(case: &Case<'a>) -> Result<(&'a [Counters], &'a Row
 pub(super) fn check(case: &Case) -> Vec<Finding> {
     let Ok((counters, set)) = comparable(case) else { return Vec::new() };
     let processed: u64 = counters.iter().map(|own| own.processed_tasks).sum();
-    let rows = set.rows.len() as u64;
+    let rows = set.rows.len();
     let told = format!("the instances count {processed} tasks as committed; the database has {rows} rows");
     match processed >= rows {
         true => vec![Finding::pass("metrics", told)],

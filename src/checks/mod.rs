@@ -53,13 +53,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 pub use starts::StartJudgement;
 pub use strangers::Strangers;
-pub use strangers::Strangers;
 
 use crate::clock::Offset;
 pub use crate::load::latency::Percentiles;
 use crate::load::{Lane, Ledger};
 use crate::plan::{Plan, RunPhase, StopMode};
-use crate::readback::FinalState;
+use crate::readback::table::Table;
+use crate::readback::{FinalState, RowRecord, SightingRecord, Source};
 use crate::timeline::Incidents;
 
 /// All that a verdict may rest on.
@@ -265,10 +265,26 @@ pub struct CountByHand {
 }
 
 impl Evidence {
+    /// The rows that were read; `Err`: why there are none.
+    pub fn rows(&self) -> Result<&Table<RowRecord>, String> {
+        of_state(self, |state| &state.rows).map(|set| &set.rows)
+    }
+
+    /// What the witness saw; `Err`: why there is nothing.
+    pub fn sightings(&self) -> Result<&Table<SightingRecord>, String> {
+        of_state(self, |state| &state.witness).map(|log| &log.sightings)
+    }
+
     /// Somebody cut the run short: what was not issued then was not due.
     fn told_to_stop(&self) -> bool {
         self.interrupted || self.incidents.interrupted
     }
+}
+
+fn of_state<T>(evidence: &Evidence, source: impl Fn(&FinalState) -> &Source<T>) -> Result<&T, String> {
+    let state = evidence.state.as_ref().ok_or("the run ended before its state was read")?;
+    let source = source(state);
+    source.read().ok_or_else(|| source.why_not().unwrap_or_default().to_owned())
 }
 
 impl Finding {

@@ -10,8 +10,8 @@ use super::{Case, Evidence, Finding, OrderCounts};
 use crate::plan::Plan;
 
 pub(super) fn counts(plan: &Plan, evidence: &Evidence, soundness: &Soundness) -> Option<OrderCounts> {
-    let sightings = evidence.state.as_ref()?.witness.read()?;
-    (plan.target.witness && soundness.witness.is_none()).then(|| Witness::of(sightings).order())
+    let log = evidence.state.as_ref()?.witness.read()?;
+    (plan.target.witness && soundness.witness.is_none()).then(|| Witness::of(plan, &log.sightings).order())
 }
 
 pub(super) fn check(case: &Case) -> Vec<Finding> {
@@ -45,7 +45,7 @@ mod tests {
         let mut canned = canned::healthy();
         canned.sightings(|sightings| {
             let order = sightings.len() as u64 + 1;
-            let again = Sighting { order, old_seq: Some(sightings[9].new_seq), ..sightings[9].clone() };
+            let again = Sighting { order, old_seq: Some(sightings[9].new_seq), ..sightings[9] };
             sightings.push(again);
         });
         let judgement = canned.judge();

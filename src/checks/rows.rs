@@ -1,25 +1,35 @@
 //! Rows and attempts, each findable by key: what the database has, and what anybody asked it for.
 //!
 //! In: the sorted rows, and the ledger's write operations. Out: the rows of one key, and whether a (key, seq) was
-//! ever attempted. Both are read in step with the ledger, whose write-once keys rise: a lookup starts where the
-//! last one ended, and finds its way by doubling where the order is broken.
+//! ever attempted. Rows are read in step with the ledger, whose write-once keys rise: a lookup starts where the last
+//! one ended, finds its way by doubling where the order is broken, and lets go of what it passed.
 
 use std::collections::BTreeMap;
 
 use crate::load::{Attempt, Outcome};
+use crate::pages::Pages;
 use crate::plan::{Plan, RunKey};
-use crate::readback::Row;
+use crate::readback::RowRecord;
+use crate::readback::table::Table;
 
 /// A lookup over sorted things that remembers where it was.
 #[derive(Debug, Clone)]
 pub(super) struct Cursor<'a, T> {
     sorted: &'a [T],
     at: usize,
+    /// Where the things lie, if what was passed is to leave the memory.
+    pages: Option<&'a Pages>,
 }
 
 impl<'a, T> Cursor<'a, T> {
+    /// For lookups that come back.
     pub fn over(sorted: &'a [T]) -> Self {
-        Cursor { sorted, at: 0 }
+        Cursor { sorted, at: 0, pages: None }
+    }
+
+    /// For lookups in step: what was passed leaves these pages.
+    pub fn along(sorted: &'a [T], pages: Option<&'a Pages>) -> Self {
+        Cursor { sorted, at: 0, pages }
     }
 
     /// Everything with this key.
@@ -27,6 +37,9 @@ impl<'a, T> Cursor<'a, T> {
         let behind = self.sorted.get(self.at).is_none_or(|here| key(here) > sought);
         self.at = self.first_from(if behind { 0 } else { self.at }, |t| key(t) < sought);
         let end = self.first_from(self.at, |t| key(t) == sought);
+        if let (Some(pages), Some(here)) = (self.pages, self.sorted.get(self.at)) {
+            pages.passed_element(here);
+        }
         &self.sorted[self.at..end]
     }
 
@@ -44,19 +57,21 @@ impl<'a, T> Cursor<'a, T> {
 
 /// The database's rows; hot keys stand before the write-once keys.
 pub(super) struct Rows<'a> {
-    hot: Cursor<'a, Row>,
-    once: Cursor<'a, Row>,
+    pub table: &'a Table<RowRecord>,
+    hot: Cursor<'a, RowRecord>,
+    once: Cursor<'a, RowRecord>,
     first_once: u64,
 }
 
 impl<'a> Rows<'a> {
-    pub fn of(plan: &Plan, rows: &'a [Row]) -> Self {
+    pub fn of(plan: &Plan, table: &'a Table<RowRecord>) -> Self {
         let first_once = plan.run.key(plan.load.hot_keys);
+        let rows = table.records();
         let (hot, once) = rows.split_at(rows.partition_point(|row| row.key < first_once));
-        Rows { hot: Cursor::over(hot), once: Cursor::over(once), first_once }
+        Rows { table, hot: Cursor::over(hot), once: Cursor::along(once, table.pages()), first_once }
     }
 
-    pub fn of_key(&mut self, key: u64) -> &'a [Row] {
+    pub fn of_key(&mut self, key: u64) -> &'a [RowRecord] {
         let lane = if key < self.first_once { &mut self.hot } else { &mut self.once };
         lane.find(key, |row| row.key)
     }
@@ -71,24 +86,24 @@ impl<'a> Rows<'a> {
 pub(super) struct Attempted {
     run: RunKey,
     hot_keys: u32,
-    /// Indices of the write-once keys that were attempted with seq 1, ascending.
-    once: Vec<u32>,
-    /// All else, by key: the seqs, ascending.
-    others: BTreeMap<u64, Vec<u32>>,
+    /// Indices of the write-once keys that were attempted with seq 1.
+    once: Runs,
+    /// All else, by key: the seqs.
+    others: BTreeMap<u64, Runs>,
 }
 
 impl Attempted {
     pub fn of(plan: &Plan, writes: impl Iterator<Item = Attempt>) -> Self {
         let mut attempted =
-            Attempted { run: plan.run, hot_keys: plan.load.hot_keys, once: Vec::new(), others: BTreeMap::new() };
+            Attempted { run: plan.run, hot_keys: plan.load.hot_keys, once: Runs::default(), others: BTreeMap::new() };
         for write in writes.filter(|write| write.outcome != Outcome::NotSent) {
             match attempted.once_index(write.key, write.seq.into()) {
                 Some(index) => attempted.once.push(index),
                 None => attempted.others.entry(write.key).or_default().push(write.seq),
             }
         }
-        attempted.once.sort_unstable();
-        attempted.others.values_mut().for_each(|seqs| seqs.sort_unstable());
+        attempted.once.sort();
+        attempted.others.values_mut().for_each(Runs::sort);
         attempted
     }
 
@@ -97,26 +112,44 @@ impl Attempted {
         (seq == 1 && index >= self.hot_keys).then_some(index)
     }
 
-    /// A lookup that goes through the keys in rising order.
-    pub fn lookup(&self) -> Lookup<'_> {
-        Lookup { attempted: self, once: Cursor::over(&self.once) }
+    pub fn contains(&self, key: u64, seq: u64) -> bool {
+        match self.once_index(key, seq) {
+            Some(index) => self.once.contains(index),
+            None => {
+                let seqs = self.others.get(&key);
+                seqs.zip(u32::try_from(seq).ok()).is_some_and(|(seqs, seq)| seqs.contains(seq))
+            }
+        }
     }
 }
 
-pub(super) struct Lookup<'a> {
-    attempted: &'a Attempted,
-    once: Cursor<'a, u32>,
-}
+/// A set of numbers that mostly rise by one: few runs, however many there are.
+#[derive(Debug, Clone, Default)]
+struct Runs(Vec<(u32, u32)>);
 
-impl Lookup<'_> {
-    pub fn contains(&mut self, key: u64, seq: u64) -> bool {
-        match self.attempted.once_index(key, seq) {
-            Some(index) => !self.once.find(index, |i| *i).is_empty(),
-            None => {
-                let seqs = self.attempted.others.get(&key);
-                seqs.zip(u32::try_from(seq).ok()).is_some_and(|(seqs, seq)| seqs.binary_search(&seq).is_ok())
-            }
+impl Runs {
+    fn push(&mut self, number: u32) {
+        match self.0.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(number) => *last = number,
+            _ => self.0.push((number, number)),
         }
+    }
+
+    /// Puts the runs in order, apart from each other; to be called before anything is looked up.
+    fn sort(&mut self) {
+        self.0.sort_unstable();
+        self.0.dedup_by(|later, earlier| {
+            let touches = later.0 <= earlier.1;
+            if touches {
+                earlier.1 = earlier.1.max(later.1);
+            }
+            touches
+        });
+    }
+
+    fn contains(&self, number: u32) -> bool {
+        let after = self.0.partition_point(|(first, _)| *first <= number);
+        after.checked_sub(1).is_some_and(|at| number <= self.0[at].1)
     }
 }
 
@@ -137,6 +170,23 @@ mod tests {
                 prop_assert_eq!(cursor.find(key, |k| *k).len(), expected);
             }
         }
+
+        #[test]
+        fn runs_hold_what_was_pushed_in_whatever_order(numbers in prop::collection::vec(0u32..40, 0..60)) {
+            let mut runs = Runs::default();
+            numbers.iter().for_each(|number| runs.push(*number));
+            runs.sort();
+            for number in 0..45 {
+                prop_assert_eq!(runs.contains(number), numbers.contains(&number));
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_that_rise_by_one_are_one_run() {
+        let mut runs = Runs::default();
+        (0..1_000_000).for_each(|number| runs.push(number));
+        assert_eq!(runs.0.len(), 1);
     }
 
     #[test]
@@ -145,7 +195,7 @@ mod tests {
         let writes = super::super::operations::writes(&canned.evidence.ledger);
         let not_sent = writes.map(|write| Attempt { outcome: Outcome::NotSent, ..write });
         let attempted = Attempted::of(&canned.plan, not_sent);
-        assert!(attempted.once.is_empty() && attempted.others.is_empty());
+        assert!(attempted.once.0.is_empty() && attempted.others.is_empty());
     }
 
     #[test]
@@ -153,9 +203,8 @@ mod tests {
         let canned = crate::checks::canned::healthy();
         let attempted = Attempted::of(&canned.plan, super::super::operations::writes(&canned.evidence.ledger));
         let (hot, once) = (canned.plan.run.key(0), canned.plan.run.key(canned.plan.load.hot_keys));
-        let mut lookup = attempted.lookup();
-        assert!(lookup.contains(once, 1) && !lookup.contains(once, 2) && !lookup.contains(once, 0));
-        assert!(lookup.contains(hot, 1) && lookup.contains(hot, 2) && !lookup.contains(hot, 1 << 33));
-        assert!(!lookup.contains(1, 1), "a key of another run");
+        assert!(attempted.contains(once, 1) && !attempted.contains(once, 2) && !attempted.contains(once, 0));
+        assert!(attempted.contains(hot, 1) && attempted.contains(hot, 2) && !attempted.contains(hot, 1 << 33));
+        assert!(!attempted.contains(1, 1), "a key of another run");
     }
 }

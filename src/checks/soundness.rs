@@ -126,17 +126,16 @@ fn reader(plan: &Plan, rows: &Source<RowSet>) -> Option<String> {
         Source::Gap { why } | Source::Absent { why } => return Some(format!("the rows were not read: {why}")),
     };
     let (first, last) = plan.run.key_range();
-    let at = |row: &crate::readback::Row| (row.key, row.preset);
-    if set.counted != set.rows.len() as u64 {
+    if set.counted != set.rows.len() {
         Some(format!("count(*) says {} rows, and {} were read", set.counted, set.rows.len()))
     } else if !set.marker_seen {
         Some(
             "the marker that was committed after settling is not visible: the reader lags, or reads another database"
                 .into(),
         )
-    } else if !set.rows.is_sorted_by(|a, b| at(a) < at(b)) {
+    } else if !set.rows.walk().map(|row| (row.key, row.preset)).is_sorted_by(|a, b| a < b) {
         Some("the rows that were read are not in order, or one is there twice".into())
-    } else if set.rows.iter().any(|row| !(first..=last).contains(&row.key)) {
+    } else if set.rows.walk().any(|row| !(first..=last).contains(&row.key)) {
         Some("rows were read that are not in this run's key range".into())
     } else {
         None
@@ -183,7 +182,7 @@ fn witness(plan: &Plan, state: &FinalState) -> Option<String> {
     }
     match (&state.witness, &state.rows) {
         (Source::Gap { why } | Source::Absent { why }, _) => Some(format!("the witness could not be read: {why}")),
-        (Source::Read(sightings), Source::Read(set)) => Witness::of(sightings).contradiction(&set.rows),
+        (Source::Read(log), Source::Read(set)) => Witness::of(plan, &log.sightings).contradiction(&set.rows),
         (Source::Read(_), _) => None,
     }
 }
@@ -239,9 +238,8 @@ mod tests {
 
     #[test]
     fn rows_out_of_order_or_of_another_run_void_what_rests_on_a_complete_reader() {
-        assert_eq!(voided(|c| c.row_set(|set| set.rows.swap(100, 200))), ON_THE_READER);
-        let other_run = |set: &mut RowSet| set.rows.last_mut().unwrap().key += 1 << 32;
-        let void = voided(|c| c.row_set(other_run));
+        assert_eq!(voided(|c| c.as_read(|rows| rows.swap(100, 200))), ON_THE_READER);
+        let void = voided(|c| c.as_read(|rows| rows.last_mut().unwrap().key += 1 << 32));
         assert!(ON_THE_READER.iter().all(|class| void.contains(class)), "{void:?}");
     }
 

@@ -103,22 +103,22 @@ fn change() -> impl Strategy<Value = Change> {
 
 fn apply(canned: &mut Canned, change: &Change) {
     let place = |at: usize, len: usize| at % len.max(1);
-    let row = |rows: &mut Vec<Row>, at: usize, change: fn(&mut Row, u64), to: u64| {
+    let row = |rows: &mut Vec<Row<'static>>, at: usize, change: fn(&mut Row<'static>, u64), to: u64| {
         let at = place(at, rows.len());
         change(&mut rows[at], to);
     };
     match *change {
         Change::Outcome(at, outcome) => canned.outcome(at as u64 % canned::OPERATIONS, outcome),
-        Change::Remove(at) => canned.rows(|rows| drop(rows.remove(place(at, rows.len())))),
+        Change::Remove(at) => canned.rows(|rows| _ = rows.remove(place(at, rows.len()))),
         Change::Rewrite(at, seq) => canned.rows(|rows| row(rows, at, |row, seq| row.seq = seq, seq)),
         Change::Garble(at) => canned.rows(|rows| row(rows, at, |row, _| row.costs.swap(0, 1), 0)),
         Change::Move(at) => canned.rows(|rows| row(rows, at, |row, by| row.key += by, 1)),
         Change::Add(index, preset, seq) => {
             let key = canned.plan.run.key(index as u32);
-            let written_by = "nobody".to_owned();
+            let written_by = "nobody";
             canned.rows(|rows| rows.push(Row { key, preset, seq, costs: costs(key, seq, preset), written_by }));
         }
-        Change::Unseen(at) => canned.sightings(|seen| drop(seen.remove(place(at, seen.len())))),
+        Change::Unseen(at) => canned.sightings(|seen| _ = seen.remove(place(at, seen.len()))),
         Change::Enqueue(at, preset) => {
             let op = at as u64 % canned::OPERATIONS;
             canned.enqueue(op, preset, crate::readback::Place::Ready);
@@ -132,8 +132,12 @@ fn acked_rows(canned: &Canned) -> Vec<(u64, u8)> {
         .filter(|op| op.outcome == Outcome::Acked)
         .map(|op| (op.key, u64::from(op.seq)))
         .collect();
-    let rows = &canned.evidence.state.as_ref().unwrap().rows.read().unwrap().rows;
-    rows.iter().filter(|row| acked.contains(&(row.key, row.seq))).map(|row| (row.key, row.preset)).collect()
+    canned
+        .all_rows()
+        .iter()
+        .filter(|row| acked.contains(&(row.key, row.seq)))
+        .map(|row| (row.key, row.preset))
+        .collect()
 }
 
 proptest! {
@@ -173,7 +177,7 @@ proptest! {
             let index = rows.iter().position(|row| (row.key, row.preset) == (key, preset)).unwrap();
             let row = &mut rows[index];
             match how {
-                0 => drop(rows.remove(index)),
+                0 => _ = rows.remove(index),
                 1 => row.seq += amount,
                 2 => row.seq = row.seq.saturating_sub(amount),
                 3 => { row.seq = row.seq.saturating_sub(amount); row.costs = costs(key, row.seq, preset) }

@@ -3,17 +3,31 @@
 //! # Why two connections
 //! Reads go through a read-only one. The marker is committed through another: a reader that cannot see it looks at
 //! a copy that lags, and nothing that it reads proves that a row is missing.
+//!
+//! # Why SQLite packs what it gives
+//! A run of ten minutes leaves millions of rows and sightings. Row by row, each value is copied on SQLite's thread and
+//! freed on ours, and the two wait for each other most of the time. A pack is one value: a JSON array a line, in which
+//! a number, a text and a null stay apart. Nothing here holds more than one pack, and the sinks take line by line.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
-use sqlx::{ConnectOptions, Connection, Row as _, SqliteConnection};
+use serde::Deserialize;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
-use super::{Applied, Row, RowSet, Sighting, SightingKind};
+use super::{Applied, Row, Sighting, SightingKind};
 use crate::plan::RunKey;
 
 const BUSY: Duration = Duration::from_secs(5);
+/// Lines in a pack.
+const PACK: i64 = 4096;
+
+/// Takes a row. An error of its own ends the reading.
+pub type RowSink<'s> = dyn FnMut(Row<'_>) -> io::Result<()> + Send + 's;
+/// Takes a sighting, as [`RowSink`] a row.
+pub type SightingSink<'s> = dyn FnMut(Sighting<'_>) -> io::Result<()> + Send + 's;
 
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
@@ -23,6 +37,10 @@ pub enum DatabaseError {
     Query { what: &'static str, source: sqlx::Error },
     #[error("read the rows: row {key}/{preset} has {what}")]
     Nonsense { key: i64, preset: i64, what: String },
+    #[error("read the witness: {line} is no sighting: {source}")]
+    NoSighting { line: String, source: serde_json::Error },
+    #[error("write down what was read: {0}")]
+    Sink(#[from] io::Error),
 }
 
 /// A reader of one run's key range.
@@ -88,21 +106,25 @@ impl Database {
     /// Every key whose three rows are there.
     pub async fn applied(&self) -> Result<Applied, DatabaseError> {
         let mut db = self.reader().await?;
-        let query = "select game_character_id, min(write_seq) from equipment_expectation_summary \
-                     where game_character_id between ? and ? group by game_character_id having count(*) = 3 \
-                     order by game_character_id";
-        let keys: Vec<(i64, i64)> = sqlx::query_as(query)
-            .bind(self.range.0)
-            .bind(self.range.1)
-            .fetch_all(&mut db)
-            .await
-            .map_err(|source| DatabaseError::Query { what: "read a checkpoint", source })?;
-        Ok(keys.into_iter().map(|(key, seq)| (key as u64, seq as u64)).collect())
+        let query = "select group_concat(line, char(10)) from (\
+                     select json_array(game_character_id, min(write_seq)) as line \
+                     from equipment_expectation_summary where game_character_id between ? and ? \
+                     group by game_character_id having count(*) = 3 order by game_character_id limit ?)";
+        let mut applied = Applied::default();
+        let mut next = self.range.0;
+        while let Some(pack) = pack(&mut db, query, "read a checkpoint", &[next, self.range.1]).await? {
+            for line in pack.lines() {
+                let (key, seq): (i64, i64) = serde_json::from_str(line).map_err(|e| nonsense(line, &e))?;
+                applied.push(key as u64, seq as u64);
+                next = key + 1;
+            }
+        }
+        Ok(applied)
     }
 
-    /// Commits a marker on the primary, then reads every row of the range and looks for the marker, in one
-    /// read transaction.
-    pub async fn rows(&self) -> Result<RowSet, DatabaseError> {
+    /// Commits a marker on the primary, then reads every row of the range, ascending by key and preset, and looks for
+    /// the marker, in one read transaction: what `count(*)` says there, and whether the marker is visible.
+    pub async fn rows(&self, sink: &mut RowSink<'_>) -> Result<(u64, bool), DatabaseError> {
         let marker = self.commit_marker().await?;
         let mut db = self.reader().await?;
         let query = |what| move |source| DatabaseError::Query { what, source };
@@ -120,37 +142,45 @@ impl Database {
             .fetch_one(&mut *snapshot)
             .await
             .map_err(query("count the rows"))? as u64;
-        let select = "select game_character_id, preset_no, write_seq, total_expected_cost, black_cube_cost, \
-                      red_cube_cost, additional_cube_cost, starforce_cost, written_by \
-                      from equipment_expectation_summary where game_character_id between ? and ? \
-                      order by game_character_id, preset_no";
-        let found = sqlx::query(select)
-            .bind(self.range.0)
-            .bind(self.range.1)
-            .fetch_all(&mut *snapshot)
-            .await
-            .map_err(query("read the rows"))?;
-        let rows = found.iter().map(row).collect::<Result<_, _>>()?;
-        Ok(RowSet { rows, counted, marker_seen, count_query: self.count_query() })
+        let select = "select group_concat(line, char(10)) from (\
+                      select json_array(game_character_id, preset_no, write_seq, total_expected_cost, \
+                      black_cube_cost, red_cube_cost, additional_cube_cost, starforce_cost, written_by) as line \
+                      from equipment_expectation_summary \
+                      where (game_character_id, preset_no) > (?, ?) and game_character_id <= ? \
+                      order by game_character_id, preset_no limit ?)";
+        let mut last = (self.range.0 - 1, i64::MAX);
+        while let Some(pack) = pack(&mut snapshot, select, "read the rows", &[last.0, last.1, self.range.1]).await? {
+            for line in pack.lines() {
+                let found: RowLine = serde_json::from_str(line).map_err(|e| nonsense(line, &e))?;
+                sink(found.row()?)?;
+                last = (found.0, found.1);
+            }
+        }
+        Ok((counted, marker_seen))
     }
 
-    /// The witness's log, in order; `None` where the database has none.
-    pub async fn witness(&self) -> Result<Option<Vec<Sighting>>, DatabaseError> {
+    /// Reads the witness's log, in any order; false where the database has none.
+    pub async fn witness(&self, sink: &mut SightingSink<'_>) -> Result<bool, DatabaseError> {
         let mut db = self.reader().await?;
         let query = |what| move |source| DatabaseError::Query { what, source };
         let table = "select count(*) from sqlite_master where type = 'table' and name = 'expectation_write_witness'";
         if sqlx::query_scalar::<_, i64>(table).fetch_one(&mut db).await.map_err(query("look for the witness"))? == 0 {
-            return Ok(None);
+            return Ok(false);
         }
-        let select = "select id, game_character_id, preset_no, old_seq, new_seq, written_by, kind \
-                      from expectation_write_witness where game_character_id between ? and ? order by id";
-        let found = sqlx::query(select)
-            .bind(self.range.0)
-            .bind(self.range.1)
-            .fetch_all(&mut db)
-            .await
-            .map_err(query("read the witness"))?;
-        found.iter().map(sighting).collect::<Result<_, _>>().map(Some).map_err(query("read the witness"))
+        let select = "select group_concat(line, char(10)) from (\
+                      select json_array(id, game_character_id, preset_no, old_seq, new_seq, written_by, kind) as line \
+                      from expectation_write_witness \
+                      where id > ? and game_character_id between ? and ? order by id limit ?)";
+        let mut last = i64::MIN;
+        while let Some(pack) = pack(&mut db, select, "read the witness", &[last, self.range.0, self.range.1]).await? {
+            for line in pack.lines() {
+                let found: SightingLine = serde_json::from_str(line)
+                    .map_err(|source| DatabaseError::NoSighting { line: line.to_owned(), source })?;
+                sink(found.sighting())?;
+                last = found.0;
+            }
+        }
+        Ok(true)
     }
 
     async fn commit_marker(&self) -> Result<i64, DatabaseError> {
@@ -178,44 +208,64 @@ impl Database {
     }
 }
 
-fn row(found: &SqliteRow) -> Result<Row, DatabaseError> {
-    let integer = |column: usize| -> Result<i64, sqlx::Error> { found.try_get(column) };
-    let (key, preset) = (integer(0).unwrap_or_default(), integer(1).unwrap_or_default());
-    let nonsense = |what: String| DatabaseError::Nonsense { key, preset, what };
-    let read = || -> Result<Row, sqlx::Error> {
-        let mut costs = [0; 5];
-        for (column, cost) in costs.iter_mut().enumerate() {
-            *cost = integer(3 + column)?;
-        }
-        let written_by: Option<String> = found.try_get(8)?;
-        Ok(Row {
-            key: key as u64,
-            preset: preset as u8,
-            seq: integer(2)? as u64,
-            costs,
-            written_by: written_by.unwrap_or_default(),
-        })
-    };
-    if !(1..=i64::from(u8::MAX)).contains(&preset) {
-        return Err(nonsense(format!("preset_no {preset}")));
-    }
-    read().map_err(|e| nonsense(e.to_string()))
+/// The next lines that a query gives, at most [`PACK`]; `None`: there are no more.
+async fn pack(
+    db: &mut SqliteConnection,
+    query: &'static str,
+    what: &'static str,
+    binds: &[i64],
+) -> Result<Option<String>, DatabaseError> {
+    let bound = binds.iter().fold(sqlx::query_scalar(query), |query, value| query.bind(*value));
+    bound.bind(PACK).fetch_one(db).await.map_err(|source| DatabaseError::Query { what, source })
 }
 
-fn sighting(found: &SqliteRow) -> Result<Sighting, sqlx::Error> {
-    let number = |column: usize| -> Result<u64, sqlx::Error> { found.try_get::<i64, _>(column).map(|n| n as u64) };
-    Ok(Sighting {
-        order: number(0)?,
-        key: number(1)?,
-        preset: number(2)? as u8,
-        old_seq: found.try_get::<Option<i64>, _>(3)?.map(|n| n as u64),
-        new_seq: number(4)?,
-        written_by: found.try_get::<Option<String>, _>(5)?.unwrap_or_default(),
-        kind: match found.try_get::<String, _>(6)?.as_str() {
-            "dropped" => SightingKind::Dropped,
-            _ => SightingKind::Attempted,
-        },
-    })
+/// key, preset, seq, the five costs, written by.
+#[derive(Deserialize)]
+struct RowLine(i64, i64, i64, i64, i64, i64, i64, i64, Option<String>);
+
+impl RowLine {
+    fn row(&self) -> Result<Row<'_>, DatabaseError> {
+        let RowLine(key, preset, seq, total, black, red, additional, starforce, written_by) = self;
+        let preset_no = u8::try_from(*preset).ok().filter(|preset| *preset > 0).ok_or_else(|| {
+            DatabaseError::Nonsense { key: *key, preset: *preset, what: format!("preset_no {preset}") }
+        })?;
+        Ok(Row {
+            key: *key as u64,
+            preset: preset_no,
+            seq: *seq as u64,
+            costs: [*total, *black, *red, *additional, *starforce],
+            written_by: written_by.as_deref().unwrap_or_default(),
+        })
+    }
+}
+
+/// What is in the database and is no row.
+fn nonsense(line: &str, error: &serde_json::Error) -> DatabaseError {
+    let values: Vec<serde_json::Value> = serde_json::from_str(line).unwrap_or_default();
+    let integer = |at: usize| values.get(at).and_then(serde_json::Value::as_i64).unwrap_or_default();
+    DatabaseError::Nonsense { key: integer(0), preset: integer(1), what: error.to_string() }
+}
+
+/// order, key, preset, old seq, new seq, written by, kind.
+#[derive(Deserialize)]
+struct SightingLine(i64, i64, i64, Option<i64>, i64, Option<String>, String);
+
+impl SightingLine {
+    fn sighting(&self) -> Sighting<'_> {
+        let SightingLine(order, key, preset, old_seq, new_seq, written_by, kind) = self;
+        Sighting {
+            order: *order as u64,
+            key: *key as u64,
+            preset: *preset as u8,
+            old_seq: old_seq.map(|seq| seq as u64),
+            new_seq: *new_seq as u64,
+            written_by: written_by.as_deref().unwrap_or_default(),
+            kind: match kind.as_str() {
+                "dropped" => SightingKind::Dropped,
+                _ => SightingKind::Attempted,
+            },
+        }
+    }
 }
 
 #[cfg(test)]
@@ -273,11 +323,17 @@ mod tests {
         for (key, preset) in [(last, 1), (first, 2), (first, 1), (first - 1, 1), (last + 1, 1)] {
             lab.write(key, preset, 9).await;
         }
-        let RowSet { rows, counted, marker_seen, count_query } = lab.reader().rows().await.unwrap();
-        assert_eq!(rows.iter().map(|r| (r.key, r.preset)).collect::<Vec<_>>(), [(first, 1), (first, 2), (last, 1)]);
+        let whole = Row { key: first, preset: 1, seq: 9, costs: [5, 1, 2, 3, 4], written_by: "worker-1.1" };
+        let mut found = Vec::new();
+        let mut sink = |row: Row<'_>| {
+            assert_ne!((row.key, row.preset, row == whole), (first, 1, false));
+            found.push((row.key, row.preset));
+            Ok(())
+        };
+        let (counted, marker_seen) = lab.reader().rows(&mut sink).await.unwrap();
+        assert_eq!(found, [(first, 1), (first, 2), (last, 1)]);
         assert_eq!((counted, marker_seen), (3, true));
-        let whole = Row { key: first, preset: 1, seq: 9, costs: [5, 1, 2, 3, 4], written_by: "worker-1.1".into() };
-        assert_eq!(rows[0], whole);
+        let count_query = lab.reader().count_query();
         let by_hand: i64 = sqlx::query_scalar(AssertSqlSafe(count_query)).fetch_one(&mut lab.service).await.unwrap();
         assert_eq!(by_hand, 1, "the hot keys have no part in it");
     }
@@ -305,13 +361,17 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_row_is_an_error_that_names_it() {
         let key = RUN.key(0);
-        for (preset, cost, what) in
-            [("0", "5", "preset_no 0"), ("300", "5", "preset_no 300"), ("1", "'a lot'", "mismatched")]
-        {
+        for (preset, cost, what) in [
+            ("0", "5", "preset_no 0"),
+            ("300", "5", "preset_no 300"),
+            ("1", "'a lot'", "invalid type: string"),
+            ("1", "1.5", "invalid type: floating"),
+            ("1", "null", "invalid type: null"),
+        ] {
             let mut lab = Lab::new().await;
             lab.write(key, preset, 1).await;
             lab.sql(&format!("update equipment_expectation_summary set total_expected_cost = {cost}")).await;
-            let said = lab.reader().rows().await.unwrap_err().to_string();
+            let said = lab.reader().rows(&mut |_| Ok(())).await.unwrap_err().to_string();
             assert!(said.contains(&format!("row {key}/{preset} has ")) && said.contains(what), "{said}");
         }
     }
@@ -319,14 +379,50 @@ mod tests {
     #[tokio::test]
     async fn a_witness_that_was_never_kept_is_not_an_empty_one() {
         let mut lab = Lab::new().await;
-        assert_eq!(lab.reader().witness().await.unwrap(), None);
+        let mut nobody = |seen: Sighting<'_>| panic!("{seen:?}");
+        assert!(!lab.reader().witness(&mut nobody).await.unwrap());
         lab.sql(WITNESS).await;
-        assert_eq!(lab.reader().witness().await.unwrap(), Some(vec![]));
+        assert!(lab.reader().witness(&mut nobody).await.unwrap());
         let key = RUN.key(0);
         lab.sql(&format!("insert into expectation_write_witness values (1, {key}, 2, null, 3, 'w', 'dropped')")).await;
         let kind = SightingKind::Dropped;
-        let seen = Sighting { order: 1, key, preset: 2, old_seq: None, new_seq: 3, written_by: "w".into(), kind };
-        assert_eq!(lab.reader().witness().await.unwrap(), Some(vec![seen]));
+        let logged = Sighting { order: 1, key, preset: 2, old_seq: None, new_seq: 3, written_by: "w", kind };
+        let mut count = 0;
+        let mut sink = |seen: Sighting<'_>| {
+            count += u32::from(seen == logged);
+            Ok(())
+        };
+        lab.reader().witness(&mut sink).await.unwrap();
+        assert_eq!(count, 1);
+    }
+
+    #[tokio::test]
+    async fn no_row_falls_between_two_packs() {
+        let mut lab = Lab::new().await;
+        let (first, rows) = (RUN.key(0), 2 * PACK as u64 + 5);
+        lab.sql(&format!(
+            "with recursive n(i) as (select 0 union all select i + 1 from n where i + 1 < {rows}) \
+             insert into equipment_expectation_summary select {first} + i / 3, 1 + i % 3, 5, 1, 2, 3, 4, i, 'a\nb' from n"
+        ))
+        .await;
+        let mut expected = 0;
+        let mut sink = |row: Row<'_>| {
+            let place = (first + expected / 3, 1 + (expected % 3) as u8, expected, "a\nb");
+            assert_eq!((row.key, row.preset, row.seq, row.written_by), place);
+            expected += 1;
+            Ok(())
+        };
+        assert_eq!(lab.reader().rows(&mut sink).await.unwrap(), (rows, true));
+        assert_eq!(expected, rows);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_written_down_ends_the_reading() {
+        let mut lab = Lab::new().await;
+        lab.write(RUN.key(0), 1, 1).await;
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let error = lab.reader().rows(&mut |_| Err(full())).await.unwrap_err();
+        assert!(matches!(error, DatabaseError::Sink(_)), "{error}");
     }
 
     #[tokio::test]

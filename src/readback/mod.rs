@@ -11,19 +11,29 @@ pub mod database;
 pub mod depth;
 pub mod exposition;
 pub mod queue;
-pub mod rows;
+mod rows;
 mod sizes;
+mod sightings;
+mod sorter;
+mod store;
+pub mod table;
+
+use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use crate::archive::{Archive, ArchiveError, Piece};
 use crate::backends::{Deployment, QueueSource, SettleOutcome, Settled};
 use crate::clock::{Offset, RunClock};
 use crate::plan::Plan;
 pub use applied::Applied;
 pub use baseline::Baseline;
 use counters::Scraper;
-use database::Database;
+use database::{Database, DatabaseError};
 use queue::Queue;
+pub use rows::{Row, RowRecord, RowSet};
+pub use sightings::{Sighting, SightingKind, SightingRecord, SightingWriter, WitnessLog};
+use table::{Table, TableError, TableWriter};
 
 /// What a source gave.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,53 +73,6 @@ impl<T> Source<T> {
             Source::Gap { why } | Source::Absent { why } => Some(why),
         }
     }
-}
-
-/// One row of `equipment_expectation_summary`. Money in hundredths.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Row {
-    pub key: u64,
-    pub preset: u8,
-    pub seq: u64,
-    /// black cube, red cube, additional cube, starforce, total, in the order of
-    /// [`content::COLUMNS`](crate::content::COLUMNS).
-    pub costs: [i64; 5],
-    pub written_by: String,
-}
-
-/// The rows of the run's key range, ascending by key, then preset.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct RowSet {
-    pub rows: Vec<Row>,
-    /// What `count(*)` said in the same transaction.
-    pub counted: u64,
-    /// The marker that mxctl committed on the primary after settling was visible to the reader.
-    pub marker_seen: bool,
-    /// The query that a person can run by hand: how many rows the write-once keys have.
-    pub count_query: String,
-}
-
-/// What a trigger, or the service in the same transaction, logged of one upsert.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sighting {
-    /// Rises with each attempted upsert.
-    pub order: u64,
-    pub key: u64,
-    pub preset: u8,
-    /// The row's seq before, where there was a row.
-    pub old_seq: Option<u64>,
-    pub new_seq: u64,
-    pub written_by: String,
-    pub kind: SightingKind,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SightingKind {
-    /// An upsert was attempted (it may have lost the version test).
-    Attempted,
-    /// A worker dropped it in a batch, for a newer one of the same key and preset.
-    Dropped,
 }
 
 /// What is in the broker. Private buffers have no such state: nobody but their instances can say what is in them.
@@ -171,7 +134,7 @@ pub struct Counters {
 pub struct FinalState {
     pub settle: SettleOutcome,
     pub rows: Source<RowSet>,
-    pub witness: Source<Vec<Sighting>>,
+    pub witness: Source<WitnessLog>,
     pub queue: Source<QueueState>,
     pub counters: Source<Vec<Counters>>,
 }
@@ -198,21 +161,60 @@ pub struct BufferSize {
     pub around: Option<(u64, u64)>,
 }
 
-/// Reads everything that can be read of this run, which began at `before`. What cannot is a gap, not an error.
-pub async fn read(settled: &Settled, plan: &Plan, before: &Baseline) -> FinalState {
+#[derive(Debug, thiserror::Error)]
+enum ReadError {
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    #[error("write down what was read: {0}")]
+    Write(#[from] io::Error),
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    #[error("read again what was written down: {0}")]
+    Table(#[from] TableError),
+}
+
+/// Reads everything that can be read of this run, which began at `before`. What cannot is a gap, not an error. The
+/// long tables go straight into the run's folder; [`FinalState::store`] puts the rest beside them.
+pub async fn read(settled: &Settled, plan: &Plan, before: &Baseline, archive: &Archive) -> FinalState {
     let deployment = settled.deployment();
     let database = Database::new(&deployment.sources().database, plan.run, plan.load.hot_keys);
+    let (rows, witness) = tables(&database, archive).await;
     FinalState {
         settle: settled.outcome().clone(),
-        rows: source(database.rows().await),
-        witness: match database.witness().await {
-            Ok(Some(log)) => Source::Read(log),
-            Ok(None) => Source::Absent { why: "the database keeps no witness in this run".into() },
-            Err(e) => Source::Gap { why: e.to_string() },
-        },
+        rows,
+        witness,
         queue: read_queue(&deployment.sources().queue).await.map(|queue| before.out_of_queue(plan.run, queue)),
         counters: read_counters(deployment).await.map(|counters| before.out_of_counters(counters)),
     }
+}
+
+/// The two long tables, side by side.
+pub async fn tables(database: &Database, archive: &Archive) -> (Source<RowSet>, Source<WitnessLog>) {
+    let (rows, witness) = tokio::join!(read_rows(database, archive), read_witness(database, archive));
+    let witness = match witness {
+        Ok(Some(log)) => Source::Read(log),
+        Ok(None) => Source::Absent { why: "the database keeps no witness in this run".into() },
+        Err(e) => Source::Gap { why: e.to_string() },
+    };
+    (source(rows), witness)
+}
+
+async fn read_rows(database: &Database, archive: &Archive) -> Result<RowSet, ReadError> {
+    let mut table = TableWriter::begin(archive.aside(Piece::Rows)?)?;
+    let (counted, marker_seen) = database.rows(&mut |row| table.row(&row)).await?;
+    archive.keep(Piece::Rows, table.finish()?)?;
+    let rows = Table::open(&archive.place(Piece::Rows))?;
+    Ok(RowSet { rows, counted, marker_seen, count_query: database.count_query() })
+}
+
+/// `None`: there is no witness.
+async fn read_witness(database: &Database, archive: &Archive) -> Result<Option<WitnessLog>, ReadError> {
+    let mut log = SightingWriter::begin(archive.aside(Piece::Witness)?, archive.root())?;
+    if !database.witness(&mut |sighting| log.sighting(&sighting)).await? {
+        return Ok(None);
+    }
+    archive.keep(Piece::Witness, log.finish()?)?;
+    Ok(Some(WitnessLog { sightings: Table::open(&archive.place(Piece::Witness))? }))
 }
 
 /// Reads, while a fault lasts, what the database has, and what everyone who can answer says of the buffer's size.

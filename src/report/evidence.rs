@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::RunReport;
-use super::figures::{hundredths, percent, seconds, thousands};
+use super::figures::{hundredths, mebibytes, percent, seconds, span, thousands};
 use crate::backends::{SettleEnd, SettleOutcome};
 use crate::checks::{
     Class, ClassCount, Conservation, CountByHand, Finding, Judgement, OrderCounts, StopJudgement, Strangers, Verdict,
 };
+use crate::harness::Harness;
 
 /// Failures first, then what could not be decided, then what passed; each in the order in which it was judged.
 pub fn by_weight(judgement: &Judgement) -> Vec<&Finding> {
@@ -115,6 +116,23 @@ pub fn strangers(strangers: Strangers) -> String {
         String::new()
     };
     format!("other processes took {mean:.2} processors during the load, {peak:.2} at most{verdict}")
+}
+
+/// How long mxctl took for each phase, and its memory over the load.
+pub fn harness(harness: &Harness) -> String {
+    let phases: Vec<String> =
+        harness.phases.iter().map(|phase| format!("{} {}", phase.phase, span(phase.took))).collect();
+    let memory = match (harness.memory.as_slice(), harness.memory_peak) {
+        ([(_, first), .., (_, last)], Some(peak)) => format!(
+            "; memory {} as the load began, {} at its end, at most {}",
+            mebibytes(*first),
+            mebibytes(*last),
+            mebibytes(peak)
+        ),
+        (_, Some(peak)) => format!("; memory at most {}", mebibytes(peak)),
+        (_, None) => String::new(),
+    };
+    phases.join(", ") + &memory
 }
 
 /// How the wait for quiet ended.

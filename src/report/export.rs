@@ -1,15 +1,18 @@
-//! The ledger as CSV: one line an attempt, for whoever counts by other means.
+//! What a run recorded as CSV, for whoever counts by other means: one line an attempt, a row or a sighting.
 //!
-//! In: the attempts, the roster that gives instances their names, and, where the run was judged, each operation's
-//! class. Out: text on any writer, line by line: memory stays flat.
+//! In: the attempts, with the roster that gives instances their names and, where the run was judged, each operation's
+//! class; or the rows; or what the witness saw. Out: text on any writer, line by line: memory stays flat.
 
 use std::io::Write;
 
 use crate::backends::Instance;
 use crate::checks::Class;
 use crate::clock::Offset;
+use crate::content;
 use crate::load::Attempt;
 use crate::load::ledger::{Outcome, Reason};
+use crate::readback::table::Table;
+use crate::readback::{Row, RowRecord, Sighting, SightingRecord};
 
 /// Times are in seconds since the run's zero, with microseconds; empty where it did not come to that.
 pub const COLUMNS: [&str; 17] = [
@@ -32,14 +35,23 @@ pub const COLUMNS: [&str; 17] = [
     "class",
 ];
 
+/// Before the costs, which are in hundredths, and after them.
+pub const ROW_COLUMNS: ([&str; 3], [&str; 1]) = (["key", "preset", "seq"], ["written_by"]);
+pub const SIGHTING_COLUMNS: [&str; 7] = ["order", "key", "preset", "old_seq", "new_seq", "written_by", "kind"];
+
 #[derive(Debug, thiserror::Error)]
-#[error("write the ledger as CSV: {0}")]
-pub struct ExportError(#[from] csv::Error);
+pub enum ExportError {
+    #[error("write CSV: {0}")]
+    Write(#[from] csv::Error),
+    #[error("export what the run does not have: {why}")]
+    Missing { why: String },
+}
 
 impl ExportError {
     /// The reader has gone, as with `| head`: no reason to complain.
     pub fn is_broken_pipe(&self) -> bool {
-        matches!(self.0.kind(), csv::ErrorKind::Io(e) if e.kind() == std::io::ErrorKind::BrokenPipe)
+        let ExportError::Write(error) = self else { return false };
+        matches!(error.kind(), csv::ErrorKind::Io(e) if e.kind() == std::io::ErrorKind::BrokenPipe)
     }
 }
 
@@ -59,6 +71,30 @@ pub fn ledger<W: Write>(
     }
     csv.flush().map_err(csv::Error::from)?;
     Ok(count)
+}
+
+/// By key, then preset.
+pub fn rows<W: Write>(out: W, rows: &Table<RowRecord>) -> Result<u64, ExportError> {
+    let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(out);
+    csv.write_record(ROW_COLUMNS.0.iter().chain(&content::COLUMNS).chain(&ROW_COLUMNS.1))?;
+    for record in rows.walk() {
+        let Row { key, preset, seq, costs, written_by } = rows.row(record);
+        csv.serialize((key, preset, seq, costs, written_by))?;
+    }
+    csv.flush().map_err(csv::Error::from)?;
+    Ok(rows.len())
+}
+
+/// By key, preset, new seq, then order.
+pub fn sightings<W: Write>(out: W, sightings: &Table<SightingRecord>) -> Result<u64, ExportError> {
+    let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(out);
+    csv.write_record(SIGHTING_COLUMNS)?;
+    for record in sightings.walk() {
+        let Sighting { order, key, preset, old_seq, new_seq, written_by, kind } = sightings.sighting(record);
+        csv.serialize((order, key, preset, old_seq, new_seq, written_by, kind.word()))?;
+    }
+    csv.flush().map_err(csv::Error::from)?;
+    Ok(sightings.len())
 }
 
 fn line(a: &Attempt, roster: &[Instance], class: Option<Class>) -> [String; 17] {
@@ -119,6 +155,7 @@ mod tests {
     use super::*;
     use crate::backends::InstanceId;
     use crate::load::Lane;
+    use crate::readback::SightingKind;
 
     fn acked() -> Attempt {
         Attempt {
@@ -167,6 +204,35 @@ mod tests {
         0,write-once,73014444032,1,1,0.001250,0.001300,0.001301,0.001400,0.003500,acked,answer,202,worker-1.1,2,2.250,applied
         1,read,73014444032,0,1,0.001250,0.001300,0.001301,,,not-sent,no-instance,,,2,,
         ");
+    }
+
+    #[test]
+    fn rows_and_sightings_become_one_line_each() {
+        let row = |preset| Row { key: 17 << 32, preset, seq: 1, costs: [5, 1, 2, 3, 4], written_by: "worker-1.1" };
+        let mut out = Vec::new();
+        assert_eq!(rows(&mut out, &Table::of_rows([row(1), row(2)])).unwrap(), 2);
+        insta::assert_snapshot!(String::from_utf8(out).unwrap(), @"
+        key,preset,seq,total_expected_cost,black_cube_cost,red_cube_cost,additional_cube_cost,starforce_cost,written_by
+        73014444032,1,1,5,1,2,3,4,worker-1.1
+        73014444032,2,1,5,1,2,3,4,worker-1.1
+        ");
+        let seen = |order, kind| Sighting {
+            order,
+            key: 17 << 32,
+            preset: 1,
+            old_seq: (order > 1).then_some(1),
+            new_seq: 2,
+            written_by: "a \"b\"",
+            kind,
+        };
+        let table = Table::of_sightings([seen(2, SightingKind::Dropped), seen(1, SightingKind::Attempted)]);
+        let mut out = Vec::new();
+        assert_eq!(sightings(&mut out, &table).unwrap(), 2);
+        insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r#"
+        order,key,preset,old_seq,new_seq,written_by,kind
+        1,73014444032,1,,2,"a ""b""",attempted
+        2,73014444032,1,1,2,"a ""b""",dropped
+        "#);
     }
 
     #[test]

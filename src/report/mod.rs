@@ -38,6 +38,7 @@ use serde::{Deserialize, Serialize};
 use crate::archive::{Environment, Piece};
 use crate::backends::SettleOutcome;
 use crate::checks::{Finding, Judgement, Verdict};
+use crate::harness::Harness;
 use crate::plan::Plan;
 use crate::timeline::Incidents;
 
@@ -67,6 +68,9 @@ pub struct RunReport {
     pub environment: Option<Environment>,
     /// From the start of mxctl to the judgement; `None`: the run did not live to see it.
     pub duration: Option<Duration>,
+    /// What mxctl itself took; `None`: judged from the run's folder, later.
+    #[serde(default)]
+    pub harness: Option<Harness>,
     /// `None`: the run ended before it settled.
     pub settle: Option<SettleOutcome>,
     pub judgement: Judgement,
@@ -114,6 +118,7 @@ impl RunReport {
             declared,
             environment: ran.environment,
             duration: ran.duration,
+            harness: None,
             settle: ran.settle,
             judgement,
             timeline: incidents::lines(incidents),

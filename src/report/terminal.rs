@@ -58,6 +58,7 @@ fn head(ink: Ink, report: &RunReport) -> String {
         wrap("  load      ", &format!("{}; seed {}", plan.load, plan.seed)),
         wrap("  run       ", &run),
         wrap("  duration  ", &took),
+        report.harness.iter().map(|took| wrap("  harness   ", &evidence::harness(took))).collect(),
         wrap("  settle    ", &evidence::settled(report.settle.as_ref())),
         report.judgement.strangers.map_or_else(String::new, |s| wrap("  machine   ", &evidence::strangers(s))),
         plan.notes.iter().map(|note| wrap("  note      ", note)).collect(),

@@ -8,12 +8,18 @@ use crate::backends::{SettleEnd, SettleOutcome};
 use crate::content::{self, PRESETS};
 use crate::load::{Attempt, Lane, Ledger, Outcome};
 use crate::plan::Plan;
+use crate::readback::table::Table;
 use crate::readback::{
-    Counters, FinalState, Place, QueueState, QueuedItem, Row, RowSet, Sighting, SightingKind, Source,
+    Counters, FinalState, Place, QueueState, QueuedItem, Row, RowSet, Sighting, SightingKind, Source, WitnessLog,
 };
 use crate::timeline::{Exposure, Incidents};
 
 const WRITER: &str = "worker-2.1";
+
+/// The writers of canned rows, for as long as a test may want them.
+pub(super) fn known(writer: &str) -> &'static str {
+    [WRITER, "nobody", "intruder"].into_iter().find(|known| *known == writer).expect("a writer that a test named")
+}
 
 pub(super) fn applied(plan: &Plan, ledger: &Ledger, incidents: &Incidents) -> FinalState {
     let stored = |attempt: &Attempt| matches!(attempt.outcome, Outcome::Acked | Outcome::Unknown);
@@ -32,7 +38,7 @@ pub(super) fn applied(plan: &Plan, ledger: &Ledger, incidents: &Incidents) -> Fi
         counters: Source::Read(counters(incidents, sightings.len() as u64)),
         rows: Source::Read(rows),
         witness: match plan.target.witness {
-            true => Source::Read(sightings),
+            true => Source::Read(WitnessLog { sightings: Table::of_sightings(sightings) }),
             false => Source::Absent { why: "the run has no witness".into() },
         },
         queue: Source::Read(QueueState { items: dead(&poison), accepted }),
@@ -58,25 +64,25 @@ fn rows(plan: &Plan, writes: &[Attempt]) -> RowSet {
     }
     let row = |(key, seq): (u64, u64), preset| {
         let costs = content::costs(key, seq, preset);
-        Row { key, preset, seq, costs, written_by: WRITER.into() }
+        Row { key, preset, seq, costs, written_by: WRITER }
     };
-    let rows: Vec<Row> =
-        newest.into_iter().flat_map(|written| PRESETS.map(move |preset| row(written, preset))).collect();
+    let rows = newest.into_iter().flat_map(|written| PRESETS.map(move |preset| row(written, preset)));
+    let rows = Table::of_rows(rows);
     let first_once = plan.run.key(plan.load.hot_keys);
-    let counted = rows.len() as u64;
+    let counted = rows.len();
     let count_query =
         format!("select count(*) from equipment_expectation_summary where game_character_id >= {first_once}");
     RowSet { rows, counted, marker_seen: true, count_query }
 }
 
-fn sightings(writes: &[Attempt]) -> Vec<Sighting> {
+fn sightings(writes: &[Attempt]) -> Vec<Sighting<'static>> {
     let mut old = BTreeMap::new();
     let mut sightings = Vec::new();
     for write in writes {
         for preset in PRESETS {
             let new_seq = u64::from(write.seq);
             let old_seq = old.insert((write.key, preset), new_seq);
-            let (order, written_by) = (sightings.len() as u64 + 1, WRITER.to_owned());
+            let (order, written_by) = (sightings.len() as u64 + 1, WRITER);
             let kind = SightingKind::Attempted;
             sightings.push(Sighting { order, key: write.key, preset, old_seq, new_seq, written_by, kind });
         }

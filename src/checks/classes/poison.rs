@@ -132,7 +132,7 @@ mod tests {
     fn poison_with_a_row_is_corrupt_whatever_the_row_says() {
         for costs in [content::costs, content::poisoned] {
             let judgement = judged(|c, op| {
-                let (key, written_by) = (c.of(op).key, "worker-2.1".to_owned());
+                let (key, written_by) = (c.of(op).key, "worker-2.1");
                 c.rows(|rows| rows.push(Row { key, preset: 2, seq: 1, costs: costs(key, 1, 2), written_by }));
                 c.plan.target.witness = false;
             });

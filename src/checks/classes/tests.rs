@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::checks::canned::{self, Canned};
 use crate::checks::{Judgement, Verdict};
-use crate::readback::{Applied, Place, Sighting, SightingKind};
+use crate::readback::{Applied, Place, Sighting, SightingKind, WitnessLog};
 use crate::timeline::Exposure;
 
 /// Judges a healthy run with one change.
@@ -50,7 +50,7 @@ fn an_untouched_run_has_applied_superseded_and_recovered_operations() {
 #[test]
 fn a_row_that_nobody_attempted_is_unexpected() {
     let judgement = judged(|c| {
-        let (key, written_by) = (c.plan.run.key(70_000), "intruder".to_owned());
+        let (key, written_by) = (c.plan.run.key(70_000), "intruder");
         let costs = content::costs(key, 1, 1);
         c.rows(|rows| rows.push(Row { key, preset: 1, seq: 1, costs, written_by }));
     });
@@ -63,7 +63,7 @@ fn a_preset_that_no_request_has_is_unexpected() {
     let judgement = judged(|c| {
         let op = c.once(3);
         let key = c.of(op).key;
-        c.rows(|rows| rows.push(Row { key, preset: 4, seq: 1, costs: [1; 5], written_by: "worker-2.1".into() }));
+        c.rows(|rows| rows.push(Row { key, preset: 4, seq: 1, costs: [1; 5], written_by: "worker-2.1" }));
     });
     assert_eq!(only(&judgement), (Class::Unexpected, 1));
 }
@@ -240,7 +240,7 @@ fn a_superseded_write_that_the_witness_never_saw_is_lost() {
         preset: 1,
         old_seq: None,
         new_seq: seq,
-        written_by: "worker-2.1".into(),
+        written_by: "worker-2.1",
         kind: SightingKind::Dropped,
     };
     canned.sightings(|seen| seen.push(dropped));
@@ -251,7 +251,7 @@ fn a_superseded_write_that_the_witness_never_saw_is_lost() {
 fn without_a_witness_a_newer_row_supersedes() {
     let mut canned = canned::load_test();
     let before = canned.judge().count(Class::Superseded);
-    canned.state().witness = Source::Read(Vec::new());
+    canned.state().witness = Source::Read(WitnessLog::default());
     let judgement = canned.judge();
     assert_eq!(judgement.count(Class::Superseded), before, "a witness that nobody planned is no witness");
     assert!(none_fails(&judgement));

@@ -3,22 +3,20 @@
 //! In: a folder. Out: its [`ShardFile`]s, each with what is wrong with it. Nothing in a file is trusted: garbage, a
 //! file cut anywhere and a bit turned anywhere end as a fault, never as a panic or as records that look whole.
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
-
-use memmap2::{Mmap, MmapOptions};
 
 use super::header::{Header, PAGE, Part};
 use super::record::{Garbled, RECORD_SIZE, Record};
 use super::{Attempt, LedgerError, shard_file};
 use crate::clock::Offset;
+use crate::pages::Pages;
 
 #[derive(Debug)]
 pub struct ShardFile {
     name: String,
     /// `None`: shorter than a header, or missing.
-    map: Option<Mmap>,
+    map: Option<Pages>,
     header: Option<Header>,
     fault: Option<String>,
     issued_until: Offset,
@@ -101,7 +99,8 @@ impl ShardFile {
         if seal.count.checked_mul(RECORD_SIZE as u64).and_then(|b| b.checked_add(PAGE as u64)) != Some(bytes) {
             return Err(format!("was sealed with {} attempts and is {bytes} bytes long", seal.count));
         }
-        if crc32fast::hash(bytemuck::cast_slice(self.records())) != seal.records_crc || begun != seal.count {
+        let records_crc = self.map.as_ref().map(|map| map.crc32(PAGE));
+        if records_crc != Some(seal.records_crc) || begun != seal.count {
             return Err("was changed after it was sealed".to_owned());
         }
         Ok(())
@@ -127,6 +126,9 @@ impl ShardFile {
         let (Some(Header { part, .. }), Some(record)) = (self.header, self.records().get(slot as usize)) else {
             return Ok(None);
         };
+        if let Some(map) = &self.map {
+            map.passed_element(record);
+        }
         record.decode(part.run, Part::op(part, slot))
     }
 
@@ -137,14 +139,13 @@ impl ShardFile {
     }
 }
 
-fn map(path: &Path) -> io::Result<Option<Mmap>> {
-    let file = match File::open(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened?,
-    };
-    if file.metadata()?.len() < PAGE as u64 {
-        return Ok(None);
+/// `None`: missing, or too short to be mapped and read.
+fn map(path: &Path) -> io::Result<Option<Pages>> {
+    match std::fs::metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        found => match found?.len() < PAGE as u64 {
+            true => Ok(None),
+            false => Pages::open(path),
+        },
     }
-    // SAFETY: a closed ledger is not written to; the run's folder is the run's own.
-    Ok(Some(unsafe { MmapOptions::new().map(&file) }?))
 }

@@ -25,6 +25,7 @@ use super::header::{Header, PAGE, Part, Seal};
 use super::record::{Begin, Dispatch, End, RECORD_SIZE, Record};
 use super::{LedgerError, Outcome, Reason, shard_file};
 use crate::clock::Offset;
+use crate::pages::Pages;
 
 const WINDOW_RECORDS: u64 = 65_536;
 const WINDOW_BYTES: usize = WINDOW_RECORDS as usize * RECORD_SIZE;
@@ -125,9 +126,8 @@ impl LedgerWriter {
 
     fn write_seal(&self, issued_until: Offset) -> io::Result<()> {
         self.file.set_len(PAGE as u64 + self.begun * RECORD_SIZE as u64)?;
-        // SAFETY: mxctl alone writes this file, and no longer does.
-        let map = unsafe { MmapOptions::new().map(&self.file) }?;
-        let seal = Seal { count: self.begun, issued_until, records_crc: crc32fast::hash(&map[PAGE..]) };
+        let records_crc = Pages::of(&self.file)?.crc32(PAGE);
+        let seal = Seal { count: self.begun, issued_until, records_crc };
         // The seal must not reach the disk before what it speaks of.
         self.file.sync_all()?;
         self.file.write_all_at(&Header { part: self.part, seal: Some(seal) }.encode(), 0)?;

@@ -15,15 +15,17 @@ use crate::backends::{SettleEnd, SettleOutcome};
 use crate::checks::canned::{self, Canned};
 use crate::checks::{Judgement, Percentiles};
 use crate::clock::Offset;
+use crate::harness::{Harness, PhaseTook};
 use crate::plan::*;
 
 pub use incidents::{broken, incidents};
 pub use judgement::{failing, inconclusive, passing};
 
 pub fn reports() -> Vec<(&'static str, RunReport)> {
-    let report = |plan: &Plan, judgement: Judgement, ran| {
+    let report = |plan: &Plan, judgement: Judgement, ran: Ran| {
         let incidents = incidents(&judgement.stops);
-        RunReport::new(plan, &incidents, judgement, ran)
+        let lived = ran.duration.is_some();
+        RunReport { harness: lived.then(harness), ..RunReport::new(plan, &incidents, judgement, ran) }
     };
     let killed = Ran { duration: None, settle: None, ..ran() };
     vec![
@@ -73,6 +75,21 @@ pub fn ran() -> Ran {
         }),
         interrupted: false,
         database: Some("target/expectation.db".into()),
+    }
+}
+
+fn harness() -> Harness {
+    let took =
+        [("up", 1_904), ("load", 64_251), ("settle", 9_404), ("read back", 611), ("down", 12_020), ("judge", 222)];
+    let phase = |(phase, ms): (&str, u64)| PhaseTook {
+        phase: phase.into(),
+        took: Duration::from_millis(ms),
+        memory: Some(31 << 20),
+    };
+    Harness {
+        phases: took.map(phase).to_vec(),
+        memory: vec![(Offset::ZERO, 24 << 20), (Offset(60_000_000_000), 26 << 20)],
+        memory_peak: Some(33 << 20),
     }
 }
 

@@ -99,6 +99,10 @@ pub async fn up(
     environment: Environment,
     stop: &Stop,
 ) -> Result<(), LabError> {
+    if let Some(existing) = Database::of_existing(&target) {
+        let name = folder.name().to_owned();
+        existing.rehearse().await.map_err(|e| LabError::Up { name, why: e.to_string() })?;
+    }
     let kept = Kept { name: folder.name().to_owned(), target, environment };
     kept::birth::up(folder, &kept, executable, stop).await
 }

@@ -18,7 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Offset;
-use crate::plan::{Backend, Lab, PausePoint, Plan, Slot};
+use crate::plan::{Backend, Database, DatabaseUrl, Lab, PausePoint, Plan, Slot};
 pub use crate::process::ProcessIdentity;
 use crate::stop::Stop;
 pub use endpoints::{Endpoint, Endpoints};
@@ -55,9 +55,28 @@ pub struct Exit {
 /// Where the oracle looks, without the service under test.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sources {
-    /// The SQLite file.
-    pub database: PathBuf,
+    pub database: DatabaseSource,
     pub queue: QueueSource,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum DatabaseSource {
+    /// SQLite.
+    File(PathBuf),
+    Server {
+        database: Database,
+        url: DatabaseUrl,
+    },
+}
+
+impl std::fmt::Display for DatabaseSource {
+    /// Without a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            DatabaseSource::File(path) => path.display().fmt(f),
+            DatabaseSource::Server { url, .. } => url.fmt(f),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

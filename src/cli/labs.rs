@@ -12,9 +12,10 @@ use super::launch::listen_for_signals;
 use super::problems::refuse;
 use super::target_flags::{PlanFlags, TargetFlags};
 use super::{Global, OutputFormat, fail, scenario};
-use crate::archive::{Environment, mask};
+use crate::archive::Environment;
 use crate::backends::kept::{self, DEFAULT_NAME, LabError, LabFolder, Standing};
 use crate::labs::{self, Buffer, InstanceStatus, LabStatus, Seen, TakenDown};
+use crate::mask::mask;
 use crate::plan::{Given, TargetPlan};
 use crate::stop::Stop;
 
@@ -252,7 +253,7 @@ fn seen_in_words(seen: &Seen) -> String {
     });
     let rows = seen.rows.map_or("its rows cannot be read".to_owned(), |rows| format!("{rows} rows"));
     let mut text = row("buffer", format!("{buffer} ({})", labs::queue_place(&seen.sources.queue)));
-    text += &row("database", format!("{rows} ({})", seen.sources.database.display()));
+    text += &row("database", format!("{rows} ({})", seen.sources.database));
     text += &row(
         "attached",
         match &seen.attached {

@@ -4,6 +4,7 @@
 //! Out: a [`Plan`], the only thing that the later stages read. Two resolves of one scenario, seed and run number
 //! are equal byte by byte. `Plan::resolve` is in `resolve.rs`; `explain.rs` puts a plan into words.
 
+mod database;
 pub mod explain;
 mod load;
 mod resolve;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use database::{Database, DatabaseUrl};
 pub use load::{LoadPlan, Mix, ReadKeys};
 pub use resolve::{Given, KeptTarget, scenario_schema};
 pub use shape::{Shape, Stage};
@@ -103,6 +105,9 @@ pub struct TargetPlan {
     pub backend: Backend,
     pub strategy: Strategy,
     pub database: Database,
+    /// One that somebody else started; `None`: the run starts its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub existing: Option<DatabaseUrl>,
     /// Every place that an instance fills, in starting order: `worker-1`, `api-1`, … or `all-1`, ….
     pub slots: Vec<Slot>,
     pub worker: WorkerPlan,
@@ -161,13 +166,6 @@ impl Strategy {
     pub fn shared(self) -> bool {
         self != Strategy::InMemory
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Database {
-    /// A file in the run's folder.
-    Sqlite,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

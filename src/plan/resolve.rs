@@ -6,6 +6,7 @@
 //! The parts stand in `resolve/`, one noun a file. Each takes its part of the scenario, notes what it finds in
 //! [`Remarks`] and goes on with a default, so that the next part can be looked at too.
 
+mod database;
 mod defaults;
 mod filled;
 mod gates;
@@ -23,6 +24,7 @@ mod words;
 use crate::scenario::{Count, Entry, Overrides, Place, Problem, Problems, Scenario};
 
 use super::{Lab, Plan, RunKey, StepPlan};
+use database::Consent;
 pub use defaults::Defaults;
 pub use kept::KeptTarget;
 pub use schema::scenario_schema;
@@ -65,12 +67,14 @@ fn resolve(
 
     let name = name(&scenario, &mut remarks);
     let run = run_key(&run_number, &seed, given, &mut remarks);
+    let allowed = std::mem::take(&mut scenario.allow);
+    let consent = Consent(&allowed);
     let (lab, target) = match kept {
-        None => (Lab::Own, target::resolve(&scenario.target, &defaults, &mut remarks)),
+        None => (Lab::Own, target::resolve(&scenario.target, &defaults, &consent, &mut remarks)),
         Some(kept) => {
             // What it says of its target is compared with the lab, and then no longer counts.
             scenario.target = crate::scenario::Target::default();
-            kept::resolve(kept, &own, &flags, &defaults, &mut remarks)
+            kept::resolve(kept, &own, &flags, &defaults, &consent, &mut remarks)
         }
     };
     let load = load::resolve(&scenario.load, target.strategy, &defaults, &mut remarks);

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::figures::{brief, thousands};
-use crate::plan::{Database, LoadPlan, Plan, Role, Strategy, TargetPlan};
+use crate::plan::{LoadPlan, Plan, Role, Strategy, TargetPlan};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlanSummary {
@@ -52,9 +52,7 @@ fn target(target: &TargetPlan) -> String {
         Strategy::InMemory => String::new(),
         Strategy::Redis => format!(" (appendfsync {})", target.redis.appendfsync),
     };
-    let database = match target.database {
-        Database::Sqlite => "sqlite",
-    };
+    let database = target.existing.as_ref().map_or_else(|| target.database.word().to_owned(), ToString::to_string);
     let witness = if target.witness { "on" } else { "off" };
     let (generation, word) = (target.strategy.generation(), target.strategy.word());
     format!("{generation} {word}{strategy}, {}, {database}, witness {witness}", instances(target))

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mxctl::backends::{
-    ControlError, Deployment, DownError, Endpoints, Exit, Instance, InstanceId, ProcessControl, QueueSource, Sources,
+    ControlError, DatabaseSource, Deployment, DownError, Endpoints, Exit, Instance, InstanceId, ProcessControl,
+    QueueSource, Sources,
 };
 use mxctl::plan::{PausePoint, Plan, Slot};
 use mxctl::process::ProcessIdentity;
@@ -31,7 +32,7 @@ impl Powerless {
         };
         Powerless {
             endpoints: Endpoints::default(),
-            sources: Sources { database: database.to_owned(), queue: QueueSource::Private },
+            sources: Sources { database: DatabaseSource::File(database.to_owned()), queue: QueueSource::Private },
             instances: plan.target.slots.iter().enumerate().map(instance).collect(),
         }
     }

@@ -5,12 +5,16 @@
 mod child;
 mod configuration;
 mod control;
+mod database_server;
+mod mariadb;
 mod newborn;
+mod postgres;
 mod redis_server;
 mod slots;
+mod unprivileged;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -23,16 +27,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::prober::{Probe, Prober};
 use super::{
-    ControlError, Deployment, DownError, Endpoint, Endpoints, Exit, Instance, InstanceId, ProcessControl, QueueSource,
-    Sources, UpError, prober,
+    ControlError, DatabaseSource, Deployment, DownError, Endpoint, Endpoints, Exit, Instance, InstanceId,
+    ProcessControl, QueueSource, Sources, UpError, prober,
 };
 use crate::clock::RunClock;
 use crate::journal::{Entry, Journal};
-use crate::plan::{PausePoint, Slot, TargetPlan};
+use crate::plan::{Database, PausePoint, Slot, TargetPlan};
 use crate::stop::Stop;
-pub use child::CONTROL_FD;
 use child::Child;
+pub use child::{CONTROL_FD, DATABASE_URL};
 use control::Control;
+use database_server::DatabaseServer;
 use newborn::Newborn;
 use redis_server::RedisServer;
 use slots::Slots;
@@ -41,7 +46,15 @@ use slots::Slots;
 pub const LIST_KEY: &str = "{expectation:write:buffer}";
 
 /// The SQLite file, in the folder of the target.
-pub const DATABASE: &str = "expectation.db";
+const DATABASE: &str = "expectation.db";
+
+/// Where a private database has its data, in the folder of the target.
+pub fn database_in_target(database: Database) -> PathBuf {
+    match database {
+        Database::Sqlite => DATABASE.into(),
+        server => Path::new(server.word()).join("data"),
+    }
+}
 
 /// What the backend needs besides the plan.
 #[derive(Clone)]
@@ -61,6 +74,7 @@ pub struct Processes {
     sources: Sources,
     endpoints: Endpoints,
     redis: Option<RedisServer>,
+    database: Option<DatabaseServer>,
     slots: Mutex<Slots>,
     /// Probers and listeners, which end by `over`, and reapers, which end with their process; `down` awaits them.
     tasks: Mutex<JoinSet<()>>,
@@ -85,9 +99,19 @@ impl Processes {
             true => Some(RedisServer::start(&plan.redis, &site, &mut tasks).await?),
             false => None,
         };
+        let database = match DatabaseServer::start_for(plan, &site, &mut tasks, stop).await {
+            Ok(database) => database,
+            Err(e) => {
+                if let Some(redis) = redis {
+                    // What would not end is in the journal; the first error is the one that explains.
+                    let _ = redis.stop().await;
+                }
+                return Err(e);
+            }
+        };
         let target = Processes {
             sources: Sources {
-                database: site.folder.join(DATABASE),
+                database: database_source(plan, database.as_ref(), &site),
                 queue: redis.as_ref().map_or(QueueSource::Private, |redis| QueueSource::Redis {
                     url: redis.url(),
                     key: LIST_KEY.to_owned(),
@@ -96,6 +120,7 @@ impl Processes {
             plan: plan.clone(),
             site,
             redis,
+            database,
             endpoints: Endpoints::default(),
             slots: Mutex::default(),
             tasks: Mutex::new(tasks),
@@ -134,7 +159,7 @@ impl Processes {
         let config = configuration::write(&name, slot, &self.plan, &self.sources, &self.site.folder)?;
         let log = self.site.folder.join(format!("{name}.log"));
         self.site.journal.write(&Entry::Starting { name: name.clone() })?;
-        let (child, socket) = Child::service(&name, &self.site.executable, &config, &log)
+        let (child, socket) = Child::service(&name, &self.site.executable, &config, self.plan.existing.as_ref(), &log)
             .map_err(|e| UpError::Start { name: name.clone(), why: e.to_string(), log: log.clone() })?;
         let process = child.identity;
         self.site.journal.write(&Entry::Started { name: name.clone(), process })?;
@@ -271,6 +296,9 @@ impl Deployment for Processes {
         if let Some(redis) = &self.redis {
             left.extend(redis.stop().await.err());
         }
+        if let Some(database) = &self.database {
+            left.extend(database.stop().await.err());
+        }
         self.over.cancel();
         let mut tasks = std::mem::take(&mut *self.tasks());
         if !left.is_empty() {
@@ -347,6 +375,14 @@ impl ProcessControl for Processes {
         handle.control.release(point).await.map_err(|why| socket_error(&handle, why))?;
         let name = handle.instance.name.clone();
         Ok(self.site.journal.write(&Entry::Released { name, point: point.word().to_owned() })?)
+    }
+}
+
+fn database_source(plan: &TargetPlan, own: Option<&DatabaseServer>, site: &Site) -> DatabaseSource {
+    match (&plan.existing, own) {
+        (Some(url), _) => DatabaseSource::Server { database: plan.database, url: url.clone() },
+        (None, Some(server)) => server.source(),
+        (None, None) => DatabaseSource::File(site.folder.join(DATABASE)),
     }
 }
 

@@ -36,7 +36,7 @@ impl Newborn {
         let why = tokio::select! {
             sign = sign => match sign {
                 Ok(sign) => return Ok(sign),
-                Err(e) => e.to_string(),
+                Err(e) => with_last_words(&e.to_string(), &self.log),
             },
             end = ended(self.exit.clone()) => with_last_words(&end, &self.log),
         };

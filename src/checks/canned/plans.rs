@@ -64,6 +64,7 @@ fn target(strategy: Strategy, slots: Vec<Slot>, witness: bool) -> TargetPlan {
         backend: Backend::Process,
         strategy,
         database: Database::Sqlite,
+        existing: None,
         slots,
         worker: WorkerPlan {
             batch: 256,

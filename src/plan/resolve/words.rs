@@ -33,8 +33,8 @@ pub const STRATEGIES: Vocabulary<Strategy> = Vocabulary {
 
 pub const DATABASES: Vocabulary<Database> = Vocabulary {
     what: "a database",
-    known: &[("sqlite", Database::Sqlite)],
-    not_here: &[("postgres", "does not exist yet"), ("mariadb", "does not exist yet"), ("mysql", "does not exist yet")],
+    known: &[("sqlite", Database::Sqlite), ("postgres", Database::Postgres), ("mariadb", Database::MariaDb)],
+    not_here: &[("mysql", "ends no transaction that stands still, so that a frozen worker would block all others")],
 };
 
 pub const MODES: Vocabulary<StopMode> =

@@ -75,6 +75,7 @@ pub fn ran() -> Ran {
         }),
         interrupted: false,
         database: Some("target/expectation.db".into()),
+        server: None,
     }
 }
 
@@ -151,6 +152,7 @@ fn target(strategy: Strategy, slots: Vec<Slot>) -> TargetPlan {
         backend: Backend::Process,
         strategy,
         database: Database::Sqlite,
+        existing: None,
         slots,
         worker: WorkerPlan {
             batch: 256,

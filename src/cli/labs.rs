@@ -271,7 +271,7 @@ fn seen_in_words(seen: &Seen) -> String {
             "  {:<12} http://{:<16} {:<8} {state}\n",
             instance.name,
             instance.addr.to_string(),
-            instance.process.pid
+            instance.process.map_or_else(String::new, |process| process.pid.to_string())
         );
     }
     text

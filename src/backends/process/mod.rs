@@ -23,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::prober::{Probe, Prober};
 use super::{
-    ControlError, Deployment, DownError, Endpoint, Endpoints, Exit, Instance, InstanceId, ProcessControl, QueueSource,
-    Sources, UpError, prober,
+    ControlError, Deployment, DownError, Endpoint, Endpoints, Exit, Instance, InstanceId, ProcessControl,
+    ProcessIdentity, QueueSource, Sources, UpError, prober,
 };
 use crate::clock::RunClock;
 use crate::journal::{Entry, Journal};
@@ -71,6 +71,7 @@ pub struct Processes {
 #[derive(Clone)]
 struct Handle {
     instance: Instance,
+    process: ProcessIdentity,
     control: Arc<Control>,
     exit: watch::Receiver<Option<Exit>>,
     probe: watch::Receiver<Probe>,
@@ -153,6 +154,7 @@ impl Processes {
         let probe = self.probe(&instance, newborn.over.clone());
         self.slots().fill(Handle {
             instance: instance.clone(),
+            process: newborn.process,
             control: newborn.control.clone(),
             exit: newborn.exit.clone(),
             probe: probe.clone(),
@@ -215,16 +217,13 @@ impl Processes {
         let handles = self.slots().living();
         for handle in &handles {
             self.end(handle, Signal::SIGTERM);
-            let _ = handle.instance.process.signal(Signal::SIGCONT);
+            let _ = handle.process.signal(Signal::SIGCONT);
         }
         for handle in handles {
             if wait_for_exit(handle.exit.clone(), grace).await.is_none() {
                 self.end(&handle, Signal::SIGKILL);
                 if wait_for_exit(handle.exit.clone(), Duration::from_secs(5)).await.is_none() {
-                    left.push(format!(
-                        "{} (pid {}) outlives SIGKILL",
-                        handle.instance.name, handle.instance.process.pid
-                    ));
+                    left.push(format!("{} (pid {}) outlives SIGKILL", handle.instance.name, handle.process.pid));
                 }
             }
             handle.over.cancel();
@@ -233,7 +232,7 @@ impl Processes {
     }
 
     fn end(&self, handle: &Handle, signal: Signal) {
-        let Instance { name, process, .. } = &handle.instance;
+        let Handle { instance: Instance { name, .. }, process, .. } = handle;
         // The end of a run goes on whether or not its disk is full: the process itself is looked at next.
         let _ = self.site.journal.write(&Entry::Ending {
             name: name.clone(),
@@ -294,7 +293,7 @@ impl ProcessControl for Processes {
     }
 
     fn signal(&self, id: InstanceId, signal: Signal) -> Result<(), ControlError> {
-        let Instance { name, process, .. } = self.handle(id).instance;
+        let Handle { instance: Instance { name, .. }, process, .. } = self.handle(id);
         let entry = match signal {
             Signal::SIGSTOP => Entry::Freezing { name: name.clone(), process },
             Signal::SIGCONT => Entry::Thawing { name: name.clone(), process },
@@ -308,7 +307,7 @@ impl ProcessControl for Processes {
     }
 
     async fn frozen(&self, id: InstanceId, within: Duration) -> Result<(), ControlError> {
-        let Instance { name, process, .. } = self.handle(id).instance;
+        let Handle { instance: Instance { name, .. }, process, .. } = self.handle(id);
         match process.freezes(within).await {
             true => Ok(()),
             false => Err(ControlError::TimedOut { what: format!("freeze {name}"), within }),

@@ -3,10 +3,10 @@
 //! Every child dies with this process (PDEATHSIG), has its own log, and is in the journal before it exists.
 
 mod child;
-mod configuration;
-mod control;
+pub(super) mod configuration;
+pub(super) mod control;
 mod newborn;
-mod redis_server;
+pub(super) mod redis_server;
 mod slots;
 
 use std::net::SocketAddr;

@@ -5,6 +5,7 @@
 //! ([`ProcessControl`]); a backend that lacks it says so at `check`, not in the middle of a run.
 
 pub mod endpoints;
+mod in_process;
 pub mod kept;
 mod prober;
 pub mod process;
@@ -110,6 +111,7 @@ pub async fn up(plan: &Plan, site: process::Site, stop: &Stop) -> Result<Box<dyn
             Ok(Box::new(kept::Attached::to(&lab, &plan.target, site, stop).await?))
         }
         (Lab::Own, Backend::Process) => process::Processes::up(&plan.target, site, stop).await,
+        (Lab::Own, Backend::InProcess) => in_process::InProcess::up(&plan.target, site, stop).await,
     }
 }
 

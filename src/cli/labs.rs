@@ -112,7 +112,7 @@ async fn up(args: UpArgs, global: &Global) -> Result<Exit, LabError> {
     let folder = LabFolder::of(&global.reports, &args.name)?;
     let flags = PlanFlags { target: args.target, ..PlanFlags::default() };
     // No run: its number and seed count for nothing.
-    let plan = match scenario::plan(&args.scenario, &flags, Given { run_number: 1, seed: 1 }) {
+    let plan = match scenario::plan_to_keep(&args.scenario, &flags, Given { run_number: 1, seed: 1 }) {
         Ok(plan) => plan,
         Err(problems) => return Ok(refuse(&problems)),
     };

@@ -61,25 +61,7 @@ struct Life {
 impl InProcess {
     /// Brings every slot up, ready and in rotation. On failure nothing is left running.
     pub async fn up(plan: &TargetPlan, site: Site, stop: &Stop) -> Result<Box<dyn Deployment>, UpError> {
-        let mut tasks = JoinSet::new();
-        let redis = match plan.strategy.shared() {
-            true => Some(RedisServer::start(&plan.redis, &site, &mut tasks).await?),
-            false => None,
-        };
-        let queue = redis
-            .as_ref()
-            .map_or(QueueSource::Private, |redis| QueueSource::Redis { url: redis.url(), key: LIST_KEY.to_owned() });
-        let target = InProcess {
-            sources: Sources { database: site.folder.join(DATABASE), queue },
-            plan: plan.clone(),
-            site,
-            redis,
-            endpoints: Endpoints::default(),
-            lives: Mutex::default(),
-            remarks: Mutex::default(),
-            tasks: Mutex::new(tasks),
-            over: CancellationToken::new(),
-        };
+        let target = InProcess::prepared(plan, site).await?;
         let filled = stop.interrupt.run_until_cancelled(target.fill_every_slot()).await;
         match filled.unwrap_or(Err(UpError::Interrupted)) {
             Ok(()) => Ok(Box::new(target)),
@@ -89,6 +71,29 @@ impl InProcess {
                 Err(e)
             }
         }
+    }
+
+    /// What the services need is up, and no service yet.
+    async fn prepared(plan: &TargetPlan, site: Site) -> Result<InProcess, UpError> {
+        let mut tasks = JoinSet::new();
+        let redis = match plan.strategy.shared() {
+            true => Some(RedisServer::start(&plan.redis, &site, &mut tasks).await?),
+            false => None,
+        };
+        let queue = redis
+            .as_ref()
+            .map_or(QueueSource::Private, |redis| QueueSource::Redis { url: redis.url(), key: LIST_KEY.to_owned() });
+        Ok(InProcess {
+            sources: Sources { database: site.folder.join(DATABASE), queue },
+            plan: plan.clone(),
+            site,
+            redis,
+            endpoints: Endpoints::default(),
+            lives: Mutex::default(),
+            remarks: Mutex::default(),
+            tasks: Mutex::new(tasks),
+            over: CancellationToken::new(),
+        })
     }
 
     async fn fill_every_slot(&self) -> Result<(), UpError> {
@@ -166,7 +171,11 @@ impl InProcess {
         self.lives().iter().map(told).collect()
     }
 
+    /// For a person, and once: who has ended by order is no news when everything is taken down again.
     fn remark(&self, sentence: String) {
+        if self.over.is_cancelled() {
+            return;
+        }
         self.remarks.lock().expect("no code panics while it holds the remarks").push(sentence);
     }
 
@@ -247,5 +256,74 @@ impl Deployment for InProcess {
 
     fn remarks(&self) -> Vec<String> {
         self.remarks.lock().expect("no code panics while it holds the remarks").clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::RunClock;
+    use crate::journal::Journal;
+    use crate::plan::{Given, Plan};
+    use crate::scenario::{Overrides, Scenario, Source};
+
+    /// Two instances, each with its own buffer.
+    async fn two_up(folder: &Path) -> InProcess {
+        let mut flags = Overrides::default();
+        flags.target.backend = flags.read("--backend", Some("in-process"));
+        flags.target.instances = flags.read("--instances", Some("2"));
+        let scenario = Scenario::read(&Source::load("loadtest").unwrap());
+        let plan = Plan::resolve(scenario, flags, Given { run_number: 7, seed: 1 }).unwrap();
+        let site = Site {
+            executable: "nobody starts it".into(),
+            folder: folder.to_owned(),
+            journal: Arc::new(Journal::open(folder, "a test").unwrap()),
+            clock: RunClock::starting_in(Duration::ZERO),
+        };
+        let target = InProcess::prepared(&plan.target, site).await.unwrap();
+        target.fill_every_slot().await.unwrap();
+        target
+    }
+
+    fn names(instances: Vec<Instance>) -> Vec<String> {
+        instances.into_iter().map(|instance| instance.name).collect()
+    }
+
+    #[tokio::test]
+    async fn instances_have_ports_of_their_own_and_no_process_and_their_ports_close_with_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = two_up(folder.path()).await;
+        let roster = target.roster();
+        assert_eq!(names(target.alive()), ["all-1.1", "all-2.1"]);
+        assert_eq!(target.endpoints().in_rotation().len(), 2);
+        assert!(roster[0].addr != roster[1].addr && roster.iter().all(|instance| instance.process.is_none()));
+        assert!(target.processes().is_none());
+        target.down(Duration::from_secs(10)).await.unwrap();
+        target.down(Duration::ZERO).await.expect("once more is no harm");
+        assert_eq!(target.remarks(), Vec::<String>::new());
+        for instance in roster {
+            let refused = std::net::TcpStream::connect(instance.addr).unwrap_err();
+            assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_ended_by_itself_is_not_alive_any_more_and_the_end_of_the_run_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = two_up(folder.path()).await;
+        let victim = target.lives()[0].service.clone();
+        victim.crash();
+        victim.until_ended().await;
+        assert_eq!(names(target.alive()), ["all-2.1"]);
+        assert_eq!(names(target.roster()), ["all-1.1", "all-2.1"]);
+        let ejected = async {
+            while target.endpoints().in_rotation().len() > 1 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), ejected).await.expect("a probe finds its port closed");
+        target.down(Duration::from_secs(10)).await.unwrap();
+        let told = target.remarks();
+        assert!(told.len() == 1 && told[0].starts_with("all-1.1 had ended by itself: it "), "{told:?}");
     }
 }

@@ -106,6 +106,12 @@ impl Service {
         self.shutdown.cancel();
     }
 
+    /// Ends it as a crash would: nobody has told it to shut down.
+    #[cfg(test)]
+    pub fn crash(&self) {
+        self.abort.cancel();
+    }
+
     /// Waits for its end until the deadline, then aborts it. `None`: not even that ended it.
     pub async fn end(&self, deadline: tokio::time::Instant) -> Option<End> {
         if tokio::time::timeout_at(deadline, self.until_ended()).await.is_err() {

@@ -34,7 +34,7 @@ pub fn refuse_steps(scenario: &Scenario, target: &TargetPlan, remarks: &mut Rema
 
 fn refuse_hold(fields: &StepFields, help: &str, remarks: &mut Remarks) {
     let Some(hold) = fields.hold.given().filter(|hold| hold.value.0 != "none") else { return };
-    let message = "backend in-process cannot hold a task at a pause point: only a process of its own is told to";
+    let message = "backend in-process cannot hold a task at a pause point: only a process of its own can be told to";
     remarks.problem(&hold.place, message, help);
 }
 

@@ -209,4 +209,18 @@ mod tests {
         assert_eq!(service.end(Instant::now()).await, Some(End::Aborted));
         told.try_recv().expect("its task is gone when it has ended");
     }
+
+    /// The clock of the test is paused, and runs ahead to each deadline; the service's thread has one of its own.
+    #[tokio::test(start_paused = true)]
+    async fn one_that_never_awaits_outlives_its_abort_and_that_is_said() {
+        let (let_go, held) = std::sync::mpsc::channel::<()>();
+        let (service, _log) = started(|_| async move {
+            // Blocks the thread, as no service should.
+            held.recv().map_err(|e| e.to_string())
+        });
+        service.shut_down();
+        assert_eq!(service.end(Instant::now()).await, None);
+        let_go.send(()).unwrap();
+        assert_eq!(service.until_ended().await, End::InOrder);
+    }
 }

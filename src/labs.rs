@@ -162,7 +162,7 @@ async fn probe(instances: Vec<Instance>) -> Vec<InstanceStatus> {
     for instance in instances {
         let answer = client.get(format!("http://{}/health/ready", instance.addr)).send().await;
         let ready = answer.is_ok_and(|answer| answer.status().is_success());
-        all.push(InstanceStatus { ready, frozen: instance.process.is_frozen(), instance });
+        all.push(InstanceStatus { ready, frozen: instance.is_frozen(), instance });
     }
     all
 }

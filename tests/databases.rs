@@ -274,6 +274,7 @@ fn a_url_that_is_far_away_or_wrong_is_refused_at_check() {
         ("database: 'oracle://u:hunter2@127.0.0.1/d'", "has the scheme `oracle`"),
         ("database: 'postgres://u@127.0.0.1/d?host=/tmp'", "has the parameter `host`"),
         ("database: mariadb, lease: 1s, flush_interval: 50ms", "a lease of 1s is too short"),
+        ("database: 'postgres://u:hunter2@127.0.0.1/d', backend: in-process", "takes no existing database"),
     ] {
         let file = lab.scenario("wrong", &format!("target: {{ {yaml} }}\nallow: [database]\n"));
         let told = lab.run(&["scenario", "check", &file]).exits_with(2).stderr;
@@ -298,7 +299,7 @@ async fn rows_of_many_packs_come_whole() {
     for server in SERVERS {
         let lab = Lab::new();
         let yaml = format!(
-            "target: {{ strategy: in-memory, instances: 1, database: {server}, witness: true, {QUICK} }}
+            "target: {{ backend: in-process, strategy: in-memory, instances: 1, database: {server}, witness: true, {QUICK} }}
 load: {{ rps: 600, duration: 4s, mix: {{ write-once: 90%, hot-key: 10% }} }}
 "
         );

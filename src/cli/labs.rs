@@ -113,7 +113,7 @@ async fn up(args: UpArgs, global: &Global) -> Result<Exit, LabError> {
     let folder = LabFolder::of(&global.reports, &args.name)?;
     let flags = PlanFlags { target: args.target, ..PlanFlags::default() };
     // No run: its number and seed count for nothing.
-    let plan = match scenario::plan(&args.scenario, &flags, Given { run_number: 1, seed: 1 }) {
+    let plan = match scenario::plan_to_keep(&args.scenario, &flags, Given { run_number: 1, seed: 1 }) {
         Ok(plan) => plan,
         Err(problems) => return Ok(refuse(&problems)),
     };
@@ -272,7 +272,7 @@ fn seen_in_words(seen: &Seen) -> String {
             "  {:<12} http://{:<16} {:<8} {state}\n",
             instance.name,
             instance.addr.to_string(),
-            instance.process.pid
+            instance.process.map_or_else(String::new, |process| process.pid.to_string())
         );
     }
     text

@@ -31,7 +31,7 @@ pub struct TargetFlags {
     /// Workers that move tasks from a shared buffer to the database
     #[arg(long, env = "MXCTL_WORKERS", value_name = "N", allow_hyphen_values = true)]
     pub workers: Option<String>,
-    /// How the service is run: process (children of this command)
+    /// How the service is run: process (children of this command), or in-process (threads of it: for load alone, a trial)
     #[arg(long, env = "MXCTL_BACKEND", value_name = "BACKEND")]
     pub backend: Option<String>,
     /// Where the service writes: sqlite (a file in the run's folder), postgres or mariadb (a private server), or the

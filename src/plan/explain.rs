@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::scenario::{Period, Size};
 
 use super::resolve::Defaults;
-use super::{Claim, Database, Gate, GateMetric, Plan, ReadKeys, Shape, Strategy, TargetPlan};
+use super::{Backend, Claim, Database, Gate, GateMetric, Plan, ReadKeys, Shape, Strategy, TargetPlan};
 
 /// Operations of each lane, from first to last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -93,7 +93,7 @@ fn target(plan: &Plan, page: &mut Page) {
     let defaults = Defaults::loadtest();
     page.heading("Target");
     page.row("service", format!("{} ({})", target.strategy.generation(), target.strategy.word()));
-    page.row("backend", "process: every instance is a child process on a free port of 127.0.0.1");
+    page.row("backend", backend(target.backend));
     let slots: Vec<String> = target.slots.iter().map(ToString::to_string).collect();
     page.row("instances", format!("{}, started in this order: {}", slots.len(), slots.join(", ")));
     let witness = if target.witness { "with" } else { "without" };
@@ -112,7 +112,21 @@ fn target(plan: &Plan, page: &mut Page) {
     let probe = &target.probe;
     page.row("readiness", format!("probed every {}, time-out {}", Period(probe.interval), Period(probe.timeout)));
     page.row("endpoint lag", Period(probe.endpoint_lag));
-    page.row("grace", format!("{} from SIGTERM to SIGKILL", time(target.grace, defaults.grace)));
+    let grace = time(target.grace, defaults.grace);
+    page.row(
+        "grace",
+        match target.backend {
+            Backend::Process => format!("{grace} from SIGTERM to SIGKILL"),
+            Backend::InProcess => format!("{grace} from the order to shut down until its tasks are aborted"),
+        },
+    );
+}
+
+fn backend(backend: Backend) -> &'static str {
+    match backend {
+        Backend::Process => "process: every instance is a child process on a free port of 127.0.0.1",
+        Backend::InProcess => "in-process: every instance is a thread of mxctl itself, on a free port of 127.0.0.1",
+    }
 }
 
 fn database(target: &TargetPlan) -> String {

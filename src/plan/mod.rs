@@ -36,7 +36,8 @@ pub struct Plan {
     /// What the scenario claims, beyond the checks that every run makes.
     pub claims: Vec<Claim>,
     pub gates: Vec<Gate>,
-    /// What the scenario asked for and the plan left out, in sentences: `explain` prints them.
+    /// What the scenario asked for and the plan left out, and what its figures are not, in sentences: `explain` and the
+    /// report print them.
     pub notes: Vec<String>,
 }
 
@@ -124,7 +125,20 @@ pub struct TargetPlan {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Backend {
+    /// Every instance is a child process.
     Process,
+    /// Every instance is a thread of mxctl itself: nobody can be stopped, and generator and service share one process.
+    InProcess,
+}
+
+impl Backend {
+    /// The word in scenario files and flags.
+    pub fn word(self) -> &'static str {
+        match self {
+            Backend::Process => "process",
+            Backend::InProcess => "in-process",
+        }
+    }
 }
 
 /// What `buffer.strategy` becomes.

@@ -6,21 +6,21 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::figures::{brief, thousands};
-use crate::plan::{LoadPlan, Plan, Role, Strategy, TargetPlan};
+use crate::plan::{Backend, LoadPlan, Plan, Role, Strategy, TargetPlan};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlanSummary {
     pub name: String,
     pub run_number: u32,
     pub seed: u64,
-    /// `V5 redis (appendfsync always), 3 api + 2 worker, sqlite, witness on`.
+    /// `V5 redis (appendfsync always), 3 api + 2 worker, sqlite, witness on`; `…, in-process`.
     pub target: String,
     /// `800 operations/s for 60 s: 80 % write-once, 15 % hot-key (64 keys), 5 % read`.
     pub load: String,
     /// Asked, on average.
     pub rps: f64,
     pub load_duration: Duration,
-    /// What the scenario asked for and the plan left out.
+    /// What the scenario asked for and the plan left out, and what its figures are not.
     pub notes: Vec<String>,
 }
 
@@ -54,8 +54,12 @@ fn target(target: &TargetPlan) -> String {
     };
     let database = target.existing.as_ref().map_or_else(|| target.database.word().to_owned(), ToString::to_string);
     let witness = if target.witness { "on" } else { "off" };
+    let backend = match target.backend {
+        Backend::Process => "",
+        Backend::InProcess => ", in-process",
+    };
     let (generation, word) = (target.strategy.generation(), target.strategy.word());
-    format!("{generation} {word}{strategy}, {}, {database}, witness {witness}", instances(target))
+    format!("{generation} {word}{strategy}, {}, {database}, witness {witness}{backend}", instances(target))
 }
 
 /// `3 api + 2 worker`.

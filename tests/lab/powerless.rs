@@ -27,7 +27,7 @@ impl Powerless {
             id: InstanceId(id as u16),
             name: format!("{slot}.1"),
             slot: slot.clone(),
-            process,
+            process: Some(process),
             addr: ([127, 0, 0, 1], 1).into(),
         };
         Powerless {

@@ -23,6 +23,7 @@ use tokio::process::{Child, Command};
 use super::wire::{Line, Reading, say};
 use super::{Kept, LabError, LabFolder, Standing};
 use crate::backends::process::DATABASE_URL;
+use crate::plan::Backend;
 use crate::stop::Stop;
 
 /// From the end of its birth to the end of a keeper that was not wanted: its instances get no grace.
@@ -49,6 +50,7 @@ enum Word {
 
 /// Brings a lab up, ready and kept, or leaves nothing running.
 pub async fn up(folder: &LabFolder, kept: &Kept, executable: &Path, stop: &Stop) -> Result<(), LabError> {
+    refuse_in_process(kept)?;
     let door = folder.door()?;
     refuse_unless_down(folder)?;
     folder.furnish(kept)?;
@@ -62,6 +64,17 @@ pub async fn up(folder: &LabFolder, kept: &Kept, executable: &Path, stop: &Stop)
             drop(line);
             abort(&mut keeper).await;
             Err(e)
+        }
+    }
+}
+
+/// The keeper runs the process backend, and nothing else.
+fn refuse_in_process(kept: &Kept) -> Result<(), LabError> {
+    match kept.target.backend {
+        Backend::Process => Ok(()),
+        Backend::InProcess => {
+            let why = "its backend is in-process, whose instances end with the command that brings them up";
+            Err(LabError::Up { name: kept.name.clone(), why: why.to_owned() })
         }
     }
 }

@@ -58,7 +58,7 @@ struct Database {
 }
 
 /// Writes it to `<folder>/<name>.yml`.
-pub(super) fn write(
+pub(in crate::backends) fn write(
     name: &str,
     slot: &Slot,
     plan: &TargetPlan,

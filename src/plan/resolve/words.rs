@@ -16,9 +16,8 @@ pub struct Vocabulary<T: 'static> {
 
 pub const BACKENDS: Vocabulary<Backend> = Vocabulary {
     what: "a backend",
-    known: &[("process", Backend::Process)],
+    known: &[("process", Backend::Process), ("in-process", Backend::InProcess)],
     not_here: &[
-        ("in-process", "does not exist yet, and cannot be killed or frozen"),
         ("docker", "does not exist yet"),
         ("kubernetes", "does not exist yet"),
         ("external", "does not exist yet"),

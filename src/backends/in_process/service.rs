@@ -214,10 +214,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_that_never_awaits_outlives_its_abort_and_that_is_said() {
         let (let_go, held) = std::sync::mpsc::channel::<()>();
+        let (begin, begun) = std::sync::mpsc::channel();
         let (service, _log) = started(|_| async move {
+            begin.send(()).map_err(|e| e.to_string())?;
             // Blocks the thread, as no service should.
             held.recv().map_err(|e| e.to_string())
         });
+        begun.recv().unwrap();
         service.shut_down();
         assert_eq!(service.end(Instant::now()).await, None);
         let_go.send(()).unwrap();

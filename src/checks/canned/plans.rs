@@ -218,11 +218,11 @@ pub(super) fn exposure(stop: &StopPlan, at: Offset) -> Exposure {
 }
 
 pub(super) fn proof(victim: &Instance, replacement: &Instance) -> Vec<Proof> {
-    let (old, new) = (victim.process_in_words(), replacement.process_in_words());
+    let [old, new] = [victim, replacement].map(|instance| instance.process.expect("canned ones have processes").pid);
     let proof = |of, what: &str, seen| Proof { of, what: what.into(), seen, holds: true };
     vec![
-        proof(ProofOf::Mechanism, "its process ended", format!("{old} reaped")),
-        proof(ProofOf::Symptom, "a new process serves the slot", format!("{old} → {new}")),
+        proof(ProofOf::Mechanism, "its process ended", format!("pid {old} reaped")),
+        proof(ProofOf::Symptom, "a new process serves the slot", format!("pid {old} → {new}")),
     ]
 }
 

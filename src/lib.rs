@@ -20,6 +20,9 @@ pub mod process;
 pub mod machine;
 pub mod pages;
 
+// What can be done to that which the service depends on: the list.
+pub mod disturbance;
+
 // What a person wrote, what it means, and what every write says.
 pub mod scenario;
 pub mod plan;

@@ -43,6 +43,8 @@ fn figures_that_could_not_be_worked_out_support_no_verdict() {
         timing: Default::default(),
         pace: Default::default(),
         stops: Vec::new(),
+        disturbances: Vec::new(),
+        recoveries: Default::default(),
         checkpoints: Vec::new(),
         efficiency: Vec::new(),
         strangers: None,

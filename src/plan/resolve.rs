@@ -7,6 +7,7 @@
 //! [`Remarks`] and goes on with a default, so that the next part can be looked at too.
 
 mod defaults;
+mod disturbances;
 mod filled;
 mod gates;
 mod kept;
@@ -65,7 +66,7 @@ fn resolve(
 
     let name = name(&scenario, &mut remarks);
     let run = run_key(&run_number, &seed, given, &mut remarks);
-    let (lab, target) = match kept {
+    let (lab, mut target) = match kept {
         None => (Lab::Own, target::resolve(&scenario.target, &defaults, &mut remarks)),
         Some(kept) => {
             // What it says of its target is compared with the lab, and then no longer counts.
@@ -74,7 +75,8 @@ fn resolve(
         }
     };
     let load = load::resolve(&scenario.load, target.strategy, &defaults, &mut remarks);
-    let timeline = timeline::resolve(&scenario, &target, &load, &mut remarks);
+    let timeline = timeline::resolve(&scenario, (&lab, &target), &load, &mut remarks);
+    target.redis.proxied = disturbances::need_proxy(&timeline.steps);
     let settle = settle::resolve(&scenario, &target.worker, &mut remarks);
     let (claims, gates) = gates::resolve(&scenario, &timeline, &mut remarks);
 

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::prober::{Probe, Prober};
 use super::{
     ControlError, Deployment, DownError, Endpoint, Endpoints, Exit, Instance, InstanceId, ProcessControl, QueueSource,
-    Sources, UpError, prober,
+    RedisControl, Sources, UpError, prober,
 };
 use crate::clock::RunClock;
 use crate::journal::{Entry, Journal};
@@ -80,9 +80,8 @@ struct Handle {
 impl Processes {
     /// Brings every slot up, ready and in rotation. On failure nothing is left running.
     pub async fn up(plan: &TargetPlan, site: Site, stop: &Stop) -> Result<Box<dyn Deployment>, UpError> {
-        let mut tasks = JoinSet::new();
         let redis = match plan.strategy.shared() {
-            true => Some(RedisServer::start(&plan.redis, &site, &mut tasks).await?),
+            true => Some(RedisServer::start(&plan.redis, &site).await?),
             false => None,
         };
         let target = Processes {
@@ -98,7 +97,7 @@ impl Processes {
             redis,
             endpoints: Endpoints::default(),
             slots: Mutex::default(),
-            tasks: Mutex::new(tasks),
+            tasks: Mutex::default(),
             over: CancellationToken::new(),
         };
         let filled = stop.interrupt.run_until_cancelled(target.fill_every_slot()).await;
@@ -131,7 +130,7 @@ impl Processes {
     /// Starts a process for the slot; it is in the journal before it exists.
     fn bear(&self, slot: &Slot) -> Result<Newborn, UpError> {
         let (id, name) = self.slots().announce(slot);
-        let config = configuration::write(&name, slot, &self.plan, &self.sources, &self.site.folder)?;
+        let config = configuration::write(&name, slot, &self.plan, &self.for_instances(), &self.site.folder)?;
         let log = self.site.folder.join(format!("{name}.log"));
         self.site.journal.write(&Entry::Starting { name: name.clone() })?;
         let (child, socket) = Child::service(&name, &self.site.executable, &config, &log)
@@ -142,6 +141,15 @@ impl Processes {
         let exit = self.reap(child, name.clone());
         let control = Arc::new(Control::new(socket, &mut self.tasks(), over.clone()));
         Ok(Newborn { id, name, slot: slot.clone(), process, control, exit, over, log })
+    }
+
+    /// The sources as the instances reach them. The oracle never looks through a proxy.
+    fn for_instances(&self) -> Sources {
+        let mut sources = self.sources.clone();
+        if let (QueueSource::Redis { url, .. }, Some(redis)) = (&mut sources.queue, &self.redis) {
+            *url = redis.url_for_instances();
+        }
+        sources
     }
 
     /// Gives it its slot, its prober, and, where it answers requests, its place in the routing table.
@@ -264,6 +272,10 @@ impl Deployment for Processes {
 
     fn processes(&self) -> Option<&dyn ProcessControl> {
         Some(self)
+    }
+
+    fn redis(&self) -> Option<&dyn RedisControl> {
+        self.redis.as_ref().map(|redis| redis as &dyn RedisControl)
     }
 
     async fn down(&self, grace: Duration) -> Result<(), DownError> {

@@ -31,8 +31,10 @@ pub struct Sheet {
     pub disturbance: Disturbance,
     /// In a scenario file.
     pub word: &'static str,
-    /// What is done, and how it is undone.
+    /// What is done.
     pub act: &'static str,
+    /// How it is undone; empty where there is nothing to undo.
+    pub undo: &'static str,
     /// How long it lasts where nobody says otherwise; `None`: it is over as soon as it is done.
     pub lasts: Option<Duration>,
     /// The default of its `delay`, where it has one.
@@ -46,44 +48,52 @@ pub struct Sheet {
 /// Every disturbance, in the order in which a person meets them.
 const LIST: [Sheet; 12] = {
     use Disturbance::*;
+    const RESTARTED: &str = "a new process on the same port and data";
     [
-        outage(RedisKill, "redis-kill", 2_000, "SIGKILL; a new process on the same port and data"),
-        outage(RedisRestart, "redis-restart", 1_000, "SIGTERM; a new process on the same port and data"),
-        outage(RedisPause, "redis-pause", 3_000, "SIGSTOP; SIGCONT"),
-        outage(RedisReadonly, "redis-readonly", 2_000, "REPLICAOF an address where nobody listens; REPLICAOF NO ONE"),
-        outage(RedisOom, "redis-oom", 2_000, "maxmemory 1 with noeviction; the old maxmemory"),
-        outage(
-            RedisMisconf,
-            "redis-misconf",
-            2_000,
-            "a snapshot that fails, so that writes are refused; one that does not",
-        ),
+        outage(RedisKill, "redis-kill", 2_000, "SIGKILL", RESTARTED),
+        outage(RedisRestart, "redis-restart", 1_000, "SIGTERM", RESTARTED),
+        outage(RedisPause, "redis-pause", 3_000, "SIGSTOP", "SIGCONT"),
+        outage(RedisReadonly, "redis-readonly", 2_000, "REPLICAOF nobody", "REPLICAOF NO ONE"),
+        outage(RedisOom, "redis-oom", 2_000, "maxmemory 1, noeviction", "the old maxmemory"),
+        outage(RedisMisconf, "redis-misconf", 2_000, "a snapshot that fails and stops writes", "one that succeeds"),
         moment(RedisScriptFlush, "redis-script-flush", "SCRIPT FLUSH"),
-        moment(RedisClientKill, "redis-client-kill", "CLIENT KILL of every connection"),
+        moment(RedisClientKill, "redis-client-kill", "CLIENT KILL of everyone"),
         Sheet {
             delay: Some(Duration::from_millis(100)),
             takes_no_write: false,
-            ..network(RedisLatency, "redis-latency", 3_000, "every answer is delayed in the proxy")
+            ..network(RedisLatency, "redis-latency", 3_000, "answers delayed on their way", "no delay")
         },
-        network(RedisReset, "redis-reset", 2_000, "every connection is reset in the proxy"),
-        network(RedisBlackhole, "redis-blackhole", 3_000, "nothing passes the proxy; what was sent then arrives late"),
-        network(RedisDropReply, "redis-drop-reply", 2_000, "scripts are done, and their answers lost in the proxy"),
+        network(RedisReset, "redis-reset", 2_000, "connections reset on their way", "no more resets"),
+        network(RedisBlackhole, "redis-blackhole", 2_000, "nothing passes", "what was held arrives late"),
+        network(RedisDropReply, "redis-drop-reply", 2_000, "scripts applied, their answers lost", "answers arrive"),
     ]
 };
 
 /// It takes no write while it lasts.
-const fn outage(disturbance: Disturbance, word: &'static str, lasts_ms: u64, act: &'static str) -> Sheet {
+const fn outage(
+    disturbance: Disturbance,
+    word: &'static str,
+    lasts_ms: u64,
+    act: &'static str,
+    undo: &'static str,
+) -> Sheet {
     let lasts = Some(Duration::from_millis(lasts_ms));
-    Sheet { disturbance, word, act, lasts, delay: None, proxied: false, takes_no_write: true }
+    Sheet { disturbance, word, act, undo, lasts, delay: None, proxied: false, takes_no_write: true }
 }
 
 /// An outage of the way to it.
-const fn network(disturbance: Disturbance, word: &'static str, lasts_ms: u64, act: &'static str) -> Sheet {
-    Sheet { proxied: true, ..outage(disturbance, word, lasts_ms, act) }
+const fn network(
+    disturbance: Disturbance,
+    word: &'static str,
+    lasts_ms: u64,
+    act: &'static str,
+    undo: &'static str,
+) -> Sheet {
+    Sheet { proxied: true, ..outage(disturbance, word, lasts_ms, act, undo) }
 }
 
 const fn moment(disturbance: Disturbance, word: &'static str, act: &'static str) -> Sheet {
-    Sheet { disturbance, word, act, lasts: None, delay: None, proxied: false, takes_no_write: false }
+    Sheet { disturbance, word, act, undo: "", lasts: None, delay: None, proxied: false, takes_no_write: false }
 }
 
 impl Disturbance {

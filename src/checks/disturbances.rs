@@ -22,7 +22,7 @@ use crate::disturbance::Disturbance;
 use crate::load::{Attempt, Outcome};
 use crate::plan::{DisturbancePlan, Plan};
 use crate::timeline::incident::ProofOf;
-use crate::timeline::{DisturbanceRecord, Incidents};
+use crate::timeline::{DisturbanceRecord, Incidents, Proof};
 
 /// A planned disturbance, with the evidence that was found for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -45,6 +45,8 @@ pub struct DisturbanceJudgement {
     pub recovery: Option<f64>,
     /// Acknowledged before it was undone, and lost, stranded or stale; `None`: void.
     pub broken: Option<u64>,
+    /// What was seen of it: each proof of mechanism or symptom that holds.
+    pub shown: Vec<String>,
     /// What was read of the server just before.
     pub facts: Vec<String>,
     /// What it is not a proof of, and why; empty for a pass.
@@ -193,9 +195,10 @@ impl Disturbances<'_> {
             acks_after: figures.acks_after,
             recovery,
             broken,
+            shown: record.proof.iter().filter(|proof| shows_the_act(proof)).map(told).collect(),
             facts: record.facts.clone(),
             reasons: lost.into_iter().chain(reasons).collect(),
-            proof: record.proof.iter().map(|proof| (format!("{}: {}", proof.what, proof.seen), proof.holds)).collect(),
+            proof: record.proof.iter().map(|proof| (told(proof), proof.holds)).collect(),
         }
     }
 
@@ -231,6 +234,14 @@ impl Disturbances<'_> {
         }
         reasons
     }
+}
+
+fn told(proof: &Proof) -> String {
+    format!("{}: {}", proof.what, proof.seen)
+}
+
+fn shows_the_act(proof: &Proof) -> bool {
+    proof.holds && matches!(proof.of, ProofOf::Mechanism | ProofOf::Symptom)
 }
 
 /// Why it is not known that what was planned took effect, and that it is undone.
@@ -284,6 +295,7 @@ fn never_fired(planned: &DisturbancePlan, reason: String) -> DisturbanceJudgemen
         acks_after: 0,
         recovery: None,
         broken: None,
+        shown: Vec::new(),
         facts: Vec::new(),
         reasons: vec![reason],
         proof: Vec::new(),

@@ -9,6 +9,7 @@
 
 use super::asked;
 use super::{Case, Class, Conservation, DisturbanceJudgement, Finding, Verdict};
+use crate::disturbance::Sheet;
 use crate::plan::Claim;
 
 pub(super) fn check(case: &Case) -> Vec<Finding> {
@@ -76,16 +77,16 @@ fn line(one: &DisturbanceJudgement) -> String {
     if one.at.is_none() {
         return format!("{id}: not done");
     }
-    let holding: Vec<&str> = one.proof.iter().filter(|(_, holds)| *holds).map(|(what, _)| what.as_str()).collect();
     let Conservation { refused, unknown, not_sent, due, .. } = one.cost;
     let recovery =
         one.recovery.map_or_else(|| "no recovery seen".to_owned(), |s| format!("back in band after {s:.1} s"));
     let facts = if one.facts.is_empty() { String::new() } else { format!(" ({})", one.facts.join("; ")) };
-    let (act, at_stake) = (disturbance.sheet().act, one.exposure.map_or_else(|| "?".to_owned(), |n| n.to_string()));
+    let Sheet { act, undo, .. } = disturbance.sheet();
+    let then = if undo.is_empty() { String::new() } else { format!(", then {undo}") };
+    let (shown, at_stake) = (one.shown.join(", "), one.exposure.map_or_else(|| "?".to_owned(), |n| n.to_string()));
     let lost = one.broken.map_or_else(|| "losses void".to_owned(), |n| format!("{n} acknowledged operations broken"));
     format!(
-        "{id}: {act}{facts}; seen: {}; cost of {due} operations: {refused} refused, {unknown} unknown, {not_sent} not \
-         sent; {recovery}; {at_stake} tasks at stake, {lost}",
-        holding.join(", ")
+        "{id}: {act}{then}{facts}; seen: {shown}; cost of {due} operations: {refused} refused, {unknown} unknown, {not_sent} not \
+         sent; {recovery}; {at_stake} tasks at stake, {lost}"
     )
 }

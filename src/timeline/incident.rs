@@ -274,6 +274,8 @@ pub struct Proof {
 pub enum ProofOf {
     Mechanism,
     Symptom,
+    /// It was well before.
+    Before,
     /// It is undone.
     Heal,
 }

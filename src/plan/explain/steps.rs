@@ -1,6 +1,7 @@
 //! The time line in words: who is added and who is struck when, by what, and how it is made sure that the victim holds
 //! work then.
 
+use crate::disturbance::Sheet;
 use crate::plan::{DisturbancePlan, PausePoint, Plan, Replaced, StepKind, StepPlan, StopMode, StopPlan};
 use crate::scenario::Period;
 
@@ -67,8 +68,9 @@ fn disturbance(step: &StepPlan, page: &mut Page) {
     let Some(planned) = &step.disturbance else { return };
     let DisturbancePlan { disturbance, lasts, delay, hold_within, window, window_acks_min, .. } = planned;
     let by = if delay.is_zero() { String::new() } else { format!(" by {}", Period(*delay)) };
-    let for_long = if lasts.is_zero() { "over at once".to_owned() } else { format!("for {}", Period(*lasts)) };
-    page.line(format_args!("    {}{by}; {for_long}", disturbance.sheet().act));
+    let Sheet { act, undo, .. } = disturbance.sheet();
+    let then = if lasts.is_zero() { String::new() } else { format!(" for {}, then {undo}", Period(*lasts)) };
+    page.line(format_args!("    {act}{by}{then}"));
     page.line(format_args!(
         "    a task in the buffer is awaited for {}; the {} before and after it need {window_acks_min} acks each",
         Period(*hold_within),

@@ -137,7 +137,8 @@ fn disturbance(sheet: &Sheet) -> Value {
     let delay = sheet.delay.map(|_| ("delay", period("Of every answer", "100ms")));
     let own: Vec<_> = around().into_iter().chain(lasts).chain(delay).collect();
     let mut step = object(&own);
-    step["description"] = sheet.act.into();
+    let undo = if sheet.undo.is_empty() { String::new() } else { format!(", then {}", sheet.undo) };
+    step["description"] = format!("{}{undo}", sheet.act).into();
     step
 }
 

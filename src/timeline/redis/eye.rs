@@ -84,18 +84,18 @@ impl Eye {
         (seen, asked.elapsed())
     }
 
-    /// Waits for a write that is stored.
-    pub async fn sees_a_stored_write(&mut self, scene: &Scene<'_>, within: Duration) -> Proof {
+    /// Waits for a write that is stored: it is well, before the act or after it.
+    pub async fn sees_a_stored_write(&mut self, scene: &Scene<'_>, of: ProofOf, within: Duration) -> Proof {
         let (began, mut tries) = (scene.clock.now(), 0);
         loop {
             let (seen, took) = self.write().await;
             tries += 1;
             if seen == Seen::Stored {
                 let told = format!("in {took:.1?}, {:.1?} on", scene.clock.now().since(began));
-                return proof(ProofOf::Mechanism, "an own write is stored", told, true);
+                return proof(of, "an own write is stored", told, true);
             }
             if scene.clock.now().since(began) >= within {
-                return proof(ProofOf::Mechanism, "an own write is stored", format!("none of {tries}: {seen}"), false);
+                return proof(of, "an own write is stored", format!("none of {tries}: {seen}"), false);
             }
             tokio::time::sleep(EVERY).await;
         }

@@ -6,6 +6,7 @@
 
 use async_trait::async_trait;
 
+use super::info::Info;
 use super::{PATIENCE, Proof, ProofOf, RedisFault, Struck, Symptom, eventually, proof};
 use crate::backends::ControlError;
 use crate::backends::redis_control::Change;
@@ -27,12 +28,12 @@ impl Misconf {
     }
 }
 
-fn told(info: &super::Info) -> String {
+fn told(info: &Info) -> String {
     format!("rdb_last_bgsave_status {}, save \"{}\"", info.get("rdb_last_bgsave_status"), info.get("save"))
 }
 
 /// The status of a snapshot that has ended.
-fn last_is(info: &super::Info, status: &str) -> bool {
+fn last_is(info: &Info, status: &str) -> bool {
     info.get("rdb_bgsave_in_progress") == "0" && info.get("rdb_last_bgsave_status") == status
 }
 
@@ -68,7 +69,7 @@ impl RedisFault for Misconf {
 
     async fn proof_of_heal(&mut self, at: &Struck<'_>) -> Vec<Proof> {
         let before = at.before.get("save").to_owned();
-        let is = |info: &super::Info| last_is(info, "ok") && info.get("save") == before;
+        let is = |info: &Info| last_is(info, "ok") && info.get("save") == before;
         let (seen, holds) = eventually(at.addr(), PATIENCE, is, told).await;
         vec![proof(ProofOf::Heal, "a snapshot succeeded, and its save points are the old ones", seen, holds)]
     }

@@ -44,7 +44,7 @@ use crate::readback::depth::DepthProbe;
 /// Between two own writes, and between two looks at the buffer: no multiple of a flush interval.
 const EVERY: Duration = Duration::from_millis(37);
 /// What Redis was told, it does within this.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(3);
 /// A server that was put right takes a write within this.
 const HEAL_PATIENCE: Duration = Duration::from_secs(20);
 /// It is stored in this time where nothing is wrong.
@@ -73,6 +73,10 @@ fn fault_of(plan: &DisturbancePlan) -> Box<dyn RedisFault> {
 trait RedisFault: Send {
     /// What becomes of an own write while it lasts; `None`: nothing does, and `proof` shows the symptom.
     fn symptom(&self) -> Option<Symptom>;
+    /// What else is worth knowing of the server as it was before; nothing, as a rule.
+    fn facts(&self, _before: &Info) -> Option<String> {
+        None
+    }
     /// Acts, through the control: that puts it into the journal first. It is in effect when this returns.
     async fn inject(&mut self, at: &Struck<'_>) -> Result<(), ControlError>;
     /// What the server and the kernel show of it, just after the act.
@@ -160,10 +164,10 @@ impl Fault for Disturbing {
         let through_proxy = symptom.as_ref().is_some_and(|symptom| symptom.through_proxy);
         let path = if through_proxy { redis.proxy().ok_or(ControlError::NoProxy)? } else { redis.addr() };
         let eye = self.eye.insert(Eye::new(path));
-        self.proof.push(eye.sees_a_stored_write(scene, BASELINE_PATIENCE).await);
+        self.proof.push(eye.sees_a_stored_write(scene, ProofOf::Before, BASELINE_PATIENCE).await);
         let unread = |why| ControlError::Tell { what: "INFO".to_owned(), why };
         self.before = Info::read(redis.addr()).await.map_err(unread)?;
-        record.facts.extend(self.before.persistence());
+        record.facts.extend(self.fault.facts(&self.before));
         let process = *self.process.insert(redis.process());
         let at = Struck { scene, redis, before: &self.before, process };
         record.began = scene.clock.now();
@@ -186,9 +190,9 @@ impl Fault for Disturbing {
         let at = Struck { scene, redis, before: &self.before, process };
         record.undone = Some(scene.clock.now());
         self.fault.heal(&at).await?;
-        let stored = eye.sees_a_stored_write(scene, HEAL_PATIENCE).await;
+        let stored = eye.sees_a_stored_write(scene, ProofOf::Heal, HEAL_PATIENCE).await;
         record.healed = stored.holds.then(|| scene.clock.now());
-        self.proof.push(Proof { of: ProofOf::Heal, ..stored });
+        self.proof.push(stored);
         self.proof.extend(self.fault.proof_of_heal(&at).await);
         eye.close(redis.addr()).await;
         Ok(())

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use super::info::Info;
 use super::{PATIENCE, Proof, ProofOf, RedisFault, Struck, Symptom, eventually, proof};
 use crate::backends::ControlError;
 use crate::backends::redis_control::Change;
@@ -11,7 +12,7 @@ pub(super) struct Oom {
     change: Option<Change>,
 }
 
-fn told(info: &super::Info) -> String {
+fn told(info: &Info) -> String {
     let used = info.get("used_memory");
     format!("maxmemory {}, {}, {used} bytes used", info.get("maxmemory"), info.get("maxmemory-policy"))
 }
@@ -28,7 +29,7 @@ impl RedisFault for Oom {
     }
 
     async fn proof(&mut self, at: &Struck<'_>) -> Vec<Proof> {
-        let full = |info: &super::Info| {
+        let full = |info: &Info| {
             info.get("maxmemory-policy") == "noeviction"
                 && info.number("used_memory") > info.number("maxmemory")
                 && info.number("maxmemory") > Some(0)

@@ -38,7 +38,7 @@ pub(super) async fn another_serves(at: &Struck<'_>) -> Vec<Proof> {
     let (before, now) = (at.before.run_id(), told.run_id());
     let another = now != before && now != "?" && before != "?";
     vec![
-        proof(ProofOf::Heal, "another process serves", format!("pid {} → pid {}", old.pid, new.pid), born_later),
-        proof(ProofOf::Heal, "its run_id is another", format!("{before} → {now}"), another),
+        proof(ProofOf::Mechanism, "another process serves", format!("pid {} → pid {}", old.pid, new.pid), born_later),
+        proof(ProofOf::Mechanism, "its run_id is another", format!("{before} → {now}"), another),
     ]
 }

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use async_trait::async_trait;
 use tokio::net::TcpSocket;
 
+use super::info::Info;
 use super::{PATIENCE, Proof, ProofOf, RedisFault, Struck, Symptom, eventually, proof};
 use crate::backends::ControlError;
 use crate::backends::redis_control::Change;
@@ -57,7 +58,7 @@ impl RedisFault for Readonly {
     }
 
     async fn proof_of_heal(&mut self, at: &Struck<'_>) -> Vec<Proof> {
-        let tell = |info: &super::Info| format!("role {}", info.get("role"));
+        let tell = |info: &Info| format!("role {}", info.get("role"));
         let (seen, holds) = eventually(at.addr(), PATIENCE, |info| info.get("role") == "master", tell).await;
         vec![proof(ProofOf::Heal, "it is a master", seen, holds)]
     }

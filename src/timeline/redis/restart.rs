@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use nix::sys::signal::Signal;
 
 use super::eye::Seen;
+use super::info::Info;
 use super::{Proof, RedisFault, Struck, Symptom, processes};
 use crate::backends::{ControlError, Exit};
 
@@ -16,6 +17,10 @@ pub(super) struct Restart {
 impl RedisFault for Restart {
     fn symptom(&self) -> Option<Symptom> {
         Symptom::of_server("connections are refused", |seen| *seen == Seen::ConnectionRefused)
+    }
+
+    fn facts(&self, before: &Info) -> Option<String> {
+        before.persistence()
     }
 
     async fn inject(&mut self, at: &Struck<'_>) -> Result<(), ControlError> {

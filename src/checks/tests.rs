@@ -52,7 +52,7 @@ fn figures_that_could_not_be_worked_out_support_no_verdict() {
     let stops = figures.stop_judgements(&canned.plan, &canned.evidence);
     let (plan, evidence) = (&canned.plan, &canned.evidence);
     let starts = starts::judge(plan, evidence, &figures.classes);
-    let case = Case { plan, evidence, figures: &figures, starts: &starts, stops: &stops };
+    let case = Case { plan, evidence, figures: &figures, starts: &starts, stops: &stops, disturbances: &[] };
     for (name, check) in CHECKS {
         let verdicts: Vec<Verdict> = check(&case).iter().map(|finding| finding.verdict).collect();
         assert!(!verdicts.contains(&Verdict::Fail), "{name}");

@@ -95,8 +95,9 @@ async fn reset_breaks_open_connections_and_new_ones() {
     proxy.put("reset", Direction::ToClient, Toxic::Reset);
     let broken = client.read_u8().await.unwrap_err();
     assert_eq!(broken.kind(), io::ErrorKind::ConnectionReset);
-    let mut another = TcpStream::connect(proxy.addr()).await.unwrap();
-    assert!(ask(&mut another, "b").await.is_err());
+    // As soon as at its connect, or at its first word.
+    let another = async { ask(&mut TcpStream::connect(proxy.addr()).await?, "b").await };
+    assert!(another.await.is_err());
     proxy.take("reset");
     let mut last = TcpStream::connect(proxy.addr()).await.unwrap();
     assert_eq!(ask(&mut last, "c").await.unwrap().0, "c");

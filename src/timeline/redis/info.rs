@@ -44,9 +44,12 @@ impl Info {
 
     /// What may be lost with it, as it says: an `always` fsyncs before each answer.
     pub fn persistence(&self) -> Option<String> {
-        let told = |name| format!("{name} {}", self.get(name));
-        let known = self.fields.contains_key("appendonly");
-        known.then(|| ["appendonly", "appendfsync", "aof_pending_bio_fsync", "aof_delayed_fsync"].map(told).join(", "))
+        let names: &[&str] = match self.get("appendonly") {
+            "yes" => &["appendonly", "appendfsync", "aof_pending_bio_fsync", "aof_delayed_fsync"],
+            "no" => &["appendonly", "rdb_changes_since_last_save"],
+            _ => return None,
+        };
+        Some(names.iter().map(|name| format!("{name} {}", self.get(name))).collect::<Vec<_>>().join(", "))
     }
 
     /// `run_id 4a5b6c7d`, as long as a person compares.

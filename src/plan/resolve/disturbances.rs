@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::plan::{Disturbance, DisturbancePlan, Lab, StepPlan};
+use crate::scenario::{Place, Step};
 
 use super::Remarks;
 use super::defaults::HOLD_WITHIN;
@@ -10,7 +11,7 @@ use super::stops::window;
 use super::target::period;
 use super::timeline::{Around, Asked};
 
-/// `None`: there is nothing that it could strike, and that is a problem.
+/// `None`: there is nothing that it could strike; [`refuse_what_cannot_be_struck`] has said so.
 pub fn resolve(
     asked: &Asked<'_>,
     disturbance: Disturbance,
@@ -28,25 +29,33 @@ pub fn resolve(
         window,
         window_acks_min,
     };
-    can_be_struck(asked, disturbance, around, remarks).then_some(plan)
+    (around.target.strategy.shared() && matches!(around.lab, Lab::Own)).then_some(plan)
 }
 
-/// Whether there is a Redis, and whether it is the run's own.
-fn can_be_struck(asked: &Asked<'_>, disturbance: Disturbance, around: &Around<'_>, remarks: &mut Remarks) -> bool {
-    let (word, place) = (disturbance.word(), &asked.fields.place);
-    if !around.target.strategy.shared() {
-        let message =
-            format!("`{word}` strikes Redis, and with strategy {} there is none", around.target.strategy.word());
-        remarks.problem(place, message, "choose `strategy: redis`, or leave the step out");
-        return false;
+/// One problem for all of them: there is no Redis, or it is not the run's own.
+pub fn refuse_what_cannot_be_struck(steps: &[Step], around: &Around<'_>, remarks: &mut Remarks) {
+    let disturbing = |step: &Step| match step {
+        Step::Disturb(disturbance, fields) => Some((disturbance.word(), fields.place.clone())),
+        _ => None,
+    };
+    let all: Vec<(&str, Place)> = steps.iter().filter_map(disturbing).collect();
+    let Some(((word, place), others)) = all.split_first() else { return };
+    let strikes = match others.len() {
+        0 => format!("`{word}` strikes Redis"),
+        n => format!("`{word}` and {n} more steps strike Redis"),
+    };
+    match (around.target.strategy, around.lab) {
+        (strategy, _) if !strategy.shared() => {
+            let message = format!("{strikes}, and with strategy {} there is none", strategy.word());
+            remarks.problem(place, message, "choose `--strategy redis`, or leave them out");
+        }
+        (_, Lab::Kept { name, .. }) => {
+            let message = format!("{strikes}, and that of the lab `{name}` is its keeper's");
+            let help = "leave `--attach` out: a run that brings up its own lab may strike its Redis";
+            remarks.problem(place, message, help);
+        }
+        (_, Lab::Own) => {}
     }
-    if let Lab::Kept { name, .. } = around.lab {
-        let message = format!("`{word}` strikes Redis, and that of the lab `{name}` is its keeper's");
-        let help = "leave `--attach` out: a run that brings up its own lab may strike its Redis";
-        remarks.problem(place, message, help);
-        return false;
-    }
-    true
 }
 
 /// Whether the instances must reach Redis through a proxy.

@@ -43,6 +43,7 @@ pub fn resolve(
         worker_known: [&written.lease, &written.redrive_scan, &written.flush_interval].iter().all(|e| e.is_readable()),
     };
     let mut filled = Filled::at_the_start(written, target);
+    disturbances::refuse_what_cannot_be_struck(&scenario.timeline, &around, remarks);
     let all = scenario.timeline.iter().enumerate().filter_map(|(i, step)| asked(i + 1, step));
     let mut steps = Vec::new();
     for asked in all {

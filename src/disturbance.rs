@@ -17,6 +17,7 @@ pub enum Disturbance {
     RedisReadonly,
     RedisOom,
     RedisMisconf,
+    RedisEvict,
     RedisScriptFlush,
     RedisClientKill,
     RedisLatency,
@@ -46,7 +47,7 @@ pub struct Sheet {
 }
 
 /// Every disturbance, in the order in which a person meets them.
-const LIST: [Sheet; 12] = {
+const LIST: [Sheet; 13] = {
     use Disturbance::*;
     const RESTARTED: &str = "a new process on the same port and data";
     [
@@ -56,6 +57,16 @@ const LIST: [Sheet; 12] = {
         outage(RedisReadonly, "redis-readonly", 2_000, "REPLICAOF nobody", "REPLICAOF NO ONE"),
         outage(RedisOom, "redis-oom", 2_000, "maxmemory 1, noeviction", "the old maxmemory"),
         outage(RedisMisconf, "redis-misconf", 2_000, "a snapshot that fails and stops writes", "one that succeeds"),
+        Sheet {
+            takes_no_write: false,
+            ..outage(
+                RedisEvict,
+                "redis-evict",
+                2_000,
+                "allkeys-lru over its maxmemory",
+                "noeviction, the old maxmemory",
+            )
+        },
         moment(RedisScriptFlush, "redis-script-flush", "SCRIPT FLUSH"),
         moment(RedisClientKill, "redis-client-kill", "CLIENT KILL of everyone"),
         Sheet {

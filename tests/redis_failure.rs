@@ -32,7 +32,7 @@ fn every_failure(lasts: &str) -> String {
     let steps: String = Disturbance::all().map(step).collect();
     format!(
         "target: {{ strategy: redis, instances: 2, workers: 1, {} }}
-load: {{ rps: 100, duration: 25s, mix: {{ write-once: 80%, hot-key: 20% }}, hot_keys: 2, connections: 200 }}
+load: {{ rps: 100, duration: 36s, mix: {{ write-once: 80%, hot-key: 20% }}, hot_keys: 2, connections: 200 }}
 timeline:
 {steps}",
         lab::QUICK_TARGET
@@ -48,7 +48,8 @@ fn of(report: &RunReport, disturbance: Disturbance) -> &DisturbanceJudgement {
 #[tokio::test]
 async fn every_failure_takes_effect_is_undone_and_loses_nothing() {
     let lab = Lab::new();
-    let ran = inside::run(&lab, inside::plan(&lab, &every_failure("400ms")), &Unwatched).await;
+    // Longer than the service waits for Redis: a shorter silence costs time, and no answers.
+    let ran = inside::run(&lab, inside::plan(&lab, &every_failure("1200ms")), &Unwatched).await;
     let report = ran.report;
     assert_ne!(report.verdict, Verdict::Fail, "{:#?}", report.judgement.findings);
     for sheet in Disturbance::all() {
@@ -115,6 +116,7 @@ fn mechanism_of(disturbance: Disturbance) -> &'static str {
         Disturbance::RedisReadonly => "it is the replica of nobody",
         Disturbance::RedisOom => "it uses more memory than it may",
         Disturbance::RedisMisconf => "its last snapshot failed",
+        Disturbance::RedisEvict => "it evicts keys",
         Disturbance::RedisScriptFlush => "an own script is forgotten",
         Disturbance::RedisClientKill => "nobody who was connected is",
         Disturbance::RedisLatency => "the proxy delays answers",

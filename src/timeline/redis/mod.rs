@@ -14,6 +14,7 @@
 mod blackhole;
 mod client_kill;
 mod drop_reply;
+mod evict;
 mod eye;
 mod info;
 mod kill;
@@ -38,6 +39,7 @@ use self::info::Info;
 use super::incident::{DisturbanceRecord, Proof, ProofOf};
 use super::{FREEZE_PATIENCE, Fault, KILL_PATIENCE, Scene};
 use crate::backends::{ControlError, ProcessIdentity, RedisControl};
+use crate::clock::Offset;
 use crate::plan::{Disturbance, DisturbancePlan};
 use crate::readback::depth::DepthProbe;
 
@@ -59,6 +61,7 @@ fn fault_of(plan: &DisturbancePlan) -> Box<dyn RedisFault> {
         Disturbance::RedisReadonly => Box::new(readonly::Readonly::default()),
         Disturbance::RedisOom => Box::new(oom::Oom::default()),
         Disturbance::RedisMisconf => Box::new(misconf::Misconf::default()),
+        Disturbance::RedisEvict => Box::new(evict::Evict::default()),
         Disturbance::RedisScriptFlush => Box::new(script_flush::ScriptFlush::default()),
         Disturbance::RedisClientKill => Box::new(client_kill::ClientKill::default()),
         Disturbance::RedisLatency => Box::new(latency::Latency::of(plan.delay)),
@@ -174,12 +177,17 @@ impl Fault for Disturbing {
         self.fault.inject(&at).await?;
         record.done = Some(scene.clock.now());
         self.proof.extend(self.fault.proof(&at).await);
-        if let Some(symptom) = symptom {
-            let (seen, uninterrupted) = watch(scene, eye, &symptom, self.plan.lasts, record).await;
-            self.proof.push(seen);
-            uninterrupted?;
-        }
-        Ok(())
+        let over = scene.clock.now().plus(self.plan.lasts);
+        let interrupted = || ControlError::Interrupted { what: format!("play {}", self.plan.id) };
+        let Some(symptom) = symptom else {
+            let lasting = tokio::time::sleep_until(scene.clock.instant(over));
+            return scene.stop.interrupt.run_until_cancelled(lasting).await.ok_or_else(interrupted);
+        };
+        let mut sights = Vec::new();
+        let watching = watch(scene, eye, over, &mut sights);
+        let uninterrupted = scene.stop.interrupt.run_until_cancelled(watching).await;
+        self.proof.push(shown(&symptom, &sights));
+        uninterrupted.ok_or_else(interrupted)
     }
 
     async fn heal(&mut self, scene: &Scene<'_>) -> Result<(), ControlError> {
@@ -221,31 +229,25 @@ async fn exposure(scene: &Scene<'_>, within: Duration) -> Option<u64> {
     }
 }
 
-/// Writes of our own for as long as it lasts: all of them must meet the symptom, the first and the last included.
-async fn watch(
-    scene: &Scene<'_>,
-    eye: &mut Eye,
-    symptom: &Symptom,
-    lasts: Duration,
-    record: &DisturbanceRecord,
-) -> (Proof, Result<(), ControlError>) {
-    let over = record.done.unwrap_or(record.began).plus(lasts);
-    let mut sights = Vec::new();
-    let looking = async {
-        while scene.clock.now() < over {
-            sights.push(eye.write().await);
-            let next = scene.clock.now().plus(EVERY).min(over);
-            tokio::time::sleep_until(scene.clock.instant(next)).await;
-        }
-    };
-    let uninterrupted = scene.stop.interrupt.run_until_cancelled(looking).await;
-    let uninterrupted = uninterrupted.ok_or_else(|| ControlError::Interrupted { what: format!("play {}", record.id) });
-    let shows = |seen: &&(Seen, Duration)| (symptom.holds)(&seen.0) && seen.1 >= symptom.takes;
-    let (held, all) = (sights.iter().filter(shows).count(), sights.len());
-    let what = format!("own writes: {}", symptom.what);
-    let other = sights.iter().find(|seen| !shows(seen)).map(|(seen, took)| format!("; one was {seen}, {took:.1?}"));
+/// What became of a write, and how long that took.
+type Sight = (Seen, Duration);
+
+/// Writes of our own for as long as it lasts.
+async fn watch(scene: &Scene<'_>, eye: &mut Eye, over: Offset, sights: &mut Vec<Sight>) {
+    while scene.clock.now() < over {
+        sights.push(eye.write().await);
+        let next = scene.clock.now().plus(EVERY).min(over);
+        tokio::time::sleep_until(scene.clock.instant(next)).await;
+    }
+}
+
+/// All of them must meet the symptom, the first and the last included.
+fn shown(symptom: &Symptom, sights: &[Sight]) -> Proof {
+    let shows = |(seen, took): &Sight| (symptom.holds)(seen) && *took >= symptom.takes;
+    let (held, all) = (sights.iter().filter(|sight| shows(sight)).count(), sights.len());
+    let other = sights.iter().find(|sight| !shows(sight)).map(|(seen, took)| format!("; one was {seen}, {took:.1?}"));
     let seen = format!("{held} of {all}{}", other.unwrap_or_default());
-    (proof(ProofOf::Symptom, &what, seen, all > 0 && held == all), uninterrupted)
+    proof(ProofOf::Symptom, &format!("own writes: {}", symptom.what), seen, all > 0 && held == all)
 }
 
 /// Waits until something that was read of the server is as it must be; what was last read, and whether it is.

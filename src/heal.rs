@@ -70,6 +70,7 @@ pub fn heal(run: &Path, patience: Duration) -> Result<Healing, HealError> {
     if !left.is_empty() {
         return Ok(Healing::Failed { left });
     }
+    reverted.extend(ended_with_their_servers(&found.changed()));
     Journal::reopen(run).and_then(|j| j.write(&Entry::Healed { reverted: reverted.clone() })).map_err(fault)?;
     Ok(Healing::Healed { reverted })
 }
@@ -80,6 +81,13 @@ fn thaw_all(frozen: &[(String, ProcessIdentity)]) -> Vec<String> {
     let frozen = frozen.iter().filter(|(_, process)| process.is_frozen());
     let thawed = frozen.filter(|(_, process)| process.signal(Signal::SIGCONT).is_ok());
     thawed.map(|(name, process)| format!("{name} (pid {}) goes on", process.pid)).collect()
+}
+
+/// A setting, or a toxic in front of a server, does not outlive its process: nothing is left of a change whose server
+/// is gone. (One that lives is a leftover of the run, and was ended before this is asked.)
+fn ended_with_their_servers(changed: &[(String, ProcessIdentity, String)]) -> Vec<String> {
+    let gone = changed.iter().filter(|(_, process, _)| !process.is_alive());
+    gone.map(|(name, process, change)| format!("`{change}` ended with {name} (pid {})", process.pid)).collect()
 }
 
 /// Kills what is still the same process: SIGKILL ends a frozen one, too. Says what was ended and what is left.
@@ -160,6 +168,24 @@ mod tests {
         assert!(!process.is_alive());
         assert_eq!(heal(&run, PATIENCE).unwrap(), Healing::AtRest);
         assert_eq!(unhealed(reports.path(), "lab").unwrap(), [] as [PathBuf; 0]);
+    }
+
+    #[test]
+    fn what_a_dead_run_had_told_a_server_ends_with_it() {
+        let (reports, left) = (tempfile::tempdir().unwrap(), Leftover::start());
+        let process = left.process();
+        let (archive, journal) = run_with(reports.path(), process);
+        let change = "CONFIG SET maxmemory 1".to_owned();
+        let revert = "CONFIG SET maxmemory 0".to_owned();
+        journal.write(&Entry::Changing { name: "api-1.1".into(), process, change, revert }).unwrap();
+        let run = archive.root().to_owned();
+        drop(archive);
+        let pid = process.pid;
+        let reverted = vec![
+            format!("killed api-1.1 (pid {pid})"),
+            format!("`CONFIG SET maxmemory 1` ended with api-1.1 (pid {pid})"),
+        ];
+        assert_eq!(heal(&run, PATIENCE).unwrap(), Healing::Healed { reverted });
     }
 
     #[test]

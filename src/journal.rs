@@ -64,6 +64,20 @@ pub enum Entry {
         name: String,
         process: ProcessIdentity,
     },
+    /// A server, or what passes to it, is about to be changed. To revert: as `revert` says; whatever it is, it ends with
+    /// the server's process, which is the run's own.
+    Changing {
+        name: String,
+        process: ProcessIdentity,
+        change: String,
+        revert: String,
+    },
+    /// It was changed back, and nothing of the change is left.
+    ChangedBack {
+        name: String,
+        process: ProcessIdentity,
+        change: String,
+    },
     /// Last line of a run that left nothing behind.
     Closed,
     /// Last line after `mxctl heal`.
@@ -158,6 +172,21 @@ impl Found {
         frozen.collect()
     }
 
+    /// Every change of a server that was not changed back: whose, and which.
+    pub fn changed(&self) -> Vec<(String, ProcessIdentity, String)> {
+        let mut changed = Vec::new();
+        for entry in &self.entries {
+            match entry {
+                Entry::Changing { name, process, change, .. } => changed.push((name.clone(), *process, change.clone())),
+                Entry::ChangedBack { process, change, .. } => changed.retain(|(_, p, c)| (p, c) != (process, change)),
+                // What it was told ended with it: no setting outlives its process.
+                Entry::Ended { process, .. } => changed.retain(|(_, p, _)| p != process),
+                _ => {}
+            }
+        }
+        changed
+    }
+
     /// Every process that was started and not seen to end.
     pub fn leftovers(&self) -> Vec<(String, ProcessIdentity)> {
         let mut left = Vec::new();
@@ -208,6 +237,20 @@ mod tests {
         assert!(!found.at_rest());
         Journal::reopen(folder.path()).unwrap().write(&Entry::Healed { reverted: vec![] }).unwrap();
         assert!(Found::read(folder.path()).unwrap().unwrap().at_rest());
+    }
+
+    #[test]
+    fn a_change_is_left_until_it_is_changed_back_or_its_server_ends() {
+        let change = |pid, change: &str| Entry::Changing {
+            name: "redis".into(),
+            process: process(pid),
+            change: change.into(),
+            revert: "CONFIG SET maxmemory 0".into(),
+        };
+        let back = Entry::ChangedBack { name: "redis".into(), process: process(10), change: "a".into() };
+        let ended = Entry::Ended { name: "redis".into(), process: process(11) };
+        let found = Found { entries: vec![change(10, "a"), change(10, "b"), change(11, "a"), back, ended] };
+        assert_eq!(found.changed(), [("redis".to_owned(), process(10), "b".to_owned())]);
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub mod machine;
 pub mod pages;
 pub mod mask;
 
+// What can be done to that which the service depends on: the list.
+pub mod disturbance;
+
 // What a person wrote, what it means, and what every write says.
 pub mod scenario;
 pub mod plan;

@@ -57,10 +57,22 @@ fn every_shipped_scenario_resolves() {
         let path = file.to_str().unwrap();
         let plan = resolve(path, &[]).unwrap_or_else(|p| panic!("{}", render(&p, false)));
         assert_eq!(plan.name, file.file_stem().unwrap().to_str().unwrap());
-        for strategy in Strategy::ALL {
+        let needs_redis = plan.disturbances().next().is_some();
+        for strategy in Strategy::ALL.into_iter().filter(|strategy| strategy.shared() || !needs_redis) {
             resolve(path, &["--strategy", strategy.word()]).unwrap_or_else(|p| panic!("{}", render(&p, false)));
         }
     }
+}
+
+#[test]
+fn redis_failure_is_explained() {
+    insta::assert_snapshot!(words(&resolve("redis-failure", &[]).unwrap()));
+}
+
+#[test]
+fn a_buffer_in_memory_has_no_redis_that_could_be_struck() {
+    let problems = resolve("redis-failure", &["--strategy", "in-memory"]).unwrap_err();
+    insta::assert_snapshot!(render(&problems, false));
 }
 
 #[test]

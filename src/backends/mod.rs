@@ -9,6 +9,8 @@ mod in_process;
 pub mod kept;
 mod prober;
 pub mod process;
+pub mod proxy;
+pub mod redis_control;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,6 +25,7 @@ use crate::plan::{Backend, Database, DatabaseUrl, Lab, PausePoint, Plan, Slot};
 pub use crate::process::ProcessIdentity;
 use crate::stop::Stop;
 pub use endpoints::{Endpoint, Endpoints};
+pub use redis_control::RedisControl;
 
 /// One life of one instance: the replacement in the same slot is another instance. Ids count from 0 in starting
 /// order and index the roster in the archive.
@@ -143,6 +146,10 @@ pub trait Deployment: Send + Sync {
     /// The instances that are alive now.
     fn alive(&self) -> Vec<Instance>;
     fn processes(&self) -> Option<&dyn ProcessControl>;
+    /// The Redis that may be struck; `None`: there is none, or it is not the run's own.
+    fn redis(&self) -> Option<&dyn RedisControl> {
+        None
+    }
     /// Ends everything that the run started: SIGTERM, and SIGKILL after the grace. Idempotent. A lab that was up before
     /// the run is made whole instead, and stays.
     async fn down(&self, grace: Duration) -> Result<(), DownError>;
@@ -263,6 +270,12 @@ pub enum ControlError {
     Keeper(String),
     #[error("start an instance: {0}")]
     Start(String),
+    #[error("tell Redis `{what}`: {why}")]
+    Tell { what: String, why: String },
+    #[error("find a Redis that may be struck: this target has none of the run's own")]
+    NoRedis,
+    #[error("find a proxy in front of Redis: the plan has none")]
+    NoProxy,
     #[error("{what}: the run was interrupted")]
     Interrupted { what: String },
     #[error("come to its end: the run was told to stop at once")]

@@ -30,6 +30,7 @@ fn claim_of_stops(kind: StepKind) -> Claim {
     match kind {
         StepKind::Pause => Claim::F1,
         StepKind::RollingUpdate | StepKind::Kill | StepKind::Terminate | StepKind::Scale => Claim::F2,
+        StepKind::Disturb(_) => Claim::RedisFailure,
     }
 }
 
@@ -91,6 +92,14 @@ fn unmet(step: &StepPlan, record: &StepRecord) -> Option<String> {
     let Condition { metric: _, at_least } = step.when?;
     let met = record.condition.is_some_and(|met| met.value >= at_least);
     (!met).then(|| format!("{} did not see its condition hold: buffer_size >= {at_least}", step.id))
+}
+
+/// Disturbances whose step began without its condition, or ended early.
+pub(super) fn unmet_of_disturbances(case: &Case) -> Vec<String> {
+    let steps = case.plan.timeline.iter().filter(|step| step.disturbance.is_some());
+    let records = &case.evidence.incidents.steps;
+    let recorded = steps.filter_map(|step| Some((step, records.iter().find(|record| record.id == step.id)?)));
+    recorded.filter_map(|(step, record)| unmet(step, record)).collect()
 }
 
 fn strangers(case: &Case) -> Vec<String> {

@@ -4,8 +4,9 @@
 //! `in_memory` is V4 under a graceful one; `load_test` is V5 without a stop or a witness; `scale_out` is V5 from one api
 //! instance to three, of which one is then frozen, and a worker before it. Each passes: a test that changes one thing
 //! shows by the verdict what that thing is worth. `fragmented` is V4 in the same scale-out: it fails by its checkpoints,
-//! and at its end nothing is missing.
+//! and at its end nothing is missing. `redis_failure` is V5 whose Redis is killed, and started again.
 
+mod disturbances;
 mod plans;
 mod scaling;
 mod states;
@@ -21,7 +22,7 @@ use crate::plan::{Mix, Plan};
 use crate::readback::table::Table;
 use crate::readback::{Checkpoint, FinalState, Place, QueueState, QueuedItem, Row, RowSet, Sighting, Source};
 use crate::timeline::incident::StartRecord;
-use crate::timeline::{Incidents, StopRecord};
+use crate::timeline::{DisturbanceRecord, Incidents, StopRecord};
 
 pub(crate) const SECONDS: u64 = 60;
 pub(crate) const OPERATIONS: u64 = 6000;
@@ -76,6 +77,18 @@ pub(crate) fn fragmented() -> Canned {
     let incidents = plans::rolled(&plan);
     let mut canned = Canned::run(plan, incidents);
     states::become_private(&mut canned);
+    canned
+}
+
+/// V5 while its Redis is away from 20 s to 23 s: what comes then is refused.
+pub(crate) fn redis_failure() -> Canned {
+    let plan = disturbances::plan();
+    let incidents = disturbances::played(&plan);
+    let mut canned = Canned::run(plan, incidents);
+    let away = |a: &&mut Attempt| a.lane.writes() && disturbances::is_away(a.due);
+    canned.attempts(|attempts| attempts.iter_mut().filter(away).for_each(refuse));
+    let Evidence { ledger, incidents, .. } = &canned.evidence;
+    canned.evidence.state = Some(states::applied(&canned.plan, ledger, incidents));
     canned
 }
 
@@ -280,6 +293,11 @@ impl Canned {
     pub fn stop(&mut self, id: &str, change: impl FnOnce(&mut StopRecord)) {
         let mut stops = self.evidence.incidents.steps.iter_mut().flat_map(|step| &mut step.stops);
         change(stops.find(|stop| stop.id == id).expect("canned stops are whole"));
+    }
+
+    pub fn disturbance(&mut self, change: impl FnOnce(&mut DisturbanceRecord)) {
+        let mut records = self.evidence.incidents.steps.iter_mut().filter_map(|step| step.disturbance.as_mut());
+        change(records.next().expect("a canned failure of Redis was played"));
     }
 
     pub fn start(&mut self, id: &str, change: impl FnOnce(&mut StartRecord)) {

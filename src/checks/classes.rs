@@ -14,6 +14,7 @@ mod poison;
 
 use std::collections::BTreeMap;
 
+use super::asked::BROKEN;
 use super::checkpoints::{Checkpoints, Look};
 use super::exhibits::Exhibits;
 use super::rows::{Attempted, Rows};
@@ -21,6 +22,7 @@ use super::soundness::Soundness;
 use super::witness::{self, Witness};
 use super::{Class, ClassCount, Evidence, Exhibit, operations};
 use crate::backends::InstanceId;
+use crate::clock::Offset;
 use crate::content::{self, PRESETS};
 use crate::load::{Attempt, Lane, Outcome};
 use crate::plan::Plan;
@@ -34,6 +36,8 @@ pub(super) struct Classes {
     pub acked: u64,
     /// Per class: whose acknowledgements they were.
     pub by_acker: BTreeMap<(Class, InstanceId), u64>,
+    /// When operations were acknowledged that are broken, in the order of the ledger.
+    pub broken_acks: Vec<Offset>,
     /// Write-once operations that are there: applied, recovered, and those that only a checkpoint missed.
     pub once_present: u64,
     /// Rows that the write-once keys have; `None`: no rows were read.
@@ -82,6 +86,7 @@ impl Classes {
             if operation.outcome == Outcome::Acked {
                 self.acked += 1;
                 *self.by_acker.entry((class, operation.instance)).or_default() += 1;
+                self.broken_acks.extend(operation.done.filter(|_| BROKEN.contains(&class)));
             }
             let present = matches!(class, Class::Applied | Class::Recovered) || seen.came_late();
             self.once_present += u64::from(present && operation.key >= first_once);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::checkpoints::Look;
 use super::classes::{Presence, Seen, Write};
-use super::{Class, Evidence, Exhibit};
+use super::{Class, Evidence, Exhibit, disturbances};
 use crate::backends::InstanceId;
 use crate::clock::Offset;
 use crate::content::{self, COLUMNS};
@@ -147,8 +147,20 @@ impl<'a> Exhibits<'a> {
         match self.end_of(operation) {
             Some((end, Some(false))) if missing && !self.queue => format!("{end}, never seen again"),
             Some((end, _)) => format!("{end}; {gone}"),
-            None => gone,
+            None => self.before_which(operation).map_or(gone.clone(), |before| format!("{before}; {gone}")),
         }
+    }
+
+    /// The first disturbance that was undone after its ack.
+    fn before_which(&self, operation: &Attempt) -> Option<String> {
+        let acked = operation.done.filter(|_| operation.outcome == Outcome::Acked)?;
+        let record = self.incidents.disturbances().find(|record| disturbances::span(record).1 > acked)?;
+        let (apart, side) = match acked <= record.began {
+            true => (record.began.since(acked), "before"),
+            false => (acked.since(record.began), "into"),
+        };
+        let by = self.name(operation.instance).unwrap_or_default();
+        Some(format!("acknowledged by {by} {:.1} s {side} {}", apart.as_secs_f64(), record.id))
     }
 
     fn whereabouts(&self, writes: &[&Write]) -> String {

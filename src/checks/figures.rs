@@ -6,15 +6,17 @@
 use super::checkpoints::{Checkpoints, Looked};
 use super::classes::Classes;
 use super::conservation::Conserved;
+use super::disturbances::{self, DisturbanceFigures, Disturbances};
 use super::efficiency::{self, Plateau};
 use super::generator::Pace;
 use super::latency::Timing;
 use super::phases::Phases;
+use super::recovery::Recoveries;
 use super::soundness::Soundness;
 use super::stops::Stops;
 use super::strangers::Strangers;
 use super::windows::{self, StopFigures};
-use super::{Evidence, Finding, OrderCounts, StopJudgement, guarded, order};
+use super::{DisturbanceJudgement, Evidence, Finding, OrderCounts, StopJudgement, guarded, order};
 use crate::plan::Plan;
 
 pub(super) struct Figures {
@@ -26,6 +28,8 @@ pub(super) struct Figures {
     pub timing: Timing,
     pub pace: Pace,
     pub stops: Vec<StopFigures>,
+    pub disturbances: Vec<DisturbanceFigures>,
+    pub recoveries: Recoveries,
     pub checkpoints: Vec<Looked>,
     pub efficiency: Vec<Plateau>,
     pub strangers: Option<Strangers>,
@@ -38,12 +42,16 @@ impl Figures {
         let soundness = guarded("evidence", crashes, Soundness::unknown, || Soundness::of(plan, evidence, &conserved));
         let checkpoints = guarded("checkpoints", crashes, Checkpoints::default, || Checkpoints::of(plan, evidence));
         let classes = || Classes::of(plan, evidence, &soundness, &checkpoints);
+        let timing = guarded("latency", crashes, Timing::default, || Timing::of(plan, evidence, &phases));
+        let recoveries = || Recoveries::of(plan, &evidence.incidents, &timing, &phases);
         Figures {
+            recoveries: guarded("recovery", crashes, Recoveries::default, recoveries),
             classes: guarded("classes", crashes, Classes::default, classes),
             order: guarded("order", crashes, || None, || order::counts(plan, evidence, &soundness)),
-            timing: guarded("latency", crashes, Timing::default, || Timing::of(plan, evidence, &phases)),
+            timing,
             pace: guarded("generator", crashes, Pace::default, || Pace::of(plan, evidence)),
             stops: guarded("stops", crashes, Vec::new, || windows::figures(plan, evidence)),
+            disturbances: guarded("disturbances", crashes, Vec::new, || disturbances::figures(plan, evidence)),
             efficiency: guarded("efficiency", crashes, Vec::new, || efficiency::curve(plan, evidence)),
             strangers: guarded("strangers", crashes, || None, || Strangers::of(evidence)),
             checkpoints: checkpoints.into_looked(),
@@ -55,5 +63,9 @@ impl Figures {
 
     pub fn stop_judgements(&self, plan: &Plan, evidence: &Evidence) -> Vec<StopJudgement> {
         Stops { plan, evidence, figures: self }.judge()
+    }
+
+    pub fn disturbance_judgements(&self, plan: &Plan, evidence: &Evidence) -> Vec<DisturbanceJudgement> {
+        Disturbances { plan, evidence, figures: self }.judge()
     }
 }

@@ -126,6 +126,11 @@ pub(super) fn check(case: &Case) -> Vec<Finding> {
         let (lag, limit) = (stop.pace.lag_p99(), load.own_lag_limit);
         format!("own lag p99 was {lag:.1?} in the window of {}, above the limit of {limit:?}", stop.id)
     }));
+    let late = case.figures.disturbances.iter().filter(|one| one.pace.due > 0 && !one.pace.wakes_in_time(load));
+    problems.extend(late.map(|one| {
+        let (lag, limit) = (one.pace.lag_p99(), load.own_lag_limit);
+        format!("own lag p99 was {lag:.1?} around {}, above the limit of {limit:?}", one.id)
+    }));
     let figures = format!(
         "{:.2} % sent within {:?}, own lag p99 {:.1?}",
         pace.share() * 100.0,

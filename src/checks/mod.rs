@@ -12,6 +12,7 @@ mod backlog;
 mod checkpoints;
 mod classes;
 mod conservation;
+mod disturbances;
 mod efficiency;
 mod exhibits;
 mod f1;
@@ -28,6 +29,7 @@ mod operations;
 mod order;
 mod phases;
 mod recovery;
+mod redis_failure;
 mod rows;
 mod settled;
 mod sizes;
@@ -47,6 +49,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 pub use checkpoints::CheckpointJudgement;
+pub use disturbances::DisturbanceJudgement;
 pub use efficiency::Plateau;
 use figures::Figures;
 use schemars::JsonSchema;
@@ -118,6 +121,9 @@ pub struct Judgement {
     #[serde(default)]
     pub starts: Vec<StartJudgement>,
     pub stops: Vec<StopJudgement>,
+    /// Every planned disturbance of what the service depends on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disturbances: Vec<DisturbanceJudgement>,
     /// What the database had while an instance was frozen.
     #[serde(default)]
     pub checkpoints: Vec<CheckpointJudgement>,
@@ -375,12 +381,13 @@ struct Case<'a> {
     figures: &'a Figures,
     starts: &'a [StartJudgement],
     stops: &'a [StopJudgement],
+    disturbances: &'a [DisturbanceJudgement],
 }
 
 type Check = fn(&Case) -> Vec<Finding>;
 
 /// Every check, in the order of the report: first whether the evidence carries a verdict, then what it says.
-const CHECKS: [(&str, Check); 14] = [
+const CHECKS: [(&str, Check); 15] = [
     ("interrupted", interrupted::check),
     ("settled", settled::check),
     ("instances", instances::check),
@@ -392,6 +399,7 @@ const CHECKS: [(&str, Check); 14] = [
     ("order", order::check),
     ("F1", f1::check),
     ("F2", f2::check),
+    ("redis-failure", redis_failure::check),
     ("gates", gates::check),
     ("backlog", backlog::check),
     ("metrics", metrics::check),
@@ -403,7 +411,9 @@ pub fn judge(plan: &Plan, evidence: &Evidence) -> Judgement {
     let figures = Figures::of(plan, evidence, &mut findings);
     let stops = guarded("stops", &mut findings, Vec::new, || figures.stop_judgements(plan, evidence));
     let starts = guarded("starts", &mut findings, Vec::new, || starts::judge(plan, evidence, &figures.classes));
-    let case = Case { plan, evidence, figures: &figures, starts: &starts, stops: &stops };
+    let judged = || figures.disturbance_judgements(plan, evidence);
+    let disturbances = guarded("disturbances", &mut findings, Vec::new, judged);
+    let case = Case { plan, evidence, figures: &figures, starts: &starts, stops: &stops, disturbances: &disturbances };
     for (name, check) in CHECKS {
         let found = guarded(name, &mut findings, Vec::new, || check(&case));
         findings.extend(found);
@@ -426,6 +436,7 @@ pub fn judge(plan: &Plan, evidence: &Evidence) -> Judgement {
         efficiency: figures.efficiency.clone(),
         starts,
         stops,
+        disturbances,
     }
 }
 

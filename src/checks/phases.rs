@@ -2,16 +2,19 @@
 //!
 //! In: the plan's windows and what the timeline did. Out: for any moment its phase. A stop is a fault from its first
 //! act until its replacement is ready, the paused instance is ready again, or the one that is not replaced has ended
-//! (for good, where none of this ever was), then a recovery for the stop's window. A start is a fault, too, until the
+//! (for good, where none of this ever was), then a recovery for the stop's window. A disturbance is one from its act
+//! until a write is stored again, and its recovery lasts for its own window. A start is a fault, too, until the
 //! new instance is ready, and its recovery lasts as long as the longest window of the plan's stops: it takes processor
 //! time from the others, and requests before its caches are warm. Where several overlap, fault outranks recovery
 //! outranks steady.
 //!
 //! An operation is in the phase in which it was due, with one exception: a request that was open at a victim when it
-//! was struck, and got no answer, is the fault's, though it was due just before.
+//! was struck, and got no answer, is the fault's, though it was due just before; and so is one that was open during a
+//! disturbance, and was not acknowledged.
 
 use std::time::Duration;
 
+use super::disturbances;
 use super::windows::struck;
 use crate::backends::InstanceId;
 use crate::clock::Offset;
@@ -31,6 +34,8 @@ pub(super) struct Phases {
     recoveries: Vec<Span>,
     /// Who was struck when.
     blows: Vec<(InstanceId, Offset)>,
+    /// Whatever was open then may have failed by it.
+    disturbed: Vec<Span>,
     load_end: Offset,
     /// When the load's rate stays what it is.
     levels: Vec<Span>,
@@ -50,6 +55,11 @@ impl Phases {
             let never = planned.is_some_and(|planned| planned.replaced == Replaced::Never);
             phases.fault(stop.began, over(stop, never), window);
             phases.blows.push((stop.victim.id, struck(stop)));
+        }
+        for record in incidents.disturbances() {
+            let planned = plan.disturbances().find(|planned| planned.id == record.id);
+            phases.fault(record.began, record.healed, planned.map(|planned| planned.window).unwrap_or_default());
+            phases.disturbed.push(disturbances::span(record));
         }
         let window = plan.stops().map(|stop| stop.window).max().unwrap_or(WINDOW);
         for start in incidents.steps.iter().flat_map(|step| &step.starts) {
@@ -71,6 +81,9 @@ impl Phases {
         };
         match operation.outcome {
             Outcome::Unknown if self.blows.iter().any(cut_off) => RunPhase::Fault,
+            Outcome::Refused | Outcome::Unknown if self.disturbed.iter().any(|span| touches(operation, *span)) => {
+                RunPhase::Fault
+            }
             _ => self.at(operation.due),
         }
     }
@@ -99,6 +112,12 @@ impl Phases {
         }
         longest
     }
+}
+
+/// Whether an operation was not acknowledged, and open at some moment of a span.
+pub(super) fn touches(operation: &Attempt, (from, to): Span) -> bool {
+    let open = operation.due <= to && operation.done.is_none_or(|done| done >= from);
+    open && operation.outcome != Outcome::Acked
 }
 
 /// The longest stretch of a span outside these others, which are in order.
@@ -136,6 +155,7 @@ mod tests {
             faults: faults.iter().map(span).collect(),
             recoveries: recoveries.collect(),
             blows: Vec::new(),
+            disturbed: Vec::new(),
             load_end: seconds(60),
             levels: vec![(seconds(0), seconds(60))],
         }

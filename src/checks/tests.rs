@@ -6,6 +6,7 @@ use super::canned::{self, Canned};
 use super::*;
 use crate::content::costs;
 use crate::load::Outcome;
+use crate::plan::Claim;
 use crate::readback::Row;
 
 #[test]
@@ -15,6 +16,7 @@ fn every_canned_run_passes_until_something_is_spoilt() {
         ("in memory", canned::in_memory()),
         ("load test", canned::load_test()),
         ("scale-out", canned::scale_out()),
+        ("redis-failure", canned::redis_failure()),
     ] {
         let judgement = canned.judge();
         assert_eq!(judgement.verdict, Verdict::Pass, "{name}:\n{}", judgement.complaints());
@@ -33,7 +35,7 @@ fn a_check_that_crashes_is_inconclusive_and_named() {
 #[test]
 fn figures_that_could_not_be_worked_out_support_no_verdict() {
     let mut canned = canned::scale_out();
-    canned.plan.claims = vec![crate::plan::Claim::F1, crate::plan::Claim::F2];
+    canned.plan.claims = vec![Claim::F1, Claim::F2, Claim::RedisFailure];
     let figures = Figures {
         phases: Default::default(),
         conserved: Default::default(),
@@ -43,6 +45,8 @@ fn figures_that_could_not_be_worked_out_support_no_verdict() {
         timing: Default::default(),
         pace: Default::default(),
         stops: Vec::new(),
+        disturbances: Vec::new(),
+        recoveries: Default::default(),
         checkpoints: Vec::new(),
         efficiency: Vec::new(),
         strangers: None,
@@ -50,7 +54,7 @@ fn figures_that_could_not_be_worked_out_support_no_verdict() {
     let stops = figures.stop_judgements(&canned.plan, &canned.evidence);
     let (plan, evidence) = (&canned.plan, &canned.evidence);
     let starts = starts::judge(plan, evidence, &figures.classes);
-    let case = Case { plan, evidence, figures: &figures, starts: &starts, stops: &stops };
+    let case = Case { plan, evidence, figures: &figures, starts: &starts, stops: &stops, disturbances: &[] };
     for (name, check) in CHECKS {
         let verdicts: Vec<Verdict> = check(&case).iter().map(|finding| finding.verdict).collect();
         assert!(!verdicts.contains(&Verdict::Fail), "{name}");

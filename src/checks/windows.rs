@@ -4,8 +4,8 @@
 //! requests that its victim left without an answer, and what a victim with a buffer of its own had not written yet.
 
 use super::generator::Pace;
-use super::phases::Span;
-use super::{Evidence, operations};
+use super::phases::{Span, touches};
+use super::{Evidence, disturbances, operations};
 use crate::clock::Offset;
 use crate::load::{Attempt, Outcome};
 use crate::plan::{Plan, StopMode, StopPlan};
@@ -54,6 +54,8 @@ struct Watcher<'a> {
     open: Span,
     /// Nothing that is sent later is the stop's doing.
     over: Offset,
+    /// Whatever was open then may have no answer for another reason than the stop.
+    disturbed: Vec<Span>,
     figures: StopFigures,
 }
 
@@ -71,7 +73,8 @@ impl<'a> Watcher<'a> {
             unwritten: 0,
         };
         let over = if planned.mode == StopMode::Pause { record.healed } else { None }.unwrap_or(Offset(u64::MAX));
-        Watcher { plan, record, open: (struck, ejected(plan, record, incidents)), over, figures }
+        let disturbed = incidents.disturbances().map(disturbances::span).collect();
+        Watcher { plan, record, open: (struck, ejected(plan, record, incidents)), over, disturbed, figures }
     }
 
     fn see(&mut self, operation: &Attempt) {
@@ -97,7 +100,8 @@ impl<'a> Watcher<'a> {
                 self.figures.unwritten += u64::from(self.unwritten(operation));
             }
             Outcome::Unknown => {
-                let unexplained = !was_open(operation, self.open) && operation.due < self.over;
+                let disturbed = self.disturbed.iter().any(|span| touches(operation, *span));
+                let unexplained = !was_open(operation, self.open) && operation.due < self.over && !disturbed;
                 self.figures.unexplained += u64::from(unexplained);
             }
             Outcome::Refused | Outcome::NotSent => {}

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::scenario::{Period, Size};
 
 use super::resolve::Defaults;
-use super::{Backend, Claim, Database, Gate, GateMetric, Plan, ReadKeys, Shape, Strategy, TargetPlan};
+use super::{Backend, Claim, Database, Gate, GateMetric, Persistence, Plan, ReadKeys, Shape, Strategy, TargetPlan};
 
 /// Operations of each lane, from first to last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -100,7 +100,10 @@ fn target(plan: &Plan, page: &mut Page) {
     page.row("database", format!("{}, {witness} witness triggers", database(target)));
     if target.strategy == Strategy::Redis {
         let fsync = set(target.redis.appendfsync.as_str(), defaults.appendfsync);
-        page.row("redis", format!("private, append-only file, appendfsync {fsync}"));
+        let (none, proxied) = (target.redis.persistence == Persistence::None, target.redis.proxied);
+        let disk = if none { "nothing on disk".to_owned() } else { format!("append-only file, appendfsync {fsync}") };
+        let path = if proxied { ", reached through a proxy" } else { "" };
+        page.row("redis", format!("private, {disk}{path}"));
     }
     let d = &defaults.worker;
     page.row("batch", format!("{} tasks", set(worker.batch, d.batch)));
@@ -222,6 +225,12 @@ fn gates(plan: &Plan, page: &mut Page) {
     }
     if plan.claims.contains(&Claim::F2) {
         page.gate("F2", "lost = stranded = stale = torn = 0, and every stop exposed and proven");
+    }
+    if plan.claims.contains(&Claim::RedisFailure) {
+        page.gate("redis-failure", "lost = stranded = stale = torn = 0, and every failure proven, with tasks at stake");
+    }
+    if plan.target.redis.persistence == Persistence::None && plan.disturbances().next().is_some() {
+        page.gate("", "expect a FAIL: a Redis without persistence forgets what it holds when it ends");
     }
     if plan.target.strategy == Strategy::InMemory && plan.stops().any(|stop| stop.mode.kills()) {
         page.gate("", "expect a FAIL: a buffer in memory dies with its process, and hard stops kill that");

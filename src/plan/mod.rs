@@ -16,6 +16,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use crate::disturbance::Disturbance;
 pub use database::{Database, DatabaseUrl};
 pub use load::{LoadPlan, Mix, ReadKeys};
 pub use resolve::{Given, KeptTarget, scenario_schema};
@@ -50,6 +51,11 @@ impl Plan {
 
     pub fn load_end(&self) -> Duration {
         self.load.duration()
+    }
+
+    /// Every disturbance of every step, in order.
+    pub fn disturbances(&self) -> impl Iterator<Item = &DisturbancePlan> {
+        self.timeline.iter().filter_map(|step| step.disturbance.as_ref())
     }
 
     /// Every stop of every step, in order: judging walks these, not what happened.
@@ -249,6 +255,28 @@ pub struct ProbePlan {
 pub struct RedisPlan {
     /// `always` | `everysec` | `no`.
     pub appendfsync: String,
+    #[serde(default, skip_serializing_if = "Persistence::is_aof")]
+    pub persistence: Persistence,
+    /// Whether the instances reach it through a proxy that can spoil what passes: where a step of the time line does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub proxied: bool,
+}
+
+/// What a Redis has on its disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Persistence {
+    /// An append-only file.
+    #[default]
+    Aof,
+    /// Nothing: neither a file of commands nor snapshots.
+    None,
+}
+
+impl Persistence {
+    fn is_aof(&self) -> bool {
+        *self == Persistence::Aof
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -262,6 +290,8 @@ pub struct StepPlan {
     /// Slots that it fills, before it stops any.
     pub starts: Vec<StartPlan>,
     pub stops: Vec<StopPlan>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disturbance: Option<DisturbancePlan>,
 }
 
 /// What must be seen in the target before a step begins: `buffer_size >= 200`.
@@ -315,6 +345,25 @@ pub enum StepKind {
     Pause,
     /// The number of instances of one role becomes another: new slots are filled, surplus ones drain and stay empty.
     Scale,
+    /// What the service depends on is disturbed, and put right again.
+    Disturb(Disturbance),
+}
+
+/// What the service depends on, disturbed for a while.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DisturbancePlan {
+    /// That of its step: `1:redis-kill`.
+    pub id: String,
+    pub disturbance: Disturbance,
+    /// From the act to its reversal; 0: it is over as soon as it is done.
+    pub lasts: Duration,
+    /// Of every answer (latency; otherwise 0).
+    pub delay: Duration,
+    /// How long the buffer may take to hold something before it is struck without exposure.
+    pub hold_within: Duration,
+    /// Before the act, and after it is undone: each must have enough acks, the asked rate, and own lag within its limit.
+    pub window: Duration,
+    pub window_acks_min: u64,
 }
 
 /// One instance stopped and replaced.
@@ -434,6 +483,8 @@ pub enum Claim {
     F1,
     /// A rolling update loses nothing.
     F2,
+    /// A failure of Redis loses nothing that was acknowledged.
+    RedisFailure,
 }
 
 impl Claim {
@@ -441,6 +492,7 @@ impl Claim {
         match self {
             Claim::F1 => "F1",
             Claim::F2 => "F2",
+            Claim::RedisFailure => "redis-failure",
         }
     }
 }
@@ -472,7 +524,7 @@ pub enum GateMetric {
     P999,
     /// (refused + unknown + not sent) ÷ due; limit as a share.
     ErrorRate,
-    /// From the start of a stop until the errors are back in band; limit in seconds.
+    /// From the start of a stop or a disturbance until errors, p99 and backlog are back in band; limit in seconds.
     Recovery,
 }
 
@@ -494,9 +546,9 @@ pub enum RunPhase {
     /// Outside every fault and recovery.
     Steady,
     /// From the first act of a stop until its replacement, or the paused instance itself, is ready (again); from the
-    /// begin of a start until the new instance is ready.
+    /// begin of a start until the new instance is ready; from a disturbance until it is undone.
     Fault,
-    /// The stop's window after that; after a start, the longest window of the plan's stops.
+    /// The window of the stop or the disturbance after that; after a start, the longest window of the plan's stops.
     Recovery,
 }
 

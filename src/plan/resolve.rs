@@ -8,6 +8,7 @@
 
 mod database;
 mod defaults;
+mod disturbances;
 mod filled;
 mod gates;
 mod in_process;
@@ -80,7 +81,7 @@ fn resolve(scenario: Scenario, overrides: Overrides, given: Given, wanted: Wante
     let run = run_key(&run_number, &seed, given, &mut remarks);
     let allowed = std::mem::take(&mut scenario.allow);
     let consent = Consent(&allowed);
-    let (lab, target) = match wanted {
+    let (lab, mut target) = match wanted {
         Wanted::Own => (Lab::Own, target::resolve(&scenario.target, &defaults, &consent, &mut remarks)),
         Wanted::ToKeep => {
             let target = target::resolve(&scenario.target, &defaults, &consent, &mut remarks);
@@ -96,7 +97,8 @@ fn resolve(scenario: Scenario, overrides: Overrides, given: Given, wanted: Wante
     in_process::note(target.backend, &mut remarks);
     in_process::refuse_existing(&scenario.target, &target, &mut remarks);
     let load = load::resolve(&scenario.load, target.strategy, &defaults, &mut remarks);
-    let timeline = timeline::resolve(&scenario, &target, &load, &mut remarks);
+    let timeline = timeline::resolve(&scenario, (&lab, &target), &load, &mut remarks);
+    target.redis.proxied = disturbances::need_proxy(&timeline.steps);
     let settle = settle::resolve(&scenario, &target.worker, &mut remarks);
     let (claims, gates) = gates::resolve(&scenario, &timeline, &mut remarks);
 

@@ -94,12 +94,20 @@ fn range(low: u64, high: u64) -> String {
 }
 
 pub fn stops_passed(report: &RunReport) -> String {
-    let stops = &report.judgement.stops;
-    let passed = stops.iter().filter(|stop| stop.verdict == Verdict::Pass).count();
-    match stops.len() {
-        0 => "no stop was planned".to_owned(),
-        planned => format!("{passed} of {planned} stops passed"),
+    let Judgement { stops, disturbances, .. } = &report.judgement;
+    let stopped: Vec<Verdict> = stops.iter().map(|stop| stop.verdict).collect();
+    let disturbed: Vec<Verdict> = disturbances.iter().map(|one| one.verdict).collect();
+    let told = [passed("stops", &stopped), passed("disturbances", &disturbed)];
+    match told.into_iter().flatten().collect::<Vec<_>>().join(", ") {
+        nothing if nothing.is_empty() => "no stop was planned".to_owned(),
+        told => format!("{told} passed"),
     }
+}
+
+/// `8 of 10 stops`; `None`: none was planned.
+fn passed(what: &str, verdicts: &[Verdict]) -> Option<String> {
+    let passed = verdicts.iter().filter(|verdict| **verdict == Verdict::Pass).count();
+    (!verdicts.is_empty()).then(|| format!("{passed} of {} {what}", verdicts.len()))
 }
 
 pub fn capitalised(text: &str) -> String {

@@ -7,7 +7,7 @@ use crate::backends::{Exit, InstanceId};
 use crate::clock::Offset;
 use crate::plan::StopMode;
 use crate::timeline::incident::StartRecord;
-use crate::timeline::{Exposure, Incidents, StepRecord, StopRecord};
+use crate::timeline::{DisturbanceRecord, Exposure, Incidents, StepRecord, StopRecord};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TimelineLine {
@@ -45,6 +45,7 @@ fn step(step: &StepRecord) -> Vec<TimelineLine> {
     );
     lines.extend(step.starts.iter().flat_map(start));
     lines.extend(step.stops.iter().flat_map(stop));
+    lines.extend(step.disturbance.iter().flat_map(disturbance));
     let end = match &step.error {
         Some(error) => format!("{} ends early: {error}", step.id),
         None => format!("{} ends", step.id),
@@ -78,6 +79,18 @@ fn stop(stop: &StopRecord) -> Vec<TimelineLine> {
         stop.exit.map(|exit| (exit.at, format!("{victim} ended: {}{}", ended(exit), after_grace(stop)))),
         stop.healed.map(|at| (at, healed(stop))),
         stop.error.as_ref().map(|error| (stop.began, format!("{} ends early: {error}", stop.id))),
+    ];
+    moments.into_iter().flatten().map(|(at, what)| TimelineLine::new(at, what)).collect()
+}
+
+fn disturbance(one: &DisturbanceRecord) -> Vec<TimelineLine> {
+    let act = one.disturbance.sheet().act;
+    let held = one.exposure.map_or_else(|| "an unread number of".to_owned(), |tasks| tasks.to_string());
+    let moments = [
+        one.done.map(|at| (at, format!("{}: {act}, with {held} tasks in it", one.id))),
+        one.undone.map(|at| (at, format!("{} is being undone", one.id))),
+        one.healed.map(|at| (at, format!("{}: an own write is stored again", one.id))),
+        one.error.as_ref().map(|error| (one.began, format!("{} ends early: {error}", one.id))),
     ];
     moments.into_iter().flatten().map(|(at, what)| TimelineLine::new(at, what)).collect()
 }

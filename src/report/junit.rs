@@ -1,14 +1,14 @@
 //! `junit.xml`: for CI systems. A FAIL is a failure, an INCONCLUSIVE an error, nothing is ever skipped.
 //!
-//! Suites: the verdict, every finding (with it every claim and gate that the plan declares), every planned start (where
-//! there is one), every planned stop. The suite `verdict` is there so that the file is green only where the run is.
+//! Suites: the verdict, every finding (with it every claim and gate that the plan declares), every planned start and
+//! disturbance (where there is one), every planned stop. The suite `verdict` is there so that the file is green only where the run is.
 
 use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::{RenderError, Renderer, RunReport, evidence};
-use crate::checks::{Finding, StartJudgement, StopJudgement, Verdict};
+use crate::checks::{DisturbanceJudgement, Finding, StartJudgement, StopJudgement, Verdict};
 
 pub struct JUnit;
 
@@ -16,7 +16,9 @@ impl Renderer for JUnit {
     fn render(&self, report: &RunReport) -> Result<Vec<u8>, RenderError> {
         let mut document = Report::new(format!("mxctl {}", report.plan.name));
         document.set_time(report.duration.unwrap_or(Duration::ZERO));
-        document.add_test_suites([verdict(report), checks(report)].into_iter().chain(starts(report)));
+        document.add_test_suites(
+            [verdict(report), checks(report)].into_iter().chain(starts(report)).chain(disturbances(report)),
+        );
         document.add_test_suite(stops(report));
         let mut bytes = Vec::new();
         document.serialize(&mut bytes).map_err(|e| RenderError { form: "JUnit", why: e.to_string() })?;
@@ -48,6 +50,14 @@ fn starts(report: &RunReport) -> Option<TestSuite> {
     };
     suite.add_test_cases(report.judgement.starts.iter().map(case_of));
     (!report.judgement.starts.is_empty()).then_some(suite)
+}
+
+fn disturbances(report: &RunReport) -> Option<TestSuite> {
+    let mut suite = TestSuite::new("disturbances");
+    let case_of =
+        |one: &DisturbanceJudgement| case(report, &one.id, one.verdict, &one.reasons.join("; "), proofs(&one.proof));
+    suite.add_test_cases(report.judgement.disturbances.iter().map(case_of));
+    (!report.judgement.disturbances.is_empty()).then_some(suite)
 }
 
 fn stops(report: &RunReport) -> TestSuite {

@@ -2,7 +2,7 @@
 
 use super::figures::{hundredths, seconds, thousands};
 use super::terminal::EXHIBITS;
-use super::{RenderError, Renderer, RunReport, evidence, scaling};
+use super::{RenderError, Renderer, RunReport, disturbances, evidence, scaling};
 use crate::checks::{Exhibit, Judgement, LaneLatency, Percentiles, Verdict};
 use crate::mask::mask;
 
@@ -20,6 +20,7 @@ impl Renderer for Markdown {
         let open = report.verdict != Verdict::Pass;
         let folded = [
             folded(&stops_title(report), open, &stops(judgement)),
+            folded("Disturbances", open, &disturbed(judgement)),
             folded("Scaling", open, &scaled(judgement)),
             folded("Classes of operations (**bold**: must be 0)", false, &classes(judgement)),
             folded(&format!("Exhibits (the first {EXHIBITS} at most)"), open, &exhibits(&judgement.exhibits)),
@@ -167,6 +168,12 @@ fn latency(report: &RunReport) -> String {
     let columns = ["lane", "time", "operations", "p50", "p90", "p99", "p99.9", "max"];
     let table = table(columns, "  ::::::", rows);
     if table.is_empty() { table } else { format!("{table}\n{}.\n", evidence::achieved(report)) }
+}
+
+fn disturbed(judgement: &Judgement) -> String {
+    let align: String = disturbances::TITLES.iter().map(|(_, right)| if *right { ':' } else { ' ' }).collect();
+    let columns = disturbances::TITLES.map(|(title, _)| title);
+    table(columns, &align, disturbances::rows(judgement).into_iter())
 }
 
 /// What was started, and what the checkpoints showed.

@@ -5,13 +5,14 @@
 //! [`Archive::seal`](crate::archive::Archive::seal)).
 //!
 //! # What cannot be lost on the way
-//! A claim, gate, start or stop of the plan that nobody judged becomes an INCONCLUSIVE finding here, and an interrupted run
+//! A claim, gate, start, stop or disturbance of the plan that nobody judged becomes an INCONCLUSIVE finding here, and an interrupted run
 //! is never a PASS: no renderer has to know.
 
 mod by_hand;
 #[cfg(test)]
 mod canned;
 pub mod diff;
+mod disturbances;
 mod evidence;
 pub mod export;
 mod figures;
@@ -64,7 +65,7 @@ pub struct RunReport {
     /// The run was told to stop; its verdict is then never PASS.
     pub interrupted: bool,
     pub plan: PlanSummary,
-    /// Every claim, gate, start and stop of the plan, by the name under which it is judged.
+    /// Every claim, gate, start, stop and disturbance of the plan, by the name under which it is judged.
     pub declared: Vec<String>,
     /// `None`: the run's folder does not have it.
     pub environment: Option<Environment>,
@@ -143,7 +144,8 @@ impl RunReport {
 fn with_open_questions(mut judgement: Judgement, declared: &[String], interrupted: bool) -> Judgement {
     let checks = judgement.findings.iter().map(|finding| &finding.check);
     let steps = judgement.stops.iter().map(|stop| &stop.id).chain(judgement.starts.iter().map(|start| &start.id));
-    let judged: BTreeSet<&String> = checks.chain(steps).collect();
+    let disturbances = judgement.disturbances.iter().map(|disturbance| &disturbance.id);
+    let judged: BTreeSet<&String> = checks.chain(steps).chain(disturbances).collect();
     let unjudged = declared.iter().filter(|name| !judged.contains(name));
     let mut open: Vec<Finding> = unjudged.map(|name| inconclusive(name, "declared, and nothing judged it")).collect();
     if interrupted && judgement.verdict == Verdict::Pass {

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::figures::{brief, thousands};
-use crate::plan::{Backend, LoadPlan, Plan, Role, Strategy, TargetPlan};
+use crate::plan::{Backend, LoadPlan, Persistence, Plan, Role, Strategy, TargetPlan};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlanSummary {
@@ -39,17 +39,20 @@ impl PlanSummary {
     }
 }
 
-/// The names under which the plan's claims, gates, starts and stops are judged.
+/// The names under which the plan's claims, gates, starts, stops and disturbances are judged.
 pub fn declared(plan: &Plan) -> Vec<String> {
     let claims = plan.claims.iter().map(|claim| claim.word().to_owned());
     let gates = plan.gates.iter().map(|gate| gate.name());
     let starts = plan.timeline.iter().flat_map(|step| &step.starts).map(|start| start.id.clone());
-    claims.chain(gates).chain(starts).chain(plan.stops().map(|stop| stop.id.clone())).collect()
+    let disturbances = plan.disturbances().map(|disturbance| disturbance.id.clone());
+    let stops = plan.stops().map(|stop| stop.id.clone());
+    claims.chain(gates).chain(starts).chain(stops).chain(disturbances).collect()
 }
 
 fn target(target: &TargetPlan) -> String {
     let strategy = match target.strategy {
         Strategy::InMemory => String::new(),
+        Strategy::Redis if target.redis.persistence == Persistence::None => " (no persistence)".to_owned(),
         Strategy::Redis => format!(" (appendfsync {})", target.redis.appendfsync),
     };
     let database = target.existing.as_ref().map_or_else(|| target.database.word().to_owned(), ToString::to_string);

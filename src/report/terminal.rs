@@ -7,7 +7,7 @@ use super::figures::{gibibytes, hundredths, seconds, span, thousands};
 use super::scaling::{self, Title};
 use super::table::{Table, left, right};
 use super::text::{Ink, wrap};
-use super::{RenderError, Renderer, RunReport, evidence};
+use super::{RenderError, Renderer, RunReport, disturbances, evidence};
 use crate::archive::Environment;
 use crate::checks::{CountByHand, Exhibit, Finding, Judgement, LaneLatency, Percentiles, StopJudgement, Verdict};
 use crate::clock::Offset;
@@ -30,6 +30,7 @@ impl Renderer for Terminal<'_> {
             ("Findings", findings(ink, judgement)),
             ("Starts under load", starts(ink, judgement)),
             ("Evidence per stop", stops(ink, &judgement.stops)),
+            ("Evidence per disturbance", disturbed(ink, judgement)),
             ("Checkpoints", table_of(scaling::CHECKPOINTS, scaling::checkpoints(judgement))),
             ("Classes of operations", classes(judgement)),
             ("Exhibits", exhibits(&judgement.exhibits)),
@@ -116,6 +117,13 @@ fn starts(ink: Ink, judgement: &Judgement) -> String {
     let doubts: String =
         open.map(|start| doubt(ink, &start.id, start.verdict, (&start.reasons, &start.proof))).collect();
     let table = table_of(scaling::STARTS, scaling::starts(judgement));
+    if doubts.is_empty() { table } else { format!("{table}\n{doubts}") }
+}
+
+fn disturbed(ink: Ink, judgement: &Judgement) -> String {
+    let open = judgement.disturbances.iter().filter(|one| one.verdict != Verdict::Pass);
+    let doubts: String = open.map(|one| doubt(ink, &one.id, one.verdict, (&one.reasons, &one.proof))).collect();
+    let table = table_of(disturbances::TITLES, disturbances::rows(judgement));
     if doubts.is_empty() { table } else { format!("{table}\n{doubts}") }
 }
 

@@ -17,6 +17,7 @@ mod source;
 mod spelling;
 mod value;
 
+use crate::disturbance::Disturbance;
 pub use allow::Allowance;
 pub use condition::ConditionText;
 pub use gates::GateLine;
@@ -61,6 +62,7 @@ pub struct Target {
     pub max_attempts: Entry<Count>,
     pub witness: Entry<Switch>,
     pub appendfsync: Entry<Word>,
+    pub persistence: Entry<Word>,
     pub grace: Entry<Period>,
 }
 
@@ -106,6 +108,8 @@ pub enum Step {
     Terminate(StepFields),
     Pause(StepFields),
     Scale(StepFields),
+    /// What the service depends on is disturbed.
+    Disturb(Disturbance, StepFields),
     Unreadable,
 }
 
@@ -113,6 +117,7 @@ impl Step {
     pub fn fields(&self) -> Option<&StepFields> {
         match self {
             Step::RollingUpdate(f) | Step::Kill(f) | Step::Terminate(f) | Step::Pause(f) | Step::Scale(f) => Some(f),
+            Step::Disturb(_, f) => Some(f),
             Step::Unreadable => None,
         }
     }
@@ -129,8 +134,10 @@ pub struct StepFields {
     pub of: Entry<Vec<Located<Word>>>,
     pub mode: Entry<Word>,
     pub grace: Entry<Period>,
-    /// How long a pause lasts: `for`.
+    /// How long a pause or a disturbance lasts: `for`.
     pub lasts: Entry<Period>,
+    /// Of every answer.
+    pub delay: Entry<Period>,
     /// What comes after a pause.
     pub then: Entry<Word>,
     /// How many instances there are after scaling.
@@ -138,6 +145,27 @@ pub struct StepFields {
     pub window: Entry<Period>,
     pub window_acks: Entry<Count>,
     pub hold: Entry<Word>,
+}
+
+impl StepFields {
+    /// A step of which only its word was written.
+    fn nothing(place: Place) -> StepFields {
+        StepFields {
+            place,
+            at: Entry::Absent,
+            when: Entry::Absent,
+            of: Entry::Absent,
+            mode: Entry::Absent,
+            grace: Entry::Absent,
+            lasts: Entry::Absent,
+            delay: Entry::Absent,
+            then: Entry::Absent,
+            to: Entry::Absent,
+            window: Entry::Absent,
+            window_acks: Entry::Absent,
+            hold: Entry::Absent,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]

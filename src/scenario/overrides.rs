@@ -127,6 +127,7 @@ impl Target {
             max_attempts: over.max_attempts.or(self.max_attempts),
             witness: over.witness.or(self.witness),
             appendfsync: over.appendfsync.or(self.appendfsync),
+            persistence: over.persistence.or(self.persistence),
             grace: over.grace.or(self.grace),
         }
     }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::disturbance::Disturbance;
+
 use super::allow::Allowance;
 use super::gates::GateLine;
 use super::node::{Key, Kind, Node, parse};
@@ -71,6 +73,7 @@ fn target(fields: &mut Fields<'_>) -> Target {
         max_attempts: fields.one("max_attempts"),
         witness: fields.one("witness"),
         appendfsync: fields.one("appendfsync"),
+        persistence: fields.one("persistence"),
         grace: fields.one("grace"),
     }
 }
@@ -168,7 +171,7 @@ fn timeline(fields: &mut Fields<'_>) -> Vec<Step> {
 /// What a step of one kind is made of.
 type Make = fn(StepFields) -> Step;
 
-/// The kinds of steps, by their words.
+/// The kinds of steps that strike instances, by their words; the others are disturbances.
 const STEPS: [(&str, Make); 5] = [
     ("rolling-update", Step::RollingUpdate),
     ("kill", Step::Kill),
@@ -188,13 +191,18 @@ fn step(reader: &mut Reader, node: Node) -> Step {
         }
     };
     let (key, node) = entries.remove(0);
+    if let Some(disturbance) = Disturbance::of_word(&key.name) {
+        let Some(entries) = reader.entries(&key, node, "{ at: 10s }") else { return Step::Unreadable };
+        let fields = disturbance_fields(Fields::new(reader, &key.name, entries), &key, disturbance);
+        return Step::Disturb(disturbance, fields);
+    }
     let Some((_, make)) = STEPS.iter().find(|(word, _)| *word == key.name) else { return unknown_step(reader, &key) };
     let Some(entries) = reader.entries(&key, node, "{ at: 10s, of: [api, worker] }") else { return Step::Unreadable };
     make(step_fields(Fields::new(reader, &key.name, entries), &key))
 }
 
 fn unknown_step(reader: &mut Reader, key: &Key) -> Step {
-    let words = STEPS.map(|(word, _)| word);
+    let words: Vec<&str> = STEPS.map(|(word, _)| word).into_iter().chain(Disturbance::all().map(|s| s.word)).collect();
     let help = match nearest(&key.name, &words) {
         Some(step) => format!("did you mean `{step}`?"),
         None => format!("these steps exist: {}", words.join(", ")),
@@ -215,11 +223,29 @@ fn step_fields(mut fields: Fields<'_>, key: &Key) -> StepFields {
         mode: of_kind(&mut fields, "mode", kind == "rolling-update"),
         grace: of_kind(&mut fields, "grace", matches!(kind, "rolling-update" | "terminate" | "scale")),
         lasts: of_kind(&mut fields, "for", kind == "pause"),
+        delay: Entry::Absent,
         then: of_kind(&mut fields, "then", kind == "pause"),
         to: of_kind(&mut fields, "to", kind == "scale"),
         window: fields.one("window"),
         window_acks: fields.one("window_acks"),
         hold: fields.one("hold"),
+    };
+    fields.finish();
+    step
+}
+
+/// Nobody is named: there is one of what is disturbed.
+fn disturbance_fields(mut fields: Fields<'_>, key: &Key, disturbance: Disturbance) -> StepFields {
+    let place = fields.reader().place(&key.span);
+    let sheet = disturbance.sheet();
+    let step = StepFields {
+        at: fields.one("at"),
+        when: fields.one("when"),
+        lasts: of_kind(&mut fields, "for", sheet.lasts.is_some()),
+        delay: of_kind(&mut fields, "delay", sheet.delay.is_some()),
+        window: fields.one("window"),
+        window_acks: fields.one("window_acks"),
+        ..StepFields::nothing(place)
     };
     fields.finish();
     step

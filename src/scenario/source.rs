@@ -17,6 +17,7 @@ pub struct Source {
 pub fn shipped() -> &'static [(&'static str, &'static str)] {
     &[
         ("loadtest", include_str!("../../scenarios/loadtest.yml")),
+        ("redis-failure", include_str!("../../scenarios/redis-failure.yml")),
         ("rolling-update", include_str!("../../scenarios/rolling-update.yml")),
         ("scale-curve", include_str!("../../scenarios/scale-curve.yml")),
         ("scale-out", include_str!("../../scenarios/scale-out.yml")),

@@ -72,6 +72,8 @@ async fn readiness_off(scene: &Scene<'_>, victim: &Instance, patience: Duration)
 
 #[async_trait]
 impl Fault for GracefulStop {
+    type Record = StopRecord;
+
     async fn inject(&mut self, scene: &Scene<'_>) -> Result<(), ControlError> {
         let slot = &self.plan.slot;
         let victim = scene.processes.in_slot(slot).ok_or_else(|| ControlError::EmptySlot(slot.to_string()))?;

@@ -28,6 +28,8 @@ impl HardStop {
 
 #[async_trait]
 impl Fault for HardStop {
+    type Record = StopRecord;
+
     async fn inject(&mut self, scene: &Scene<'_>) -> Result<(), ControlError> {
         let slot = &self.plan.slot;
         let victim = scene.processes.in_slot(slot).ok_or_else(|| ControlError::EmptySlot(slot.to_string()))?;

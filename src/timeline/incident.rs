@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::backends::endpoints::Ejection;
 use crate::backends::{Exit, Instance, InstanceId};
 use crate::clock::Offset;
-use crate::plan::{PausePoint, StepPlan, StopMode, StopPlan};
+use crate::plan::{Disturbance, DisturbancePlan, PausePoint, StepPlan, StopMode, StopPlan};
 use crate::readback::Checkpoint;
 pub use crate::readback::cpu::{CpuReading, MachineReading};
 
@@ -45,6 +45,14 @@ impl Incidents {
         self.steps.iter().flat_map(|s| &s.stops).find(|s| s.id == id)
     }
 
+    pub fn disturbance(&self, id: &str) -> Option<&DisturbanceRecord> {
+        self.disturbances().find(|d| d.id == id)
+    }
+
+    pub fn disturbances(&self) -> impl Iterator<Item = &DisturbanceRecord> {
+        self.steps.iter().filter_map(|step| step.disturbance.as_ref())
+    }
+
     pub fn instance(&self, id: InstanceId) -> Option<&Instance> {
         self.roster.iter().find(|instance| instance.id == id)
     }
@@ -60,6 +68,8 @@ pub struct StepRecord {
     pub condition: Option<Met>,
     pub starts: Vec<StartRecord>,
     pub stops: Vec<StopRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disturbance: Option<DisturbanceRecord>,
     /// Why the step ended early.
     pub error: Option<String>,
 }
@@ -74,6 +84,7 @@ impl StepRecord {
             condition: None,
             starts: Vec::new(),
             stops: Vec::new(),
+            disturbance: None,
             error: None,
         }
     }
@@ -177,6 +188,48 @@ impl StopRecord {
     }
 }
 
+/// What the service depends on, disturbed and put right.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DisturbanceRecord {
+    /// The plan's `DisturbancePlan::id`.
+    pub id: String,
+    pub disturbance: Disturbance,
+    /// Just before the first act.
+    pub began: Offset,
+    /// Tasks that the buffer held then; `None`: not read.
+    pub exposure: Option<u64>,
+    /// The act was done.
+    pub done: Option<Offset>,
+    /// Just before it was undone.
+    pub undone: Option<Offset>,
+    /// An own write was stored again.
+    pub healed: Option<Offset>,
+    /// What else was read of the server: `appendfsync everysec, aof_pending_bio_fsync 0`.
+    pub facts: Vec<String>,
+    /// How we know that it took effect, and that it is undone. All must hold.
+    pub proof: Vec<Proof>,
+    /// Why it ended early.
+    pub error: Option<String>,
+}
+
+impl DisturbanceRecord {
+    /// Nothing has been done yet.
+    pub fn begin(plan: &DisturbancePlan, now: Offset) -> Self {
+        DisturbanceRecord {
+            id: plan.id.clone(),
+            disturbance: plan.disturbance,
+            began: now,
+            exposure: None,
+            done: None,
+            undone: None,
+            healed: None,
+            facts: Vec::new(),
+            proof: Vec::new(),
+            error: None,
+        }
+    }
+}
+
 /// A task held at a pause point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
@@ -221,4 +274,8 @@ pub struct Proof {
 pub enum ProofOf {
     Mechanism,
     Symptom,
+    /// It was well before.
+    Before,
+    /// It is undone.
+    Heal,
 }

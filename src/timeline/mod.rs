@@ -4,10 +4,11 @@
 //! that moment, and how we know. Nothing is left held or frozen when `play` returns.
 //!
 //! ```text
-//! step: its time ─ its condition ─ start … start ─ stop … stop
+//! step: its time ─ its condition ─ start … start ─ stop … stop ─ disturbance
 //! ```
 //!
-//! One fault a file. A new one is a file with `impl Fault`, and its line in `faults_of`.
+//! One fault a file. One that stops an instance is a file with `impl Fault`, and its line in `faults_of`; one that
+//! disturbs Redis is a file in `redis/`, and its line in `fault_of` there.
 
 mod condition;
 mod exposure;
@@ -16,6 +17,7 @@ mod hard_stop;
 pub mod incident;
 mod pause;
 mod proofs;
+mod redis;
 mod scale;
 mod words;
 
@@ -24,7 +26,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use nix::sys::signal::Signal;
 
-pub use incident::{Exposure, Held, Incidents, Proof, StartRecord, StepRecord, StopRecord};
+pub use incident::{DisturbanceRecord, Exposure, Held, Incidents, Proof, StartRecord, StepRecord, StopRecord};
 
 use crate::backends::{ControlError, Deployment, ProcessControl};
 use crate::clock::{Offset, RunClock};
@@ -55,6 +57,8 @@ const KILL_PATIENCE: Duration = Duration::from_secs(5);
 /// Something bad that is done to the target, shown to have taken effect, and undone.
 #[async_trait]
 pub trait Fault: Send {
+    type Record: Record;
+
     /// Acts. Whatever it returns, [`heal`](Fault::heal) follows.
     async fn inject(&mut self, scene: &Scene<'_>) -> Result<(), ControlError>;
     /// Undoes it, however far the injection came. Idempotent.
@@ -62,12 +66,32 @@ pub trait Fault: Send {
     /// How we know that it took effect, observed after the act.
     async fn proof(&mut self, scene: &Scene<'_>) -> Vec<Proof>;
     /// What was done.
-    fn record(self: Box<Self>) -> Option<StopRecord>;
+    fn record(self: Box<Self>) -> Option<Self::Record>;
 }
 
-/// The registry: the faults that a step consists of, in order.
-fn faults_of(step: &StepPlan) -> Vec<(&StopPlan, Box<dyn Fault>)> {
-    let fault = |stop: &StopPlan| -> Box<dyn Fault> {
+/// What a fault leaves behind for the judge.
+pub trait Record {
+    /// How we know what was done, and why it ended early, if it did.
+    fn conclude(&mut self, proof: Vec<Proof>, error: Option<String>);
+}
+
+impl Record for StopRecord {
+    fn conclude(&mut self, proof: Vec<Proof>, error: Option<String>) {
+        (self.proof, self.error) = (proof, error);
+    }
+}
+
+impl Record for DisturbanceRecord {
+    fn conclude(&mut self, proof: Vec<Proof>, error: Option<String>) {
+        (self.proof, self.error) = (proof, error);
+    }
+}
+
+type Stopping = Box<dyn Fault<Record = StopRecord>>;
+
+/// The registry: the stops that a step consists of, in order.
+fn faults_of(step: &StepPlan) -> Vec<(&StopPlan, Stopping)> {
+    let fault = |stop: &StopPlan| -> Stopping {
         match stop.mode {
             StopMode::Graceful => Box::new(GracefulStop::new(stop)),
             StopMode::Hard => Box::new(HardStop::new(stop)),
@@ -126,7 +150,7 @@ async fn play_step(step: &StepPlan, scene: &Scene<'_>) -> (StepRecord, Vec<CpuRe
     (record, cpu)
 }
 
-/// The starts of a step, then its faults, in order, until one of them cannot be played.
+/// The starts of a step, then its stops, then its disturbance, in order, until one of them cannot be played.
 async fn play_acts(step: &StepPlan, scene: &Scene<'_>, record: &mut StepRecord) -> Result<(), String> {
     for planned in &step.starts {
         let of = |why| format!("{}: {why}", planned.id);
@@ -141,6 +165,12 @@ async fn play_acts(step: &StepPlan, scene: &Scene<'_>, record: &mut StepRecord) 
         let done = in_time(scene, play_fault(fault, scene)).await.map_err(of)?;
         scene.watch.event(Event::Note(words::of_stop(&done)));
         record.stops.push(done);
+    }
+    if let Some(planned) = &step.disturbance {
+        let of = |why| format!("{}: {why}", planned.id);
+        let done = in_time(scene, play_fault(redis::disturbing(planned), scene)).await.map_err(of)?;
+        scene.watch.event(Event::Note(words::of_disturbance(&done)));
+        record.disturbance = Some(done);
     }
     Ok(())
 }
@@ -170,6 +200,9 @@ fn thaw_everybody(scene: &Scene<'_>) {
         // One that ended in this moment is not frozen any more.
         let _ = scene.processes.signal(instance.id, Signal::SIGCONT);
     }
+    if let Some(redis) = scene.deployment.redis().filter(|redis| redis.process().is_frozen()) {
+        let _ = redis.signal(Signal::SIGCONT);
+    }
 }
 
 /// A fault proves something only under load.
@@ -182,7 +215,7 @@ fn too_late(scene: &Scene<'_>) -> Option<String> {
 }
 
 /// Inject, heal whatever happened, look for proof. An error means that there was nobody to strike.
-async fn play_fault(mut fault: Box<dyn Fault>, scene: &Scene<'_>) -> Result<StopRecord, String> {
+async fn play_fault<R: Record>(mut fault: Box<dyn Fault<Record = R>>, scene: &Scene<'_>) -> Result<R, String> {
     let injected = until_aborted(scene, fault.inject(scene)).await;
     let healed = until_aborted(scene, fault.heal(scene)).await;
     let proof = until_aborted(scene, async { Ok(fault.proof(scene).await) }).await;
@@ -191,6 +224,6 @@ async fn play_fault(mut fault: Box<dyn Fault>, scene: &Scene<'_>) -> Result<Stop
     let Some(mut record) = fault.record() else {
         return Err(format!("failed to {}", error.as_deref().unwrap_or("find a victim")));
     };
-    (record.proof, record.error) = (proof, error);
+    record.conclude(proof, error);
     Ok(record)
 }

@@ -148,6 +148,8 @@ impl Seen {
 
 #[async_trait]
 impl Fault for Pause {
+    type Record = StopRecord;
+
     async fn inject(&mut self, scene: &Scene<'_>) -> Result<(), ControlError> {
         let slot = &self.plan.slot;
         let victim = scene.processes.in_slot(slot).ok_or_else(|| ControlError::EmptySlot(slot.to_string()))?;

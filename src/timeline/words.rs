@@ -1,6 +1,6 @@
 //! What was just done, in a sentence for whoever watches the run.
 
-use super::incident::{Exposure, StartRecord, StopRecord};
+use super::incident::{DisturbanceRecord, Exposure, StartRecord, StopRecord};
 
 pub(super) fn of_start(start: &StartRecord) -> String {
     let backlog = start.backlog.map_or_else(|| "an unknown number of".to_owned(), |tasks| tasks.to_string());
@@ -9,6 +9,16 @@ pub(super) fn of_start(start: &StartRecord) -> String {
         (Some(instance), None) => format!("{} added, with {backlog} tasks in the buffer", instance.name),
         (None, None) => format!("{} added nobody", start.id),
     }
+}
+
+pub(super) fn of_disturbance(done: &DisturbanceRecord) -> String {
+    let held = done.exposure.map_or_else(|| "an unknown number of".to_owned(), |tasks| tasks.to_string());
+    let end = match (&done.error, done.healed) {
+        (Some(e), _) => format!("failed to {e}"),
+        (None, Some(healed)) => format!("healed after {:.1?}", healed.since(done.began)),
+        (None, None) => "not healed".to_owned(),
+    };
+    format!("{} {end}; the buffer held {held} tasks", done.id)
 }
 
 pub(super) fn of_stop(stop: &StopRecord) -> String {

@@ -1,22 +1,28 @@
 //! A deployment whose controls say yes and do nothing: every signal is swallowed, every start gives the process that
 //! was there before.
 
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use mxctl::backends::proxy::{Passed, Proxy};
+use mxctl::backends::redis_control::Change;
 use mxctl::backends::{
     ControlError, DatabaseSource, Deployment, DownError, Endpoints, Exit, Instance, InstanceId, ProcessControl,
-    QueueSource, Sources,
+    QueueSource, RedisControl, Sources,
 };
 use mxctl::plan::{PausePoint, Plan, Slot};
 use mxctl::process::ProcessIdentity;
 use nix::sys::signal::Signal;
+use tempfile::TempDir;
 
 pub struct Powerless {
     endpoints: Endpoints,
     sources: Sources,
     instances: Vec<Instance>,
+    redis: Option<PowerlessRedis>,
 }
 
 impl Powerless {
@@ -34,7 +40,15 @@ impl Powerless {
             endpoints: Endpoints::default(),
             sources: Sources { database: DatabaseSource::File(database.to_owned()), queue: QueueSource::Private },
             instances: plan.target.slots.iter().enumerate().map(instance).collect(),
+            redis: None,
         }
+    }
+
+    /// The same, with a Redis that is well whatever is done to it.
+    pub fn with_redis(plan: &Plan, database: &Path, redis: PowerlessRedis) -> Powerless {
+        let queue = QueueSource::Redis { url: format!("redis://{}", redis.addr), key: "{buffer}".into() };
+        let target = Powerless::new(plan, database);
+        Powerless { sources: Sources { queue, ..target.sources }, redis: Some(redis), ..target }
     }
 }
 
@@ -58,6 +72,10 @@ impl Deployment for Powerless {
 
     fn processes(&self) -> Option<&dyn ProcessControl> {
         Some(self)
+    }
+
+    fn redis(&self) -> Option<&dyn RedisControl> {
+        self.redis.as_ref().map(|redis| redis as &dyn RedisControl)
     }
 
     async fn down(&self, _grace: Duration) -> Result<(), DownError> {
@@ -102,6 +120,86 @@ impl ProcessControl for Powerless {
     }
 
     async fn release(&self, _id: InstanceId, _point: PausePoint) -> Result<(), ControlError> {
+        Ok(())
+    }
+}
+
+/// A real redis-server behind a real proxy, of which every control says yes and does nothing. Ended with its value.
+pub struct PowerlessRedis {
+    server: Child,
+    identity: ProcessIdentity,
+    addr: SocketAddr,
+    proxy: Proxy,
+    _folder: TempDir,
+}
+
+impl PowerlessRedis {
+    pub async fn start() -> PowerlessRedis {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|l| l.local_addr()).expect("a free port").port();
+        let mut command = Command::new("redis-server");
+        command.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--dir"]);
+        command.arg(folder.path()).stdout(Stdio::null());
+        let server =
+            command.spawn().unwrap_or_else(|e| panic!("start redis-server: {e}; run `testbed/provision redis`"));
+        let addr = SocketAddr::from(([127, 0, 0, 1], port));
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while tokio::net::TcpStream::connect(addr).await.is_err() {
+            assert!(Instant::now() < deadline, "redis-server did not listen");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let identity = ProcessIdentity::of(server.id() as i32).expect("it lives");
+        PowerlessRedis { server, identity, addr, proxy: Proxy::start(addr).expect("a proxy"), _folder: folder }
+    }
+}
+
+impl Drop for PowerlessRedis {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+        self.proxy.end();
+    }
+}
+
+#[async_trait]
+impl RedisControl for PowerlessRedis {
+    fn process(&self) -> ProcessIdentity {
+        self.identity
+    }
+
+    fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    fn proxy(&self) -> Option<SocketAddr> {
+        Some(self.proxy.addr())
+    }
+
+    fn passed(&self) -> Passed {
+        self.proxy.passed()
+    }
+
+    fn signal(&self, _signal: Signal) -> Result<(), ControlError> {
+        Ok(())
+    }
+
+    async fn frozen(&self, _within: Duration) -> Result<(), ControlError> {
+        Ok(())
+    }
+
+    async fn exited(&self, _within: Duration) -> Result<Option<Exit>, ControlError> {
+        Ok(None)
+    }
+
+    async fn start(&self) -> Result<(), ControlError> {
+        Ok(())
+    }
+
+    async fn change(&self, _change: &Change) -> Result<(), ControlError> {
+        Ok(())
+    }
+
+    async fn change_back(&self, _change: &Change) -> Result<(), ControlError> {
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{DATABASE_URL, DatabaseSource, QueueSource, Sources, UpError};
-use crate::plan::{self, Slot, TargetPlan};
+use crate::plan::{self, Persistence, Slot, TargetPlan};
 
 #[derive(Serialize)]
 struct Application<'a> {
@@ -38,6 +38,9 @@ struct Buffer<'a> {
 struct Redis<'a> {
     url: &'a str,
     key: &'a str,
+    /// A Redis without persistence is refused otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    accept_data_loss: bool,
 }
 
 #[derive(Serialize)]
@@ -84,7 +87,9 @@ fn application<'a>(name: &'a str, slot: &Slot, plan: &TargetPlan, sources: &'a S
         buffer: Buffer {
             strategy: plan.strategy.word(),
             redis: match &sources.queue {
-                QueueSource::Redis { url, key } => Some(Redis { url, key }),
+                QueueSource::Redis { url, key } => {
+                    Some(Redis { url, key, accept_data_loss: plan.redis.persistence == Persistence::None })
+                }
                 QueueSource::Private => None,
             },
         },

@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use super::prober::{Probe, Prober};
 use super::{
     ControlError, DatabaseSource, Deployment, DownError, Endpoint, Endpoints, Exit, Instance, InstanceId,
-    ProcessControl, ProcessIdentity, QueueSource, Sources, UpError, prober,
+    ProcessControl, ProcessIdentity, QueueSource, RedisControl, Sources, UpError, prober,
 };
 use crate::clock::RunClock;
 use crate::journal::{Entry, Journal};
@@ -136,7 +136,13 @@ impl Processes {
     /// Starts a process for the slot; it is in the journal before it exists.
     fn bear(&self, slot: &Slot) -> Result<Newborn, UpError> {
         let (id, name) = self.slots().announce(slot);
-        let config = configuration::write(&name, slot, &self.plan, &self.sources, &self.site.folder)?;
+        let config = configuration::write(
+            &name,
+            slot,
+            &self.plan,
+            &self.servers.for_instances(&self.sources),
+            &self.site.folder,
+        )?;
         let log = self.site.folder.join(format!("{name}.log"));
         self.site.journal.write(&Entry::Starting { name: name.clone() })?;
         let (child, socket) = Child::service(&name, &self.site.executable, &config, self.plan.existing.as_ref(), &log)
@@ -267,6 +273,10 @@ impl Deployment for Processes {
 
     fn processes(&self) -> Option<&dyn ProcessControl> {
         Some(self)
+    }
+
+    fn redis(&self) -> Option<&dyn RedisControl> {
+        self.servers.redis()
     }
 
     async fn down(&self, grace: Duration) -> Result<(), DownError> {

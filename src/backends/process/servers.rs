@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use super::database_server::DatabaseServer;
 use super::redis_server::RedisServer;
 use super::{DATABASE, LIST_KEY, Site};
-use crate::backends::{DatabaseSource, QueueSource, Sources, UpError};
+use crate::backends::{DatabaseSource, QueueSource, RedisControl, Sources, UpError};
 use crate::plan::TargetPlan;
 use crate::stop::Stop;
 
@@ -18,7 +18,7 @@ pub(in crate::backends) struct Servers {
 }
 
 impl Servers {
-    /// Tasks that reap them join `tasks`: they end with the servers.
+    /// Tasks that reap a database server join `tasks`: they end with it.
     pub async fn start(
         plan: &TargetPlan,
         site: &Site,
@@ -26,7 +26,7 @@ impl Servers {
         stop: &Stop,
     ) -> Result<Servers, UpError> {
         let redis = match plan.strategy.shared() {
-            true => Some(RedisServer::start(&plan.redis, site, tasks).await?),
+            true => Some(RedisServer::start(&plan.redis, site).await?),
             false => None,
         };
         let mut servers = Servers { redis, database: None };
@@ -52,6 +52,19 @@ impl Servers {
             None => QueueSource::Private,
         };
         Sources { database, queue }
+    }
+
+    /// The sources as the instances reach them. The oracle never looks through a proxy.
+    pub fn for_instances(&self, sources: &Sources) -> Sources {
+        let mut sources = sources.clone();
+        if let (QueueSource::Redis { url, .. }, Some(redis)) = (&mut sources.queue, &self.redis) {
+            *url = redis.url_for_instances();
+        }
+        sources
+    }
+
+    pub fn redis(&self) -> Option<&dyn RedisControl> {
+        self.redis.as_ref().map(|redis| redis as &dyn RedisControl)
     }
 
     /// Those whom the service needs go after it. Says what would not go.

@@ -8,9 +8,9 @@ use crate::backends::{Exit, Instance, InstanceId, ProcessIdentity};
 use crate::checks::instances;
 use crate::clock::Offset;
 use crate::plan::{
-    Backend, Claim, Database, Gate, GateMetric, Lab, LoadPlan, Mix, PausePoint, Plan, ProbePlan, ReadKeys, RedisPlan,
-    Replaced, Role, RunKey, RunPhase, SettlePlan, Shape, Slot, StepKind, StepPlan, StopMode, StopPlan, Strategy,
-    TargetPlan, WorkerPlan,
+    Backend, Claim, Database, Gate, GateMetric, Lab, LoadPlan, Mix, PausePoint, Persistence, Plan, ProbePlan, ReadKeys,
+    RedisPlan, Replaced, Role, RunKey, RunPhase, SettlePlan, Shape, Slot, StepKind, StepPlan, StopMode, StopPlan,
+    Strategy, TargetPlan, WorkerPlan,
 };
 use crate::readback::{Applied, Checkpoint, Source};
 use crate::timeline::incident::{Met, ProofOf};
@@ -75,7 +75,7 @@ fn target(strategy: Strategy, slots: Vec<Slot>, witness: bool) -> TargetPlan {
             backoff_max: S(2),
         },
         probe: ProbePlan { interval: MS(100), timeout: MS(200), endpoint_lag: MS(400) },
-        redis: RedisPlan { appendfsync: "always".into() },
+        redis: RedisPlan { appendfsync: "always".into(), persistence: Persistence::Aof, proxied: false },
         witness,
         grace: S(10),
         ready_within: S(20),
@@ -120,6 +120,7 @@ fn step(number: usize, at: Duration, mode: StopMode, victims: &[Slot]) -> StepPl
         at,
         when: None,
         starts: Vec::new(),
+        disturbance: None,
     }
 }
 

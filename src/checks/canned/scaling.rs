@@ -54,6 +54,7 @@ fn scale(number: usize, at: Duration, slots: &[Slot]) -> StepPlan {
         at,
         when: Some(Condition { metric: ConditionMetric::BufferSize, at_least: 50 }),
         stops: Vec::new(),
+        disturbance: None,
     }
 }
 
@@ -71,7 +72,7 @@ fn pause(number: usize, at: Duration, mode: StopMode, slot: Slot) -> StepPlan {
         window: S(5),
         window_acks_min: 200,
     };
-    StepPlan { id, kind: StepKind::Pause, at, when: None, starts: Vec::new(), stops: vec![stop] }
+    StepPlan { id, kind: StepKind::Pause, at, when: None, starts: Vec::new(), stops: vec![stop], disturbance: None }
 }
 
 pub(super) fn started(incidents: &mut Incidents, start: &StartPlan, began: Offset) -> StartRecord {

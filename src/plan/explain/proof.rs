@@ -26,6 +26,9 @@ pub fn can(plan: &Plan, counts: LaneCounts, page: &mut Page) {
     if plan.claims.contains(&Claim::F2) {
         f2(plan.stops().filter(|stop| !stop.mode.pauses()).count(), page);
     }
+    if plan.claims.contains(&Claim::RedisFailure) {
+        redis_failure(plan.disturbances().count(), page);
+    }
     if plan.target.witness && counts.hot_key > 0 {
         page.sentence("the witness shows duplicates, and the order in which the writes of one hot key arrived");
     }
@@ -54,6 +57,13 @@ fn f2(stops: usize, page: &mut Page) {
     ));
 }
 
+fn redis_failure(failures: usize, page: &mut Page) {
+    page.sentence(format_args!(
+        "redis-failure: {failures} failures of Redis, each while tasks are in it, lose nothing that was acknowledged;"
+    ));
+    page.line("    what was refused as not stored is not there; for each: how it shows, its errors, its recovery");
+}
+
 /// The highest rate at which `n` stops without a loss are still as likely as one in twenty.
 fn bound(n: usize) -> f64 {
     1.0 - 0.05_f64.powf(1.0 / n as f64)
@@ -68,6 +78,9 @@ pub fn cannot(plan: &Plan, counts: LaneCounts, page: &mut Page) {
     }
     if !plan.claims.contains(&Claim::F2) {
         page.sentence("F2: nothing is replaced");
+    }
+    if !plan.claims.contains(&Claim::RedisFailure) && plan.target.strategy.shared() {
+        page.sentence("what a failure of Redis costs: nothing is done to it");
     }
     if !plan.target.witness {
         page.sentence("duplicates and order: without a witness they are not observable");

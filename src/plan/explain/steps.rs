@@ -1,7 +1,8 @@
 //! The time line in words: who is added and who is struck when, by what, and how it is made sure that the victim holds
 //! work then.
 
-use crate::plan::{PausePoint, Plan, Replaced, StepKind, StepPlan, StopMode, StopPlan};
+use crate::disturbance::Sheet;
+use crate::plan::{DisturbancePlan, PausePoint, Plan, Replaced, StepKind, StepPlan, StopMode, StopPlan};
 use crate::scenario::Period;
 
 use super::Page;
@@ -15,6 +16,7 @@ pub fn timeline(plan: &Plan, page: &mut Page) {
         page.line(format_args!("  {}{}, {}", step.id, mode(step), begin(step, i)));
         starts(step, page);
         stops(step, page);
+        disturbance(step, page);
     }
 }
 
@@ -59,6 +61,20 @@ fn stops(step: &StepPlan, page: &mut Page) {
         Period(first.hold_within),
         Period(first.window),
         first.window_acks_min
+    ));
+}
+
+fn disturbance(step: &StepPlan, page: &mut Page) {
+    let Some(planned) = &step.disturbance else { return };
+    let DisturbancePlan { disturbance, lasts, delay, hold_within, window, window_acks_min, .. } = planned;
+    let by = if delay.is_zero() { String::new() } else { format!(" by {}", Period(*delay)) };
+    let Sheet { act, undo, .. } = disturbance.sheet();
+    let then = if lasts.is_zero() { String::new() } else { format!(" for {}, then {undo}", Period(*lasts)) };
+    page.line(format_args!("    {act}{by}{then}"));
+    page.line(format_args!(
+        "    a task in the buffer is awaited for {}; the {} before and after it need {window_acks_min} acks each",
+        Period(*hold_within),
+        Period(*window)
     ));
 }
 

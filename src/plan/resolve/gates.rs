@@ -19,6 +19,7 @@ pub fn resolve(scenario: &Scenario, timeline: &Timeline, remarks: &mut Remarks) 
         match name {
             "F1" => claim_f1(line, scenario, timeline, remarks),
             "F2" => claim_f2(line, scenario, timeline, remarks),
+            "redis-failure" => claim_redis_failure(line, timeline, remarks),
             _ if LATER.contains(&name) => {
                 remarks.problem(&line.name.place, format!("the claim {name} does not exist yet"), "leave the line out");
             }
@@ -30,7 +31,8 @@ pub fn resolve(scenario: &Scenario, timeline: &Timeline, remarks: &mut Remarks) 
     (claims(scenario, timeline), gates)
 }
 
-/// What is replaced or taken away claims F2; what is added or paused claims F1. Every written step claims one of them,
+/// What is replaced or taken away claims F2; what is added or paused claims F1; what is done to Redis claims that its
+/// failure loses nothing. Every written step claims one of them,
 /// also where nothing of it is left: a run that was to put a claim to the test, and strikes nobody, must not pass as if
 /// it were a load test.
 fn claims(scenario: &Scenario, timeline: &Timeline) -> Vec<Claim> {
@@ -49,6 +51,7 @@ fn claim_of(kind: StepKind) -> Option<Claim> {
     match kind {
         StepKind::RollingUpdate | StepKind::Kill | StepKind::Terminate => Some(Claim::F2),
         StepKind::Pause => Some(Claim::F1),
+        StepKind::Disturb(_) => Some(Claim::RedisFailure),
         StepKind::Scale => None,
     }
 }
@@ -86,6 +89,14 @@ fn claim_f2(line: &GateLine, scenario: &Scenario, timeline: &Timeline, remarks: 
     }
 }
 
+fn claim_redis_failure(line: &GateLine, timeline: &Timeline, remarks: &mut Remarks) {
+    refuse_other_outcomes(line, remarks);
+    if timeline.whole && timeline.steps.iter().all(|step| step.disturbance.is_none()) {
+        let help = "write a step such as `- redis-kill: { at: 10s }`, or leave the gate out";
+        remarks.problem(&line.name.place, "redis-failure needs a failure of Redis in the time line", help);
+    }
+}
+
 fn refuse_other_outcomes(line: &GateLine, remarks: &mut Remarks) {
     let (claim, asked) = (&line.name.value.0, &line.limit.value.0);
     if asked != "pass" {
@@ -104,7 +115,8 @@ fn gate(line: &GateLine, timeline: &Timeline, remarks: &mut Remarks) -> Option<G
         remarks.problem(&line.name.place, "a recovery is not measured by phase", "write `recovery: 5m`");
     }
     let of_stops = metric == GateMetric::Recovery || phase.is_some_and(|p| p != RunPhase::Steady);
-    if of_stops && timeline.whole && timeline.steps.iter().all(|step| step.stops.is_empty()) {
+    let calm = |step: &StepPlan| step.stops.is_empty() && step.disturbance.is_none();
+    if of_stops && timeline.whole && timeline.steps.iter().all(calm) {
         let message = format!("`{text}` is measured around stops, and the time line has none");
         remarks.problem(&line.name.place, message, "leave the gate out, or write a step");
     }
@@ -126,7 +138,7 @@ const METRICS: [GateMetric; 5] =
 
 /// Every name that a gate or a claim can have.
 pub fn known_names() -> Vec<String> {
-    let mut known = vec!["F1".to_owned(), "F2".to_owned(), "recovery".to_owned()];
+    let mut known = ["F1", "F2", "redis-failure", "recovery"].map(str::to_owned).to_vec();
     for metric in METRICS.into_iter().filter(|m| *m != GateMetric::Recovery) {
         known.push(metric.word().to_owned());
         known.extend(RunPhase::ALL.map(|phase| format!("{}.{}", metric.word(), phase.word())));
@@ -139,7 +151,8 @@ fn remedy(text: &str) -> String {
     match nearest(text, &known.iter().map(String::as_str).collect::<Vec<_>>()) {
         Some(name) => format!("did you mean `{name}`?"),
         None => {
-            "these exist: F1, F2, p50, p99, p99.9, error_rate (each also with .steady, .fault, .recovery), recovery"
+            "these exist: F1, F2, redis-failure, p50, p99, p99.9, error_rate (each also with .steady, .fault, .recovery), \
+             recovery"
                 .into()
         }
     }

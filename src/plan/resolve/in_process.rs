@@ -45,6 +45,7 @@ fn why(kind: StepKind) -> &'static str {
         StepKind::Terminate => "SIGTERM would reach mxctl, in whose process every instance lives",
         StepKind::Pause => "SIGSTOP would freeze mxctl, in whose process every instance lives",
         StepKind::Scale => "it starts and ends processes, and no instance has one of its own",
+        StepKind::Disturb(_) => "what it costs shows in how processes take it, and no instance has one of its own",
     }
 }
 

@@ -54,7 +54,7 @@ struct Said {
 /// A key of a target: where it was written, and its value in a plan.
 type Field = (&'static str, fn(&Target) -> Option<&Place>, fn(&TargetPlan) -> String);
 
-const FIELDS: [Field; 13] = [
+const FIELDS: [Field; 14] = [
     ("backend", |t| t.backend.place(), |p| word(&p.backend)),
     ("strategy", |t| t.strategy.place(), |p| word(&p.strategy)),
     ("instances", |t| t.instances.place(), |p| count(p, |role| role.answers_requests())),
@@ -67,6 +67,7 @@ const FIELDS: [Field; 13] = [
     ("max_attempts", |t| t.max_attempts.place(), |p| word(&p.worker.max_attempts)),
     ("witness", |t| t.witness.place(), |p| word(&p.witness)),
     ("appendfsync", |t| t.appendfsync.place(), |p| p.redis.appendfsync.clone()),
+    ("persistence", |t| t.persistence.place(), |p| word(&p.redis.persistence)),
     ("grace", |t| t.grace.place(), |p| Period(p.grace).to_string()),
 ];
 
@@ -157,6 +158,13 @@ mod tests {
         let said = "instances: the scenario says 3; the lab `default` has 2, and that counts";
         assert!(plan.notes.iter().any(|note| note == said), "{:?}", plan.notes);
         assert!(matches!(plan.lab, Lab::Kept { .. }));
+    }
+
+    #[test]
+    fn the_redis_of_a_lab_that_stays_is_not_struck() {
+        let refused = Plan::resolve_on(&lab(), shipped("redis-failure"), Overrides::default(), GIVEN).unwrap_err();
+        let told = &refused.iter().next().unwrap().message;
+        assert_eq!(told, "`redis-kill` and 11 more steps strike Redis, and that of the lab `default` is its keeper's");
     }
 
     #[test]

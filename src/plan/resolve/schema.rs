@@ -6,8 +6,12 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::disturbance::{Disturbance, Sheet};
+
 use super::gates::known_names;
-use super::words::{BACKENDS, DATABASES, FSYNC, MODES, PAUSE_POINTS, READ_KEYS, STRATEGIES, THEN, Vocabulary};
+use super::words::{
+    BACKENDS, DATABASES, FSYNC, MODES, PAUSE_POINTS, PERSISTENCE, READ_KEYS, STRATEGIES, THEN, Vocabulary,
+};
 
 /// The whole schema, draft 2020-12.
 pub fn scenario_schema() -> Value {
@@ -42,6 +46,7 @@ fn target() -> Value {
             json!({ "type": "boolean", "description": "Log every attempted upsert by database triggers", "examples": [true] }),
         ),
         ("appendfsync", words(&FSYNC, "When Redis calls fsync")),
+        ("persistence", words(&PERSISTENCE, "What Redis has on its disk: an append-only file, or nothing")),
         ("grace", period("From SIGTERM to SIGKILL", "10s")),
     ])
 }
@@ -114,13 +119,15 @@ fn timeline() -> Value {
         ("for", period("How long it stays frozen; left out: until others must have taken over what it held", "8s")),
         ("then", words(&THEN, "Whether it goes on or is killed")),
     ];
-    let step = one_of(&[
+    let steps = [
         ("rolling-update", step(&[mode, grace.clone(), hold.clone()])),
         ("kill", step(std::slice::from_ref(&hold))),
         ("terminate", step(&[grace.clone(), hold.clone()])),
         ("pause", step(&pause)),
         ("scale", step(&[grace, hold, ("to", count("How many instances of the role there are then"))])),
-    ]);
+    ];
+    let disturbances = Disturbance::all().map(|sheet| (sheet.word, disturbance(sheet)));
+    let step = one_of(&steps.into_iter().chain(disturbances).collect::<Vec<_>>());
     list(step, "What is done to the target, in order", 1000)
 }
 
@@ -130,24 +137,37 @@ fn step(own: &[(&str, Value)]) -> Value {
         "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }],
         "examples": [["api", "worker"], "worker-1"]
     });
-    let common = [
+    object(&[&around()[..], &[("of", of)], own].concat())
+}
+
+/// What each step has.
+fn around() -> [(&'static str, Value); 4] {
+    [
         ("at", period("When it starts: this long after the load began, and after the step before", "10s")),
         ("when", text("What it waits for after that", "buffer_size >= 200")),
-        ("of", of),
-        ("window", period("The time around a stop that must have enough acks", "5s")),
+        ("window", period("The time around it that must have enough acks", "5s")),
         ("window_acks", count("Acks that this window needs")),
-    ];
-    object(&[&common, own].concat())
+    ]
+}
+
+fn disturbance(sheet: &Sheet) -> Value {
+    let lasts = sheet.lasts.map(|_| ("for", period("How long it lasts", "2s")));
+    let delay = sheet.delay.map(|_| ("delay", period("Of every answer", "100ms")));
+    let own: Vec<_> = around().into_iter().chain(lasts).chain(delay).collect();
+    let mut step = object(&own);
+    let undo = if sheet.undo.is_empty() { String::new() } else { format!(", then {}", sheet.undo) };
+    step["description"] = format!("{}{undo}", sheet.act).into();
+    step
 }
 
 fn gates() -> Value {
     let gate = |name: String| {
         let (limit, says) = match name.split('.').next().unwrap_or_default() {
-            claim if claim.starts_with('F') => {
+            claim if claim.starts_with('F') || claim == "redis-failure" => {
                 (json!({ "const": "pass", "examples": ["pass"] }), "A claim that must hold")
             }
             "error_rate" => (percent("", "0.1%"), "(refused + unknown + not sent) ÷ due, at most"),
-            "recovery" => (period("", "5m"), "From a stop until the errors are back in band, at most"),
+            "recovery" => (period("", "5m"), "From a stop until errors, p99 and backlog are back in band, at most"),
             _ => (period("", "100ms"), "Response time, at most"),
         };
         let mut limit = limit;

@@ -38,7 +38,7 @@ fn mode(asked: &Asked<'_>, remarks: &mut Remarks) -> StopMode {
         StepKind::RollingUpdate => MODES.meaning(&asked.fields.mode, StopMode::Graceful, remarks),
         StepKind::Terminate | StepKind::Scale => StopMode::Graceful,
         StepKind::Kill => StopMode::Hard,
-        StepKind::Pause => THEN.meaning(&asked.fields.then, StopMode::Pause, remarks),
+        StepKind::Pause | StepKind::Disturb(_) => THEN.meaning(&asked.fields.then, StopMode::Pause, remarks),
     }
 }
 
@@ -69,7 +69,7 @@ fn lasts(fields: &StepFields, around: &Around<'_>, remarks: &mut Remarks) -> Dur
 }
 
 /// A window that could not hold the acks it needs would make the run inconclusive whatever happens.
-fn window(fields: &StepFields, around: &Around<'_>, remarks: &mut Remarks) -> (Duration, u64) {
+pub fn window(fields: &StepFields, around: &Around<'_>, remarks: &mut Remarks) -> (Duration, u64) {
     let window = period(&fields.window, WINDOW);
     let acks = remarks.count("acks", &fields.window_acks, 1..=u64::from(u32::MAX), WINDOW_ACKS);
     let at = fields.at.given().map_or(Duration::ZERO, |at| at.value.0);

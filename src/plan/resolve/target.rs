@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::plan::{Database, RedisPlan, Role, Slot, Strategy, TargetPlan, WorkerPlan};
+use crate::plan::{Database, Persistence, RedisPlan, Role, Slot, Strategy, TargetPlan, WorkerPlan};
 use crate::scenario::{Entry, Period, Target};
 
 use super::database::{self, Consent};
-use super::words::{BACKENDS, FSYNC, STRATEGIES};
+use super::words::{BACKENDS, FSYNC, PERSISTENCE, STRATEGIES};
 use super::{Defaults, Remarks};
 
 /// Processes of one role on one machine.
@@ -125,5 +125,13 @@ fn redis(target: &Target, strategy: Strategy, defaults: &Defaults, remarks: &mut
     if let (Entry::Given(_), Strategy::InMemory) = (&target.appendfsync, strategy) {
         remarks.note("appendfsync is left out: strategy in-memory runs no Redis");
     }
-    RedisPlan { appendfsync: appendfsync.to_owned() }
+    let persistence = PERSISTENCE.meaning(&target.persistence, Persistence::Aof, remarks);
+    if let (Entry::Given(_), Strategy::InMemory) = (&target.persistence, strategy) {
+        remarks.note("persistence is left out: strategy in-memory runs no Redis");
+    }
+    if let (Some(place), Persistence::None) = (target.appendfsync.place(), persistence) {
+        remarks.problem(place, "appendfsync without an append-only file", "leave it out, or write `persistence: aof`");
+    }
+    // Whether there is a proxy in front of it depends on the time line.
+    RedisPlan { appendfsync: appendfsync.to_owned(), persistence, proxied: false }
 }

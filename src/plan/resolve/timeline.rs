@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use crate::plan::{Condition, LoadPlan, StepKind, StepPlan, StopPlan, TargetPlan};
+use crate::plan::{Condition, Lab, LoadPlan, StepKind, StepPlan, StopPlan, TargetPlan};
 use crate::scenario::{Entry, Located, Period, Place, Scenario, Step, StepFields};
 
 use super::filled::Filled;
 use super::words::CONDITION_METRICS;
-use super::{Remarks, Timeline, in_process, scale, stops};
+use super::{Remarks, Timeline, disturbances, in_process, scale, stops};
 
 /// The parts of a plan that a step refers to.
 pub struct Around<'a> {
+    pub lab: &'a Lab,
     pub target: &'a TargetPlan,
     pub load: &'a LoadPlan,
     /// Whether the load's rate and duration could be read.
@@ -26,16 +27,23 @@ pub struct Asked<'a> {
     pub fields: &'a StepFields,
 }
 
-pub fn resolve(scenario: &Scenario, target: &TargetPlan, load: &LoadPlan, remarks: &mut Remarks) -> Timeline {
+pub fn resolve(
+    scenario: &Scenario,
+    (lab, target): (&Lab, &TargetPlan),
+    load: &LoadPlan,
+    remarks: &mut Remarks,
+) -> Timeline {
     let before = remarks.problems.len();
     let written = &scenario.target;
     let around = Around {
+        lab,
         target,
         load,
         load_known: scenario.load.shape_is_readable(),
         worker_known: [&written.lease, &written.redrive_scan, &written.flush_interval].iter().all(|e| e.is_readable()),
     };
     let mut filled = Filled::at_the_start(written, target);
+    disturbances::refuse_what_cannot_be_struck(&scenario.timeline, &around, remarks);
     let all = scenario.timeline.iter().enumerate().filter_map(|(i, step)| asked(i + 1, step));
     let mut steps = Vec::new();
     for asked in all {
@@ -59,15 +67,20 @@ fn step(asked: &Asked<'_>, around: &Around<'_>, filled: &mut Filled<'_>, remarks
     let (id, kind, fields) = (asked.id.clone(), asked.kind, asked.fields);
     let at = fields.at.given().map_or(Duration::ZERO, |at| at.value.0);
     let when = condition(fields, remarks);
+    let mut disturbance = None;
     let (starts, stops) = match kind {
         StepKind::Scale => scale::resolve(asked, around, filled, remarks),
         StepKind::RollingUpdate | StepKind::Kill | StepKind::Terminate | StepKind::Pause => {
             let victims = filled.victims(&id, kind, fields, remarks);
             (Vec::new(), stops::resolve(asked, victims, around, remarks))
         }
+        StepKind::Disturb(of) => {
+            disturbance = disturbances::resolve(asked, of, around, remarks);
+            Default::default()
+        }
     };
-    let empty = starts.is_empty() && stops.is_empty();
-    (!empty).then_some(StepPlan { id, kind, at, when, starts, stops })
+    let empty = starts.is_empty() && stops.is_empty() && disturbance.is_none();
+    (!empty).then_some(StepPlan { id, kind, at, when, starts, stops, disturbance })
 }
 
 fn condition(fields: &StepFields, remarks: &mut Remarks) -> Option<Condition> {
@@ -90,22 +103,23 @@ fn check_time(asked: &Asked<'_>, steps: &[StepPlan], around: &Around<'_>, remark
         remarks.problem(place, message, "write an earlier `at`, or a longer `duration` of the load");
         return;
     }
-    let last = steps.last().filter(|step| step.id == asked.id).and_then(|_| last_stop_begins(steps));
+    let last = steps.last().filter(|step| step.id == asked.id).and_then(|_| last_act_begins(steps));
     if let Some(last) = last.filter(|last| *last >= end && around.load_known) {
         let (last, end) = (Period(last), Period(end));
-        let message = format!("with the pauses before it, its last stop begins at {last}, and the load ends at {end}");
-        remarks.problem(place, message, "write a longer `duration` of the load, or pause for less time");
+        let message = format!("after what comes before it, its last act begins at {last}, and the load ends at {end}");
+        remarks.problem(place, message, "write a longer `duration` of the load, or shorter pauses and disturbances");
     }
 }
 
-/// At the earliest: steps and stops never overlap, and pauses last as long as they are planned to.
-fn last_stop_begins(steps: &[StepPlan]) -> Option<Duration> {
+/// At the earliest: steps and stops never overlap, and pauses and disturbances last as long as they are planned to.
+fn last_act_begins(steps: &[StepPlan]) -> Option<Duration> {
     let (mut ended, mut last) = (Duration::ZERO, None);
     for step in steps {
         let begins = ended.max(step.at);
         let lasts = |stops: &[StopPlan]| stops.iter().map(|stop| stop.lasts).sum::<Duration>();
-        last = step.stops.split_last().map(|(_, earlier)| begins + lasts(earlier));
-        ended = begins + lasts(&step.stops);
+        let disturbed = step.disturbance.as_ref().map(|disturbance| disturbance.lasts);
+        last = step.stops.split_last().map(|(_, earlier)| begins + lasts(earlier)).or(disturbed.map(|_| begins));
+        ended = begins + lasts(&step.stops) + disturbed.unwrap_or_default();
     }
     last
 }
@@ -136,6 +150,7 @@ impl StepKind {
             Step::Terminate(_) => Some(StepKind::Terminate),
             Step::Pause(_) => Some(StepKind::Pause),
             Step::Scale(_) => Some(StepKind::Scale),
+            Step::Disturb(disturbance, _) => Some(StepKind::Disturb(*disturbance)),
             Step::Unreadable => None,
         }
     }
@@ -148,6 +163,7 @@ impl StepKind {
             StepKind::Terminate => "terminate",
             StepKind::Pause => "pause",
             StepKind::Scale => "scale",
+            StepKind::Disturb(disturbance) => disturbance.word(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Words with a fixed meaning: the list of those that exist, those that come later, and the nearest to a slip.
 
-use crate::plan::{Backend, ConditionMetric, Database, PausePoint, ReadKeys, StopMode, Strategy};
+use crate::plan::{Backend, ConditionMetric, Database, PausePoint, Persistence, ReadKeys, StopMode, Strategy};
 use crate::scenario::{Entry, Located, Word, nearest};
 
 use super::Remarks;
@@ -55,6 +55,12 @@ pub const CONDITION_METRICS: Vocabulary<ConditionMetric> = Vocabulary {
 pub const FSYNC: Vocabulary<&'static str> = Vocabulary {
     what: "a setting of appendfsync",
     known: &[("always", "always"), ("everysec", "everysec"), ("no", "no")],
+    not_here: &[],
+};
+
+pub const PERSISTENCE: Vocabulary<Persistence> = Vocabulary {
+    what: "a persistence of Redis",
+    known: &[("aof", Persistence::Aof), ("none", Persistence::None)],
     not_here: &[],
 };
 

@@ -26,6 +26,7 @@ pub fn incidents(stops: &[StopJudgement]) -> Incidents {
                 condition: None,
                 starts: Vec::new(),
                 stops: Vec::new(),
+                disturbance: None,
                 error: None,
             });
         }

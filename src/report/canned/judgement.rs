@@ -33,6 +33,7 @@ pub fn passing() -> Judgement {
         checkpoints: Vec::new(),
         efficiency: Vec::new(),
         stops: plan().stops().zip(0..).map(|(stop, i)| proven_stop(i, stop)).collect(),
+        disturbances: Vec::new(),
         latency: latency([38_400, 7_200, 2_400]),
         series: vec![second(0), second(1)],
         strangers: Some(Strangers { mean: 0.04, peak: 0.31, disturbed: 0.0 }),

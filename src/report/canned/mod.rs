@@ -167,7 +167,7 @@ fn target(strategy: Strategy, slots: Vec<Slot>) -> TargetPlan {
             timeout: Duration::from_millis(200),
             endpoint_lag: Duration::from_millis(400),
         },
-        redis: RedisPlan { appendfsync: "always".into() },
+        redis: RedisPlan { appendfsync: "always".into(), persistence: Persistence::Aof, proxied: false },
         witness: true,
         grace: Duration::from_secs(10),
         ready_within: Duration::from_secs(10),
@@ -210,6 +210,7 @@ fn step(number: u16, mode: StopMode, at: u64, slots: &[Slot]) -> StepPlan {
         at: Duration::from_secs(at),
         when: None,
         starts: Vec::new(),
+        disturbance: None,
         stops: slots.iter().map(stop).collect(),
     }
 }

@@ -112,7 +112,7 @@ fn a_pause_that_proves_nothing_is_refused() {
 fn pauses_that_begin_after_the_load_are_refused() {
     let pause = "  - pause: { at: 30s, of: [api, worker-1, worker-2], for: 20s }";
     let problem = only_problem(resolve(pause));
-    assert_eq!(problem, "with the pauses before it, its last stop begins at 1m10s, and the load ends at 1m");
+    assert_eq!(problem, "after what comes before it, its last act begins at 1m10s, and the load ends at 1m");
 }
 
 #[test]

@@ -1,0 +1,98 @@
+//! The Redis of a target, as far as a run may strike it: its process, what it is told, and what passes to it.
+//!
+//! A backend that started its Redis itself has this control; the Redis of somebody else, or of a lab that stays, has
+//! none.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use nix::sys::signal::Signal;
+
+use super::proxy::{Direction, Passed, Toxic};
+use super::{ControlError, Exit, ProcessIdentity};
+
+#[async_trait]
+pub trait RedisControl: Send + Sync {
+    /// Its process: another one after each start.
+    fn process(&self) -> ProcessIdentity;
+    /// Where the server itself listens, whoever its process is.
+    fn addr(&self) -> SocketAddr;
+    /// Where the instances find it, if that is a proxy in front of it.
+    fn proxy(&self) -> Option<SocketAddr>;
+    /// What the proxy has done so far; zeros without one.
+    fn passed(&self) -> Passed;
+    /// Sends a signal, after comparing the process's birth.
+    fn signal(&self, signal: Signal) -> Result<(), ControlError>;
+    /// Waits until the process has stopped (state `T`) after a SIGSTOP.
+    async fn frozen(&self, within: Duration) -> Result<(), ControlError>;
+    /// Waits for the end of the process; `None` when it outlives `within`.
+    async fn exited(&self, within: Duration) -> Result<Option<Exit>, ControlError>;
+    /// Starts a server where one has ended: the same port, folder and settings. Waits until it has loaded its data.
+    async fn start(&self) -> Result<(), ControlError>;
+    /// Changes something about it. In the journal before it is done.
+    async fn change(&self, change: &Change) -> Result<(), ControlError>;
+    /// Changes it back. Idempotent.
+    async fn change_back(&self, change: &Change) -> Result<(), ControlError>;
+}
+
+/// Something that can be done to a server, or to what passes to it, and undone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A command, and the one that undoes it; `None`: there is nothing to undo.
+    Command { words: Vec<String>, back: Option<Vec<String>> },
+    /// A folder where the server would put this file, so that it cannot.
+    Obstruction { file: String },
+    /// What the proxy does to all that passes in one direction, until it is taken out by its name.
+    Toxic { name: String, direction: Direction, toxic: Toxic },
+}
+
+impl Change {
+    pub fn command(words: &[&str], back: Option<&[&str]>) -> Change {
+        let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        Change::Command { words: owned(words), back: back.map(owned) }
+    }
+
+    pub fn setting(name: &str, value: &str, before: &str) -> Change {
+        Change::command(&["CONFIG", "SET", name, value], Some(&["CONFIG", "SET", name, before]))
+    }
+
+    /// How it is undone, for the journal.
+    pub fn undone_by(&self) -> String {
+        match self {
+            Change::Command { back: Some(words), .. } => told(words),
+            Change::Command { back: None, .. } => "nothing: it is over as soon as it is done".to_owned(),
+            Change::Obstruction { file } => format!("remove the folder {file}"),
+            Change::Toxic { name, .. } => format!("remove the toxic {name}"),
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Change::Command { words, .. } => f.write_str(&told(words)),
+            Change::Obstruction { file } => write!(f, "a folder in place of {file}"),
+            Change::Toxic { name, direction, toxic } => write!(f, "toxic {name}: {toxic}, {}", direction.word()),
+        }
+    }
+}
+
+/// As at `redis-cli`.
+fn told(words: &[String]) -> String {
+    let word = |word: &String| if word.is_empty() { "\"\"".to_owned() } else { word.clone() };
+    words.iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_says_what_it_does_and_how_it_is_undone() {
+        let change = Change::setting("save", "3600 1", "");
+        assert_eq!(change.to_string(), "CONFIG SET save 3600 1");
+        assert_eq!(change.undone_by(), "CONFIG SET save \"\"");
+    }
+}

@@ -1,0 +1,139 @@
+//! Disturbances: what can be done to that which the service depends on, while instances and load go on.
+//!
+//! This list is the one place that knows their words. A scenario reads them, a plan gives them times, `explain` and
+//! the report put them into sentences, and the time line (`src/timeline/redis/`, one a file) does them.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Disturbance {
+    RedisKill,
+    RedisRestart,
+    RedisPause,
+    RedisReadonly,
+    RedisOom,
+    RedisMisconf,
+    RedisEvict,
+    RedisScriptFlush,
+    RedisClientKill,
+    RedisLatency,
+    RedisReset,
+    RedisBlackhole,
+    RedisDropReply,
+}
+
+/// What everyone needs to know of one.
+#[derive(Debug, Clone, Copy)]
+pub struct Sheet {
+    pub disturbance: Disturbance,
+    /// In a scenario file.
+    pub word: &'static str,
+    /// What is done.
+    pub act: &'static str,
+    /// How it is undone; empty where there is nothing to undo.
+    pub undo: &'static str,
+    /// How long it lasts where nobody says otherwise; `None`: it is over as soon as it is done.
+    pub lasts: Option<Duration>,
+    /// The default of its `delay`, where it has one.
+    pub delay: Option<Duration>,
+    /// It spoils what passes between the instances and the server: there must be a proxy.
+    pub proxied: bool,
+    /// Nobody can be told of a stored write while it lasts.
+    pub takes_no_write: bool,
+}
+
+/// Every disturbance, in the order in which a person meets them.
+const LIST: [Sheet; 13] = {
+    use Disturbance::*;
+    const RESTARTED: &str = "a new process on the same port and data";
+    [
+        outage(RedisKill, "redis-kill", 2_000, "SIGKILL", RESTARTED),
+        outage(RedisRestart, "redis-restart", 1_000, "SIGTERM", RESTARTED),
+        outage(RedisPause, "redis-pause", 3_000, "SIGSTOP", "SIGCONT"),
+        outage(RedisReadonly, "redis-readonly", 2_000, "REPLICAOF nobody", "REPLICAOF NO ONE"),
+        outage(RedisOom, "redis-oom", 2_000, "maxmemory 1, noeviction", "the old maxmemory"),
+        outage(RedisMisconf, "redis-misconf", 2_000, "a snapshot that fails and stops writes", "one that succeeds"),
+        Sheet {
+            takes_no_write: false,
+            ..outage(
+                RedisEvict,
+                "redis-evict",
+                2_000,
+                "allkeys-lru over its maxmemory",
+                "noeviction, the old maxmemory",
+            )
+        },
+        moment(RedisScriptFlush, "redis-script-flush", "SCRIPT FLUSH"),
+        moment(RedisClientKill, "redis-client-kill", "CLIENT KILL of everyone"),
+        Sheet {
+            delay: Some(Duration::from_millis(100)),
+            takes_no_write: false,
+            ..network(RedisLatency, "redis-latency", 3_000, "answers delayed on their way", "no delay")
+        },
+        network(RedisReset, "redis-reset", 2_000, "connections reset on their way", "no more resets"),
+        network(RedisBlackhole, "redis-blackhole", 2_000, "nothing passes", "what was held arrives late"),
+        network(RedisDropReply, "redis-drop-reply", 2_000, "scripts applied, their answers lost", "answers arrive"),
+    ]
+};
+
+/// It takes no write while it lasts.
+const fn outage(
+    disturbance: Disturbance,
+    word: &'static str,
+    lasts_ms: u64,
+    act: &'static str,
+    undo: &'static str,
+) -> Sheet {
+    let lasts = Some(Duration::from_millis(lasts_ms));
+    Sheet { disturbance, word, act, undo, lasts, delay: None, proxied: false, takes_no_write: true }
+}
+
+/// An outage of the way to it.
+const fn network(
+    disturbance: Disturbance,
+    word: &'static str,
+    lasts_ms: u64,
+    act: &'static str,
+    undo: &'static str,
+) -> Sheet {
+    Sheet { proxied: true, ..outage(disturbance, word, lasts_ms, act, undo) }
+}
+
+const fn moment(disturbance: Disturbance, word: &'static str, act: &'static str) -> Sheet {
+    Sheet { disturbance, word, act, undo: "", lasts: None, delay: None, proxied: false, takes_no_write: false }
+}
+
+impl Disturbance {
+    pub fn all() -> impl Iterator<Item = &'static Sheet> {
+        LIST.iter()
+    }
+
+    pub fn of_word(word: &str) -> Option<Disturbance> {
+        LIST.iter().find(|sheet| sheet.word == word).map(|sheet| sheet.disturbance)
+    }
+
+    pub fn sheet(self) -> &'static Sheet {
+        LIST.iter().find(|sheet| sheet.disturbance == self).expect("every disturbance is in the list")
+    }
+
+    pub fn word(self) -> &'static str {
+        self.sheet().word
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_the_same_in_a_scenario_and_in_a_plan() {
+        for sheet in Disturbance::all() {
+            assert_eq!(serde_json::to_value(sheet.disturbance).unwrap(), sheet.word);
+            assert_eq!(Disturbance::of_word(sheet.word).unwrap().sheet().word, sheet.word);
+        }
+    }
+}

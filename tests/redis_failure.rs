@@ -1,0 +1,215 @@
+//! `chaos redis-failure`: every way in which Redis can fail takes effect, is undone, and loses nothing that was
+//! acknowledged; one that does nothing proves nothing; a Redis without persistence loses, and the run says how much.
+
+mod lab;
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use mxctl::checks::{self, Class, DisturbanceJudgement, Verdict};
+use mxctl::clock::RunClock;
+use mxctl::disturbance::Disturbance;
+use mxctl::journal::{Entry, Found};
+use mxctl::plan::Plan;
+use mxctl::rejudge::{self, Recovered};
+use mxctl::report::RunReport;
+use mxctl::stop::Stop;
+use mxctl::timeline;
+use mxctl::watch::Unwatched;
+
+use lab::powerless::{Powerless, PowerlessRedis};
+use lab::{Lab, class, inside};
+
+const FROM_START_TO_JOURNAL: Duration = Duration::from_secs(30);
+
+/// Every disturbance for a short time, one after the other.
+fn every_failure(lasts: &str) -> String {
+    let step = |sheet: &mxctl::disturbance::Sheet| {
+        let lasts = sheet.lasts.map_or_else(String::new, |_| format!("for: {lasts}, "));
+        format!("  - {}: {{ at: 1s, {lasts}window: 1s, window_acks: 20 }}\n", sheet.word)
+    };
+    let steps: String = Disturbance::all().map(step).collect();
+    format!(
+        "target: {{ strategy: redis, instances: 2, workers: 1, {} }}
+load: {{ rps: 100, duration: 36s, mix: {{ write-once: 80%, hot-key: 20% }}, hot_keys: 2, connections: 200 }}
+timeline:
+{steps}",
+        lab::QUICK_TARGET
+    )
+}
+
+fn of(report: &RunReport, disturbance: Disturbance) -> &DisturbanceJudgement {
+    let found = report.judgement.disturbances.iter().find(|one| one.disturbance == disturbance);
+    found.unwrap_or_else(|| panic!("{} was not judged", disturbance.word()))
+}
+
+/// Whether a process of the machine had time for this one is not what is tested here: lateness apart, all is proven.
+#[tokio::test]
+async fn every_failure_takes_effect_is_undone_and_loses_nothing() {
+    let lab = Lab::new();
+    // Longer than the service waits for Redis: a shorter silence costs time, and no answers.
+    let ran = inside::run(&lab, inside::plan(&lab, &every_failure("1200ms")), &Unwatched).await;
+    let report = ran.report;
+    assert_ne!(report.verdict, Verdict::Fail, "{:#?}", report.judgement.findings);
+    for sheet in Disturbance::all() {
+        let one = of(&report, sheet.disturbance);
+        let holds = one.proof.len() >= 4 && one.proof.iter().all(|(_, holds)| *holds);
+        assert!(holds && one.lasted.is_some(), "{}: {one:#?}", sheet.word);
+        assert!(one.exposure > Some(0) && one.broken == Some(0), "{}: {one:#?}", sheet.word);
+        assert!(!one.reasons.iter().any(|why| why.contains("kept elsewhere")), "{}: {one:#?}", sheet.word);
+        let outage = sheet.takes_no_write;
+        assert!(
+            !outage || one.cost.refused + one.cost.unknown > 0,
+            "{}: an outage costs answers: {one:#?}",
+            sheet.word
+        );
+    }
+    // Applied, and the answer lost: nobody could know, and it is there.
+    assert!(of(&report, Disturbance::RedisDropReply).cost.unknown > 0);
+    let count = |class| report.judgement.classes.iter().find(|count| count.class == class).unwrap().count;
+    assert!(count(Class::Recovered) > 0 && count(Class::Phantom) == 0 && count(Class::Lost) == 0);
+
+    let journal = Found::read(&ran.folder).unwrap().unwrap();
+    assert_eq!(journal.changed(), [], "every change was changed back");
+    let changes = journal.entries.iter().filter(|entry| matches!(entry, Entry::Changing { .. })).count();
+    assert!(changes >= 10, "each change is in the journal: {changes}");
+}
+
+/// The same load, healthy in every other way, with failures that were played on a Redis that is well throughout.
+#[tokio::test]
+async fn a_failure_that_does_nothing_proves_nothing() {
+    let lab = Lab::new();
+    let planned = inside::plan(&lab, &every_failure("200ms"));
+    let mut calm = Plan { timeline: Vec::new(), claims: Vec::new(), ..planned.clone() };
+    calm.load.shape = mxctl::plan::Shape::constant(100.0, Duration::from_secs(1));
+    let folder = inside::run(&lab, calm.clone(), &Unwatched).await.folder;
+    let mut played = planned.clone();
+    for step in &mut played.timeline {
+        step.disturbance.as_mut().unwrap().hold_within = Duration::ZERO;
+    }
+    played.load.shape = mxctl::plan::Shape::constant(100.0, Duration::from_secs(600));
+    let redis = PowerlessRedis::start().await;
+    let target = Powerless::with_redis(&played, &folder.join("target/expectation.db"), redis);
+    let clock = RunClock::starting_in(Duration::ZERO);
+    let Recovered { mut evidence, .. } = rejudge::recover(&folder).expect("a whole run");
+    evidence.incidents.steps = timeline::play(&played, &target, &clock, &Unwatched, &Stop::new()).await.steps;
+
+    let plan = Plan { timeline: played.timeline, claims: planned.claims, ..calm };
+    let judgement = checks::judge(&plan, &evidence);
+    assert_eq!(judgement.verdict, Verdict::Inconclusive, "{:#?}", judgement.findings);
+    for sheet in Disturbance::all() {
+        let one = judgement.disturbances.iter().find(|one| one.disturbance == sheet.disturbance).unwrap();
+        assert_eq!(one.verdict, Verdict::Inconclusive, "{one:#?}");
+        assert!(one.at.is_some(), "{} was played: {one:#?}", sheet.word);
+        let says = |reason: &str| one.reasons.iter().any(|why| why.starts_with(&format!("not proven: {reason}")));
+        assert!(says(mechanism_of(sheet.disturbance)), "{}: {:#?}", sheet.word, one.reasons);
+        assert!(sheet.lasts.is_none() || says("own writes: "), "{}: {:#?}", sheet.word, one.reasons);
+    }
+}
+
+fn mechanism_of(disturbance: Disturbance) -> &'static str {
+    match disturbance {
+        Disturbance::RedisKill => "the process was ended by SIGKILL",
+        Disturbance::RedisRestart => "the process ended after SIGTERM",
+        Disturbance::RedisPause => "the process stands still",
+        Disturbance::RedisReadonly => "it is the replica of nobody",
+        Disturbance::RedisOom => "it uses more memory than it may",
+        Disturbance::RedisMisconf => "its last snapshot failed",
+        Disturbance::RedisEvict => "it evicts keys",
+        Disturbance::RedisScriptFlush => "an own script is forgotten",
+        Disturbance::RedisClientKill => "nobody who was connected is",
+        Disturbance::RedisLatency => "the proxy delays answers",
+        Disturbance::RedisReset => "the proxy resets connections",
+        Disturbance::RedisBlackhole => "the proxy holds back what passes",
+        Disturbance::RedisDropReply => "the proxy loses answers",
+    }
+}
+
+/// One kill, while more than 33 operations wait for a flush that is two seconds away.
+fn killed(target: &str) -> String {
+    format!(
+        "target: {{ strategy: redis, instances: 2, workers: 1, flush_interval: 2s, batch: 5000, lease: 3s{target} }}
+load: {{ rps: 200, duration: 8s, mix: {{ write-once: 100% }}, connections: 300 }}
+timeline:
+  - redis-kill: {{ at: 2s, when: buffer_size >= 100, for: 500ms, window: 1s, window_acks: 50 }}
+settle: {{ deadline: 10s }}
+"
+    )
+}
+
+#[test]
+fn a_redis_without_persistence_loses_what_was_queued_and_the_run_says_how_much() {
+    let lab = Lab::new();
+    let file = lab.scenario("none", &killed(", persistence: none"));
+    lab.run(&["chaos", &file]).exits_with(1);
+    let report = lab.report();
+    let lost = class(&report, "lost");
+    let one = &report["judgement"]["disturbances"][0];
+    // Three tasks an operation; those that came between the look and the blow are lost as well.
+    assert!(lost > 33 && 3 * lost >= one["exposure"].as_u64().unwrap(), "{lost} lost; {one:#}");
+    assert_eq!((one["verdict"].as_str(), one["broken"].as_u64()), (Some("FAIL"), Some(lost)));
+    assert_eq!(class(&report, "applied") + lost, report["judgement"]["conservation"]["acked"].as_u64().unwrap());
+}
+
+#[test]
+fn with_an_fsync_before_each_answer_a_kill_loses_nothing() {
+    let lab = Lab::new();
+    let file = lab.scenario("always", &killed(", appendfsync: always"));
+    lab.run_punctually(&["chaos", &file]).exits_with(0);
+    assert_eq!(class(&lab.report(), "lost"), 0);
+}
+
+#[test]
+fn an_fsync_a_second_says_whether_one_was_pending() {
+    let lab = Lab::new();
+    let file = lab.scenario("everysec", &killed(", appendfsync: everysec"));
+    let ended = lab.run(&["chaos", &file]);
+    assert!(matches!(ended.code, 0 | 3), "a kill of the process alone leaves what the kernel has: {ended:#?}");
+    let report = lab.report();
+    let facts = report["judgement"]["disturbances"][0]["facts"][0].as_str().expect("what was read before the kill");
+    assert!(facts.contains("appendfsync everysec") && facts.contains("aof_pending_bio_fsync"), "{facts}");
+}
+
+#[test]
+fn where_there_is_no_redis_of_its_own_a_run_refuses_to_strike_one() {
+    let lab = Lab::new();
+    let file = lab.scenario("killed", &killed(""));
+    let told = lab.run(&["chaos", &file, "--strategy", "in-memory"]).exits_with(2).stderr;
+    assert!(told.contains("with strategy in-memory there is none"), "{told}");
+    let told = lab.run(&["chaos", &file, "--keep"]).exits_with(2).stderr;
+    assert!(told.contains("its Redis is its keeper's"), "{told}");
+}
+
+/// Waits until the journal of the run that is under way tells of something.
+fn await_entry(folder: &Path, wanted: impl Fn(&Entry) -> bool) {
+    let deadline = Instant::now() + FROM_START_TO_JOURNAL;
+    while !Found::read(folder).unwrap().is_some_and(|found| found.entries.iter().any(&wanted)) {
+        assert!(Instant::now() < deadline, "the journal does not tell of it");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Killed while Redis stands still, and while it has a setting that is not its own.
+#[test]
+fn what_a_killed_run_did_to_redis_ends_with_it() {
+    for (step, frozen) in [("redis-pause", true), ("redis-oom", false)] {
+        let lab = Lab::new();
+        let file = lab.scenario("killed", &killed("").replace("redis-kill", step).replace("for: 500ms", "for: 20s"));
+        let mut run = lab.mxctl(&["chaos", &file]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let folder = lab.await_file("journal.jsonl").parent().unwrap().to_owned();
+        await_entry(&folder, |entry| match entry {
+            Entry::Freezing { name, .. } => frozen && name == "redis",
+            Entry::Changing { name, .. } => !frozen && name == "redis",
+            _ => false,
+        });
+        run.kill().unwrap();
+        run.wait().unwrap();
+        lab::assert_nothing_is_left(lab.folder());
+        let told = lab.run(&["chaos", &file]).exits_with(4).stderr;
+        assert!(told.contains("unhealed run"), "{told}");
+        let told = lab.run(&["heal"]).exits_with(0).stdout;
+        assert!(frozen || told.contains("`CONFIG SET maxmemory 1` ended with redis"), "{told}");
+        assert!(Found::read(&folder).unwrap().unwrap().at_rest());
+    }
+}

@@ -13,8 +13,9 @@
 pub mod config;
 mod duration;
 
-// The service, its life, and its orderly end.
+// The service, its life, its orderly end, and the parts that it is put together from.
 mod lifecycle;
+mod parts;
 mod service;
 mod shutdown;
 

@@ -15,10 +15,11 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 use crate::api::{self, L1Cache};
+use crate::bugs::{self, BugError};
 use crate::config::{Config, ConfigError, DatabaseUrl};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::metrics::{BufferLabels, Metrics};
-use crate::parts::{Parts, Sound};
+use crate::parts::Parts;
 use crate::pause::{Conversation, PausePoints};
 use crate::shutdown::{self, Step};
 use crate::store::{Signature, Store, StoreError};
@@ -28,8 +29,9 @@ use crate::worker::Worker;
 /// Serves until `shutdown`, then ends in order (`shutdown.rs`). `control` drives the pause points; without it there
 /// are none.
 pub async fn serve(config: Config, control: Option<UnixStream>, shutdown: CancellationToken) -> Result<(), ServeError> {
+    let parts = bugs::parts(config.buffer.bug.as_deref(), control.is_some())?;
     let (pause, conversation) = pause_points(control)?;
-    let service = Arc::new(Service::open(config, &Sound, pause).await?);
+    let service = Arc::new(Service::open(parts.configuration(config), &*parts, pause).await?);
     let mut tasks = Tasks::start(&service, conversation).await?;
     service.lifecycle.advance(Phase::Ready);
     let ended = tokio::select! {
@@ -188,6 +190,8 @@ pub enum ServeError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
+    Bug(#[from] BugError),
+    #[error(transparent)]
     Strategy(#[from] StrategyError),
     #[error(transparent)]
     Buffer(#[from] BufferError),
@@ -205,7 +209,7 @@ impl ServeError {
     /// A mistake in what a person wrote, as opposed to a server that is missing, unsafe, or broke.
     pub fn is_configuration(&self) -> bool {
         match self {
-            ServeError::Config(_) => true,
+            ServeError::Config(_) | ServeError::Bug(_) => true,
             ServeError::Strategy(error) => {
                 matches!(error, StrategyError::Unknown { .. } | StrategyError::Config { .. })
             }

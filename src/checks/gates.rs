@@ -4,11 +4,12 @@
 //! In: response times and outcomes per phase. Out: a finding a gate, under the gate's own name: PASS within its limit,
 //! FAIL beyond it, INCONCLUSIVE without data, and INCONCLUSIVE wherever a floor that it rests on was missed: a
 //! figure that was measured under another load than the one asked for is no figure of the target's. The same holds for a
-//! limit that was missed while other processes used the machine.
+//! limit that was missed while other processes used the machine. What counts writes rests on the witness alone: neither
+//! a late generator nor a busy machine makes a duplicate.
 
 use super::recovery;
 use super::strangers::Strangers;
-use super::{Case, Finding, Percentiles, answers};
+use super::{Case, Finding, OrderCounts, Percentiles, answers};
 use crate::plan::{Gate, GateMetric};
 
 /// What a gate's figure came to.
@@ -28,6 +29,7 @@ pub(super) fn check(case: &Case) -> Vec<Finding> {
 fn judged(case: &Case, gate: &Gate, missed: &[&str]) -> Finding {
     let name = gate.name();
     let measured = measured(case, gate);
+    let missed = if gate.metric.counts_writes() { &[] } else { missed };
     if !missed.is_empty() {
         let figure = match &measured {
             Measured::Value(value) | Measured::AtLeast(value) => show(gate, *value),
@@ -40,6 +42,9 @@ fn judged(case: &Case, gate: &Gate, missed: &[&str]) -> Finding {
         Measured::Nothing(why) => Finding::inconclusive(&name, why),
         Measured::Value(value) if value <= gate.limit => {
             Finding::pass(&name, format!("{}, within {limit}", show(gate, value)))
+        }
+        Measured::Value(value) if gate.metric.counts_writes() => {
+            Finding::fail(&name, format!("{}, limit {limit}", show(gate, value)))
         }
         Measured::Value(value) => missed_limit(case, &name, format!("{}, limit {limit}", show(gate, value))),
         Measured::AtLeast(value) if value > gate.limit => {
@@ -80,6 +85,16 @@ fn measured(case: &Case, gate: &Gate) -> Measured {
         GateMetric::P999 => percentile(case, gate, 1000, |p| p.p999),
         GateMetric::ErrorRate => error_rate(case, gate),
         GateMetric::Recovery => recovery::measured(case),
+        GateMetric::Duplicates => seen_by_witness(case, |order| order.duplicates),
+        GateMetric::Reordered => seen_by_witness(case, |order| order.reordered),
+    }
+}
+
+/// Without a sound witness a count of writes is not observable, which is not 0.
+fn seen_by_witness(case: &Case, pick: fn(&OrderCounts) -> u64) -> Measured {
+    match &case.figures.order {
+        Some(order) => Measured::Value(pick(order) as f64),
+        None => Measured::Nothing("not observable: there is no witness that could be relied on".to_owned()),
     }
 }
 
@@ -111,6 +126,8 @@ fn show(gate: &Gate, value: f64) -> String {
         GateMetric::P50 | GateMetric::P99 | GateMetric::P999 => format!("{:.1} ms", value * 1e3),
         GateMetric::ErrorRate => format!("{:.3} %", value * 100.0),
         GateMetric::Recovery => format!("{value:.1} s"),
+        GateMetric::Duplicates => format!("{value} writes seen more than once"),
+        GateMetric::Reordered => format!("{value} writes seen after a newer one of their row"),
     }
 }
 
@@ -123,6 +140,7 @@ mod tests {
     use crate::checks::canned::{self, Canned};
     use crate::load::Outcome;
     use crate::plan::RunPhase;
+    use crate::readback::{Sighting, Source};
 
     fn verdict_of(gate: Gate, change: impl FnOnce(&mut Canned)) -> Verdict {
         let mut canned = canned::healthy();
@@ -183,6 +201,25 @@ mod tests {
                 canned.attempts(|attempts| attempts.iter_mut().filter(|a| a.op % 200 == 0).for_each(change));
             };
             assert_eq!(verdict_of(limit.clone(), spoilt), Verdict::Fail);
+        }
+    }
+
+    #[test]
+    fn writes_that_the_witness_saw_twice_or_out_of_order_fail_their_gates_whatever_the_generator_did() {
+        for (metric, seq) in [(GateMetric::Duplicates, 0), (GateMetric::Reordered, 1)] {
+            let gate = gate(metric, None, 0.0);
+            assert_eq!(verdict_of(gate.clone(), |_| ()), Verdict::Pass, "{metric:?}");
+            let again = |canned: &mut Canned| {
+                canned.plan.load.rate_floor = 2.0;
+                canned.sightings(|sightings| {
+                    let newest = sightings.iter().max_by_key(|seen| seen.new_seq).copied().expect("hot keys");
+                    let order = sightings.iter().map(|seen| seen.order).max().unwrap_or(0) + 1;
+                    sightings.push(Sighting { order, new_seq: newest.new_seq - seq, ..newest });
+                });
+            };
+            assert_eq!(verdict_of(gate.clone(), again), Verdict::Fail, "{metric:?}");
+            let blind = |canned: &mut Canned| canned.state().witness = Source::Gap { why: "no such table".into() };
+            assert_eq!(verdict_of(gate, blind), Verdict::Inconclusive, "{metric:?}");
         }
     }
 

@@ -9,6 +9,7 @@ mod answers;
 mod asked;
 mod assessed;
 mod backlog;
+mod broker;
 mod checkpoints;
 mod classes;
 mod conservation;
@@ -29,6 +30,7 @@ mod order;
 mod phases;
 mod recovery;
 mod rows;
+mod seeded;
 mod settled;
 mod sizes;
 mod soundness;
@@ -380,7 +382,8 @@ struct Case<'a> {
 type Check = fn(&Case) -> Vec<Finding>;
 
 /// Every check, in the order of the report: first whether the evidence carries a verdict, then what it says.
-const CHECKS: [(&str, Check); 14] = [
+const CHECKS: [(&str, Check); 16] = [
+    ("seeded bug", seeded::check),
     ("interrupted", interrupted::check),
     ("settled", settled::check),
     ("instances", instances::check),
@@ -389,6 +392,7 @@ const CHECKS: [(&str, Check); 14] = [
     ("generator", generator::check),
     ("answers", answers::check),
     ("integrity", integrity::check),
+    ("broker", broker::check),
     ("order", order::check),
     ("F1", f1::check),
     ("F2", f2::check),

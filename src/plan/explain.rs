@@ -217,6 +217,7 @@ fn gates(plan: &Plan, page: &mut Page) {
 fn limit(gate: &Gate) -> String {
     match gate.metric {
         GateMetric::ErrorRate => share(gate.limit),
+        GateMetric::Duplicates | GateMetric::Reordered => format!("{} writes", gate.limit),
         GateMetric::P50 | GateMetric::P99 | GateMetric::P999 | GateMetric::Recovery => {
             Period(Duration::from_secs_f64(gate.limit)).to_string()
         }

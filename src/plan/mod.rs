@@ -6,6 +6,7 @@
 
 pub mod explain;
 mod load;
+mod reach;
 mod resolve;
 mod shape;
 
@@ -16,6 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use load::{LoadPlan, Mix, ReadKeys};
+pub use reach::Reach;
 pub use resolve::{Given, KeptTarget, scenario_schema};
 pub use shape::{Shape, Stage};
 
@@ -36,6 +38,9 @@ pub struct Plan {
     pub gates: Vec<Gate>,
     /// What the scenario asked for and the plan left out, in sentences: `explain` prints them.
     pub notes: Vec<String>,
+    /// No PASS unless a selftest of this executable has caught a seeded bug with what this plan does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub require_selftest: bool,
 }
 
 impl Plan {
@@ -114,6 +119,10 @@ pub struct TargetPlan {
     pub grace: Duration,
     /// A deadline for every "up and ready" wait.
     pub ready_within: Duration,
+    /// A bug that is seeded into the service, so that mxctl proves itself: set by the selftest alone. Such a run is never
+    /// a PASS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seeded_bug: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -462,9 +471,18 @@ pub enum GateMetric {
     ErrorRate,
     /// From the start of a stop until the errors are back in band; limit in seconds.
     Recovery,
+    /// Writes that the witness saw more than once.
+    Duplicates,
+    /// Writes that the witness saw attempted after a newer one of their row.
+    Reordered,
 }
 
 impl GateMetric {
+    /// Whether it is a number of writes, which no clock and no load can falsify.
+    pub fn counts_writes(self) -> bool {
+        matches!(self, GateMetric::Duplicates | GateMetric::Reordered)
+    }
+
     pub fn word(self) -> &'static str {
         match self {
             GateMetric::P50 => "p50",
@@ -472,6 +490,8 @@ impl GateMetric {
             GateMetric::P999 => "p99.9",
             GateMetric::ErrorRate => "error_rate",
             GateMetric::Recovery => "recovery",
+            GateMetric::Duplicates => "duplicates",
+            GateMetric::Reordered => "reordered",
         }
     }
 }

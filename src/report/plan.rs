@@ -57,7 +57,8 @@ fn target(target: &TargetPlan) -> String {
     };
     let witness = if target.witness { "on" } else { "off" };
     let (generation, word) = (target.strategy.generation(), target.strategy.word());
-    format!("{generation} {word}{strategy}, {}, {database}, witness {witness}", instances(target))
+    let bug = target.seeded_bug.as_ref().map_or_else(String::new, |bug| format!(", SEEDED BUG {bug}"));
+    format!("{generation} {word}{strategy}, {}, {database}, witness {witness}{bug}", instances(target))
 }
 
 /// `3 api + 2 worker`.

@@ -56,6 +56,7 @@ pub(super) fn plan(strategy: Strategy, slots: Vec<Slot>, timeline: Vec<StepPlan>
             Gate { metric: GateMetric::ErrorRate, phase: Some(RunPhase::Steady), limit: 0.001 },
         ],
         notes: Vec::new(),
+        require_selftest: false,
     }
 }
 
@@ -78,6 +79,7 @@ fn target(strategy: Strategy, slots: Vec<Slot>, witness: bool) -> TargetPlan {
         witness,
         grace: S(10),
         ready_within: S(20),
+        seeded_bug: None,
     }
 }
 

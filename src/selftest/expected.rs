@@ -1,0 +1,170 @@
+//! What a run of the zoo must come to, and whether it did.
+//!
+//! In: a [`RunReport`]. Out: what it came to in the words of the expectation, or why that is something else. Pure.
+
+use crate::checks::{Class, Finding, Verdict};
+use crate::report::RunReport;
+
+/// What must be seen in the report of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// A bug: the run FAILs, and operations are in this class on sound evidence.
+    Class(Class),
+    /// A bug: the run FAILs by this check.
+    Check(&'static str),
+    /// A bug: the run FAILs by this check, and operations are in this class on sound evidence.
+    CheckAnd(&'static str, Class),
+    /// A bug that keeps its data: the run FAILs by this gate, and integrity passes.
+    GateAlone(&'static str),
+    /// A twin.
+    Pass,
+    /// A twin: what is redelivered shows, and is harmless.
+    PassWithDuplicates,
+    /// A control: the run is INCONCLUSIVE; this check is, and says so in these words.
+    Inconclusive(&'static str, &'static str),
+}
+
+impl Expected {
+    /// The check by which a bug is caught, where it is a claim or a gate of its scenario.
+    pub fn judges(self) -> Vec<&'static str> {
+        match self {
+            Expected::Check(check) | Expected::CheckAnd(check, _) | Expected::GateAlone(check) => vec![check],
+            _ => Vec::new(),
+        }
+    }
+
+    pub fn words(self) -> String {
+        match self {
+            Expected::Class(class) => class.word().to_owned(),
+            Expected::Check(check) => format!("{check} fails"),
+            Expected::CheckAnd(check, class) => format!("{check} fails, {}", class.word()),
+            Expected::GateAlone(gate) => format!("{gate} fails, lost 0"),
+            Expected::Pass => "PASS".to_owned(),
+            Expected::PassWithDuplicates => "PASS, duplicates seen".to_owned(),
+            Expected::Inconclusive(check, _) => format!("INCONCLUSIVE by {check}"),
+        }
+    }
+
+    /// What the run came to; `Err`: it is not what is expected, and came to this.
+    pub fn met(self, report: &RunReport) -> Result<String, String> {
+        let met = match self {
+            Expected::Class(class) => failed(report).then(|| members(report, class)).flatten(),
+            Expected::Check(check) => failed(report).then(|| by(report, check, Verdict::Fail)).flatten(),
+            Expected::CheckAnd(check, class) => {
+                let both = by(report, check, Verdict::Fail).zip(members(report, class));
+                both.filter(|_| failed(report)).map(|(check, class)| format!("{check}; {class}"))
+            }
+            Expected::GateAlone(gate) => {
+                let kept = by(report, "integrity", Verdict::Pass).is_some();
+                by(report, gate, Verdict::Fail).filter(|_| failed(report) && kept)
+            }
+            Expected::Pass => passed(report),
+            Expected::PassWithDuplicates => {
+                let seen = report.judgement.order.map_or(0, |order| order.duplicates);
+                passed(report).filter(|_| seen > 0).map(|pass| format!("{pass}, {seen} duplicates"))
+            }
+            Expected::Inconclusive(check, says) => {
+                let open = report.verdict == Verdict::Inconclusive;
+                by(report, check, Verdict::Inconclusive).filter(|told| open && told.contains(says))
+            }
+        };
+        met.ok_or_else(|| came_to(report))
+    }
+}
+
+fn failed(report: &RunReport) -> bool {
+    report.verdict == Verdict::Fail
+}
+
+fn passed(report: &RunReport) -> Option<String> {
+    (report.verdict == Verdict::Pass).then(|| "PASS".to_owned())
+}
+
+/// `12 lost`, where the class has members on sound evidence.
+fn members(report: &RunReport, class: Class) -> Option<String> {
+    let count = report.judgement.classes.iter().find(|count| count.class == class)?;
+    (count.count > 0 && count.void.is_none()).then(|| format!("{} {}", count.count, class.word()))
+}
+
+/// What a check says, where this is its verdict: its summary and its reasons.
+fn by(report: &RunReport, check: &str, verdict: Verdict) -> Option<String> {
+    let finding = report.judgement.findings.iter().find(|found| found.check == check && found.verdict == verdict)?;
+    Some(told(finding))
+}
+
+fn told(finding: &Finding) -> String {
+    let details = finding.details.iter().map(|detail| format!("; {detail}"));
+    format!("{}: {}{}", finding.check, finding.summary, details.collect::<String>())
+}
+
+/// The verdict and every finding that is no pass, but for what the seeded bug itself says.
+fn came_to(report: &RunReport) -> String {
+    let open = report.judgement.findings.iter().filter(|found| found.verdict == report.verdict);
+    let open: Vec<String> = open.filter(|found| found.check != "seeded bug").map(told).collect();
+    match report.verdict {
+        Verdict::Pass => "PASS".to_owned(),
+        verdict => format!("{} by {}", verdict.word(), open.join(" | ")),
+    }
+}
+
+/// Why the machine, and not the target, may have made this run what it is: mxctl could not ask on time, or others took
+/// the processors.
+pub fn busy(report: &RunReport) -> Option<String> {
+    let late = report.judgement.findings.iter().find(|found| found.check == "generator");
+    let late = late.filter(|found| found.verdict != Verdict::Pass).map(told);
+    late.or_else(|| {
+        let strangers = report.judgement.strangers.filter(|strangers| strangers.disturb())?;
+        Some(format!("other processes took {:.1} processors", strangers.mean))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::canned;
+
+    fn sample(which: &str) -> RunReport {
+        canned::reports().into_iter().find(|(name, _)| *name == which).expect("a canned report").1
+    }
+
+    #[test]
+    fn a_bug_is_caught_by_its_own_class_alone() {
+        let failed = sample("fail");
+        let lost = failed.judgement.classes.iter().find(|count| count.class == Class::Lost).unwrap().count;
+        assert!(lost > 0);
+        assert_eq!(Expected::Class(Class::Lost).met(&failed), Ok(format!("{lost} lost")));
+        assert!(Expected::Class(Class::Torn).met(&failed).is_err());
+        assert!(Expected::GateAlone("integrity").met(&failed).is_err(), "integrity does not pass");
+        let mut void = failed.clone();
+        void.judgement.classes.iter_mut().for_each(|count| count.void = Some("the ledger is torn".into()));
+        assert!(Expected::Class(Class::Lost).met(&void).is_err(), "unsound evidence accuses nobody");
+    }
+
+    #[test]
+    fn what_passes_catches_no_bug_and_is_what_a_twin_must_be() {
+        let passed = sample("pass");
+        assert_eq!(Expected::Pass.met(&passed), Ok("PASS".into()));
+        assert_eq!(Expected::Class(Class::Lost).met(&passed), Err("PASS".into()));
+        assert!(Expected::Pass.met(&sample("fail")).unwrap_err().starts_with("FAIL by "));
+    }
+
+    #[test]
+    fn a_control_must_say_its_own_reason() {
+        let mut open = sample("pass");
+        open.verdict = Verdict::Inconclusive;
+        let evidence = open.judgement.findings.iter_mut().find(|found| found.check == "evidence").unwrap();
+        (evidence.verdict, evidence.summary) = (Verdict::Inconclusive, "the ledger is torn: cut".into());
+        assert!(Expected::Inconclusive("evidence", "torn").met(&open).is_ok());
+        assert!(Expected::Inconclusive("evidence", "lags").met(&open).is_err());
+        assert!(Expected::Inconclusive("answers", "torn").met(&open).is_err());
+    }
+
+    #[test]
+    fn a_late_generator_is_no_fault_of_the_target() {
+        let mut report = sample("pass");
+        assert_eq!(busy(&report), None);
+        let generator = report.judgement.findings.iter_mut().find(|found| found.check == "generator").unwrap();
+        generator.verdict = Verdict::Inconclusive;
+        assert!(busy(&report).unwrap().starts_with("generator: "));
+    }
+}

@@ -107,7 +107,7 @@ fn step(number: usize, at: Duration, mode: StopMode, victims: &[Slot]) -> StepPl
         slot: victim.clone(),
         mode,
         replaced: if mode == StopMode::Graceful { Replaced::Before } else { Replaced::After },
-        hold: Some(if victim.role == Role::Worker { PausePoint::WorkerLeased } else { PausePoint::OfferRegistered }),
+        hold: Some(if victim.role.writes_rows() { PausePoint::WorkerLeased } else { PausePoint::OfferRegistered }),
         hold_within: S(2),
         grace: S(10),
         lasts: Duration::ZERO,

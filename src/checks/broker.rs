@@ -2,7 +2,8 @@
 //!
 //! In: what the broker's own push script counted, how many keys its server holds, and the acknowledged writes. Out: PASS
 //! where it counted them all; FAIL where no push ever arrived: the service acknowledged from somewhere else (a misspelt
-//! strategy that became the buffer in memory); INCONCLUSIVE where it counted fewer. Nothing for a private buffer.
+//! strategy that became the buffer in memory); INCONCLUSIVE where it counted fewer, or nothing was acknowledged. Nothing
+//! for a private buffer.
 //!
 //! # Why the server's keys are counted
 //! A probe that looks at a wrong key sees nothing either. But then the server holds other keys, and the probe is what is
@@ -16,11 +17,16 @@ pub(super) fn check(case: &Case) -> Vec<Finding> {
     let Some(state) = case.evidence.state.as_ref().filter(|_| case.plan.target.strategy.shared()) else {
         return Vec::new();
     };
-    let (Some(queue), tasks) = (state.queue.read(), 3 * case.figures.classes.acked) else { return Vec::new() };
+    let Some(queue) = state.queue.read() else { return Vec::new() };
+    let soundness = &case.figures.soundness;
+    if let Some(why) = soundness.records.as_ref().or(soundness.ledger.as_ref()) {
+        return vec![Finding::inconclusive("broker", format!("how many tasks were acknowledged is not known: {why}"))];
+    }
+    let tasks = 3 * case.figures.classes.acked;
     let told = format!("{tasks} tasks were acknowledged, and the broker counted {} pushed", queue.accepted);
     vec![match queue.accepted {
-        counted if counted >= tasks => Finding::pass("broker", told),
-        0 if never_used(state, queue) && case.figures.soundness.ledger.is_none() => {
+        counted if counted >= tasks && tasks > 0 => Finding::pass("broker", told),
+        0 if tasks > 0 && never_used(state, queue) => {
             let strategy = case.plan.target.strategy.word();
             Finding::fail("broker", format!("{told}, nor does it hold any key: the service did not use {strategy}"))
         }
@@ -71,7 +77,16 @@ mod tests {
 
     #[test]
     fn fewer_pushes_than_acknowledged_tasks_are_no_pass() {
-        let judgement = judged(|canned| canned.queue(|queue| queue.accepted -= 1));
+        let judgement = judged(|canned| canned.queue(|queue| queue.accepted = 3));
+        assert_eq!(judgement.finding("broker").verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn a_torn_ledger_does_not_say_how_many_there_must_be() {
+        let judgement = judged(|canned| {
+            canned.tear();
+            unused(canned, 0);
+        });
         assert_eq!(judgement.finding("broker").verdict, Verdict::Inconclusive);
     }
 

@@ -15,7 +15,7 @@ use crate::task::ExpectationWriteTask;
 pub(super) const BUG: Bug = Bug { name: "ring-drops-oldest", parts: || Arc::new(RingDropsOldest) };
 
 /// Tasks that fit: what comes within two flushes under the load that exposes it.
-const RING: u64 = 30;
+const RING: u64 = 18;
 
 struct RingDropsOldest;
 

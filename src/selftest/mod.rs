@@ -23,6 +23,7 @@ use std::rc::Rc;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use tokio::sync::RwLock;
 use tokio::task::{JoinSet, LocalSet};
 
 pub use expected::Expected;
@@ -110,8 +111,17 @@ pub async fn run(
     let started_at = place.environment.started_at;
     let shelf = Shelf::new(&place.reports, started_at);
     let executable_sha256 = place.environment.executable_sha256.clone();
-    let desk = Rc::new(play::Desk { place, reports: shelf.root().to_owned(), audience, stop: stop.clone() });
+    let desk = Rc::new(play::Desk {
+        place,
+        reports: shelf.root().to_owned(),
+        audience,
+        stop: stop.clone(),
+        machine: RwLock::new(()),
+    });
     let results = play_all(cases, jobs.max(1), &desk).await?;
+    if stop.interrupt.is_cancelled() {
+        return Err(SelftestError::Interrupted);
+    }
     let selftest = Selftest { executable_sha256, started_at, took: rounded(began.elapsed()), results };
     let stored = shelf.put(&selftest)?;
     Ok((selftest, stored))
@@ -133,14 +143,10 @@ async fn play_all(
     for _ in 0..jobs {
         lanes.spawn_local_on(lane(queue.clone(), desk.clone()), &local);
     }
-    let mut numbered = Vec::new();
-    let joined = async {
-        while let Some(ended) = lanes.join_next().await {
-            numbered.extend(ended.expect("no lane panics: a check that does is a finding")?);
-        }
-        Ok::<(), SelftestError>(())
-    };
-    local.run_until(joined).await?;
+    // Every lane comes to its end, also where one has failed: what it started goes down with it.
+    let ended = local.run_until(lanes.join_all()).await;
+    let by_lane: Vec<Numbered> = ended.into_iter().collect::<Result<_, _>>()?;
+    let mut numbered = by_lane.concat();
     numbered.sort_by_key(|(place, _)| *place);
     Ok(numbered.into_iter().map(|(_, result)| result).collect())
 }
@@ -148,7 +154,9 @@ async fn play_all(
 async fn lane(queue: Queue, desk: Rc<play::Desk>) -> Result<Numbered, SelftestError> {
     let next = || queue.lock().expect("no lane panics with it").pop_front();
     let mut results = Vec::new();
-    while let Some((number, case)) = next() {
+    while !desk.stop.interrupt.is_cancelled()
+        && let Some((number, case)) = next()
+    {
         results.push((number, desk.play(case, number).await?));
     }
     Ok(results)

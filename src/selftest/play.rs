@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use async_trait::async_trait;
+use tokio::sync::RwLock;
 
 use super::expected::busy;
 use super::{Audience, Case, Place, SelftestError, rounded, scenarios};
@@ -31,6 +32,8 @@ pub(super) struct Desk {
     pub reports: PathBuf,
     pub audience: Rc<dyn Audience>,
     pub stop: Stop,
+    /// Held shared by most runs, and by one that must be alone for itself.
+    pub machine: RwLock<()>,
 }
 
 /// What a try came to.
@@ -70,6 +73,19 @@ impl Desk {
     }
 
     async fn run(&self, case: &Case, plan: &Plan) -> Result<Tried, SelftestError> {
+        match case.alone {
+            true => {
+                let _machine = self.machine.write().await;
+                self.run_now(case, plan).await
+            }
+            false => {
+                let _machine = self.machine.read().await;
+                self.run_now(case, plan).await
+            }
+        }
+    }
+
+    async fn run_now(&self, case: &Case, plan: &Plan) -> Result<Tried, SelftestError> {
         let place = run::Place {
             executable: self.place.executable.clone(),
             reports: self.reports.clone(),

@@ -32,6 +32,8 @@ pub struct Case {
     pub tampered: Option<fn(&Path) -> std::io::Result<()>>,
     /// Among those of `--quick`.
     pub quick: bool,
+    /// Judged by a limit of time or errors, which other runs on the machine would void: never beside another one.
+    pub alone: bool,
 }
 
 const fn bug(name: &'static str, scenario: &'static str, expected: Expected) -> Case {
@@ -58,7 +60,18 @@ const fn tampered(name: &'static str, by: fn(&Path) -> std::io::Result<()>, says
 }
 
 const fn case(name: &'static str, kind: Kind, scenario: &'static str, expected: Expected) -> Case {
-    Case { name, kind, scenario, strategy: None, bug: None, twin: None, expected, tampered: None, quick: false }
+    Case {
+        name,
+        kind,
+        scenario,
+        strategy: None,
+        bug: None,
+        twin: None,
+        expected,
+        tampered: None,
+        quick: false,
+        alone: matches!(expected, Expected::GateAlone(_)),
+    }
 }
 
 /// Also of the short selftest.

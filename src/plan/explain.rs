@@ -209,6 +209,9 @@ fn gates(plan: &Plan, page: &mut Page) {
             "expect a FAIL: a buffer in memory freezes with its process, and nobody else can write what is in it",
         );
     }
+    if plan.require_selftest {
+        page.gate("selftest", "no PASS unless a selftest of this executable caught a bug with what this plan does");
+    }
     for gate in &plan.gates {
         page.gate(&gate.name(), format!("fails above {}", limit(gate)));
     }

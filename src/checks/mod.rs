@@ -8,6 +8,7 @@
 mod answers;
 mod asked;
 mod assessed;
+mod attempts;
 mod backlog;
 mod broker;
 mod checkpoints;
@@ -382,7 +383,7 @@ struct Case<'a> {
 type Check = fn(&Case) -> Vec<Finding>;
 
 /// Every check, in the order of the report: first whether the evidence carries a verdict, then what it says.
-const CHECKS: [(&str, Check); 16] = [
+const CHECKS: [(&str, Check); 17] = [
     ("seeded bug", seeded::check),
     ("interrupted", interrupted::check),
     ("settled", settled::check),
@@ -393,6 +394,7 @@ const CHECKS: [(&str, Check); 16] = [
     ("answers", answers::check),
     ("integrity", integrity::check),
     ("broker", broker::check),
+    ("attempts", attempts::check),
     ("order", order::check),
     ("F1", f1::check),
     ("F2", f2::check),

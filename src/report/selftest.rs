@@ -40,7 +40,7 @@ pub fn sentence(selftest: &Selftest) -> String {
         open => format!("; {open} undecided, as the machine was too busy"),
     };
     format!(
-        "caught {} of {bugs} seeded bugs, {} false alarms\n  {kept} of {} controls undecided for their own reason{undecided}\n",
+        "caught {} of {bugs} seeded bugs, {} false alarms\n  {kept} of {} controls are what they must be{undecided}\n",
         selftest.caught(),
         selftest.count(Outcome::FalseAlarm),
         controls.len()

@@ -108,13 +108,18 @@ fn came_to(report: &RunReport) -> String {
     }
 }
 
+/// What checks say where mxctl itself was late, or others took the processors.
+const OF_THE_MACHINE: [&str; 3] = ["own lag p99 was", "was sent in time", "other processes took"];
+
 /// Why the machine, and not the target, may have made this run what it is: mxctl could not ask on time, or a limit was
 /// missed while others took the processors. A machine on which nothing was voided excuses nothing.
 pub fn busy(report: &RunReport) -> Option<String> {
     let open = report.judgement.findings.iter().filter(|found| found.verdict == Verdict::Inconclusive);
-    let of_the_machine =
-        |found: &&Finding| found.check == "generator" || found.summary.contains("other processes took");
-    open.filter(|found| found.check != "seeded bug").find(of_the_machine).map(told)
+    let of_the_machine = |found: &Finding| {
+        let told = told(found);
+        found.check == "generator" || OF_THE_MACHINE.iter().any(|words| told.contains(words))
+    };
+    open.filter(|found| found.check != "seeded bug").find(|found| of_the_machine(found)).map(told)
 }
 
 #[cfg(test)]

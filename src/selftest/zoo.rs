@@ -90,7 +90,6 @@ pub const ZOO: &[Case] = &[
     quick(bug("no-redrive", "hard-redis", Expected::Class(Stranded))),
     quick(bug("ack-before-enqueue", "hard-redis", Expected::Class(Lost))),
     quick(twin("hard-redis")),
-    Case { expected: Expected::PassWithDuplicates, ..twin("committed") },
     // Instances that are told to end.
     bug("sigterm-ignored", "graceful-memory", Expected::Class(Lost)),
     bug("offer-drain-race", "graceful-memory", Expected::Class(Lost)),
@@ -101,6 +100,7 @@ pub const ZOO: &[Case] = &[
     quick(twin("graceful-memory")),
     quick(bug("no-prestop", "graceful-redis", Expected::GateAlone("error_rate.fault"))),
     quick(bug("client-clock-lease", "graceful-redis", Expected::Check("duplicates"))),
+    bug("undecodable-vanishes", "graceful-redis", Expected::Class(Stranded)),
     quick(twin("graceful-redis")),
     quick(bug("lifo", "order", Expected::Check("reordered"))),
     quick(twin("order")),
@@ -118,8 +118,10 @@ pub const ZOO: &[Case] = &[
     quick(twin("bursts")),
     quick(bug("poison-stalls", "poison", Expected::Class(Stranded))),
     bug("poison-drops-batch", "poison", Expected::Class(Lost)),
+    quick(bug("attempt-reset", "poison", Expected::Check("attempts"))),
     quick(twin("poison")),
-    // What proves nothing must say so.
+    // What is harmless must pass, and what proves nothing must say so.
+    case("commit-then-crash", Control, "committed", Expected::PassWithDuplicates),
     quick(control("exposure-0", "nothing-held", "F2", "exposure 0")),
     quick(control("step-that-never-fires", "never", "F2", "it never fired")),
     quick(control("late-generator", "late", "generator", "own lag p99")),

@@ -13,6 +13,7 @@
 mod ack_before_enqueue;
 mod ack_by_id;
 mod another_key;
+mod attempt_reset;
 mod client_clock_lease;
 mod dead_drain_tracker;
 mod drain_after_close;
@@ -37,6 +38,7 @@ mod tables_in_front;
 mod twice_in_one_batch;
 mod twisted;
 mod typo_is_in_memory;
+mod undecodable_vanishes;
 mod unversioned_upsert;
 
 use std::sync::Arc;
@@ -48,6 +50,7 @@ const BUGS: &[Bug] = &[
     ack_before_enqueue::BUG,
     ack_by_id::BUG,
     another_key::BUG,
+    attempt_reset::BUG,
     client_clock_lease::BUG,
     dead_drain_tracker::BUG,
     drain_after_close::BUG,
@@ -68,6 +71,7 @@ const BUGS: &[Bug] = &[
     slow_database::BUG,
     twice_in_one_batch::BUG,
     typo_is_in_memory::BUG,
+    undecodable_vanishes::BUG,
     unversioned_upsert::BUG,
 ];
 

@@ -27,6 +27,15 @@ pub(super) trait Twist: Send + Sync + 'static {
         inner.ack(receipts).await
     }
 
+    async fn nack(
+        &self,
+        inner: &Buffer,
+        receipts: &[Receipt],
+        (delay, why): (Duration, &Cause),
+    ) -> Result<u64, BufferError> {
+        inner.nack(receipts, delay, why).await
+    }
+
     async fn extend(&self, inner: &Buffer, receipts: &[Receipt], lease: Duration) -> Result<u64, BufferError> {
         inner.extend(receipts, lease).await
     }
@@ -64,7 +73,7 @@ impl<T: Twist> WriteBackBufferStrategy for Twisted<T> {
     }
 
     async fn nack(&self, receipts: &[Receipt], delay: Duration, cause: &Cause) -> Result<u64, BufferError> {
-        self.inner.nack(receipts, delay, cause).await
+        self.twist.nack(&self.inner, receipts, (delay, cause)).await
     }
 
     async fn extend(&self, receipts: &[Receipt], lease: Duration) -> Result<u64, BufferError> {

@@ -23,24 +23,38 @@ use crate::watch::{Depth, Event, Watch};
 /// What one look at the whole target saw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Sight {
+    /// In each place the more of both looks: a task on its way between two places shows.
     depth: Depth,
+    /// In all places together the fewer of both looks: a task on its way is not counted twice.
+    waiting: u64,
     rows: (i64, i64),
 }
 
 impl Sight {
-    fn is_empty(&self) -> bool {
-        self.waiting() == 0
+    /// From a look at the queue before, and one after the rows were looked at.
+    fn of(before: Depth, rows: (i64, i64), after: Depth) -> Sight {
+        let depth = Depth {
+            ready: before.ready.max(after.ready),
+            leased: before.leased.max(after.leased),
+            delayed: before.delayed.max(after.delayed),
+            dead: after.dead,
+        };
+        Sight { depth, waiting: waiting(before).min(waiting(after)), rows }
     }
 
-    /// Tasks in any place from which they may yet be written.
-    fn waiting(&self) -> u64 {
-        self.depth.ready + self.depth.leased + self.depth.delayed
+    fn is_empty(&self) -> bool {
+        waiting(self.depth) == 0
     }
 
     /// What differs only where something came to its end.
     fn done(&self) -> (u64, u64, (i64, i64)) {
-        (self.waiting(), self.depth.dead, self.rows)
+        (self.waiting, self.depth.dead, self.rows)
     }
+}
+
+/// Tasks in any place from which they may yet be written.
+fn waiting(depth: Depth) -> u64 {
+    depth.ready + depth.leased + depth.delayed
 }
 
 /// Waits until the target is quiet, stuck, or out of time.
@@ -86,13 +100,7 @@ impl Eye {
         let before = self.probe.look(deployment).await.map_err(|e| e.to_string())?.depth;
         let rows = self.database.movement().await.map_err(|e| e.to_string())?;
         let after = self.probe.look(deployment).await.map_err(|e| e.to_string())?.depth;
-        let depth = Depth {
-            ready: before.ready.max(after.ready),
-            leased: before.leased.max(after.leased),
-            delayed: before.delayed.max(after.delayed),
-            dead: after.dead,
-        };
-        Ok(Sight { depth, rows })
+        Ok(Sight::of(before, rows, after))
     }
 }
 
@@ -167,7 +175,8 @@ mod tests {
     }
 
     fn sight(ready: u64, rows: i64) -> Option<Sight> {
-        Some(Sight { depth: Depth { ready, ..Depth::default() }, rows: (rows, rows) })
+        let depth = Depth { ready, ..Depth::default() };
+        Some(Sight::of(depth, (rows, rows), depth))
     }
 
     /// Shows one sight a second until the wait ends: after how many seconds, and how.
@@ -200,8 +209,9 @@ mod tests {
     #[test]
     fn what_goes_round_longer_than_its_attempts_take_is_stuck() {
         let round = |second: u64, rows| {
-            let (leased, delayed) = if second.is_multiple_of(2) { (3, 0) } else { (0, 3) };
-            Some(Sight { depth: Depth { leased, delayed, ..Depth::default() }, rows: (rows, rows) })
+            let (before, after) = (second % 4, (second + 1) % 4);
+            let depth = |leased| Depth { leased, delayed: 3 - leased, ..Depth::default() };
+            Some(Sight::of(depth(before), (rows, rows), depth(after)))
         };
         assert_eq!(watch(|s| round(s, 5)), (40, SettleEnd::Stuck), "five attempts of eight seconds");
         assert_eq!(watch(|s| round(s, 5 + i64::from(s >= 20))), (60, SettleEnd::Stuck), "a row is progress");

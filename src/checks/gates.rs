@@ -4,12 +4,15 @@
 //! In: response times and outcomes per phase. Out: a finding a gate, under the gate's own name: PASS within its limit,
 //! FAIL beyond it, INCONCLUSIVE without data, and INCONCLUSIVE wherever a floor that it rests on was missed: a
 //! figure that was measured under another load than the one asked for is no figure of the target's. The same holds for a
-//! limit that was missed while other processes used the machine. What counts writes rests on the witness alone: neither
+//! limit that was missed while other processes used the machine, unless refused connections alone miss it: a slow instance
+//! still listens. What counts writes rests on the witness alone: neither
 //! a late generator nor a busy machine makes a duplicate.
 
 use super::recovery;
 use super::strangers::Strangers;
-use super::{Case, Finding, OrderCounts, Percentiles, answers};
+use super::{Case, Finding, OrderCounts, Percentiles, answers, operations};
+use crate::load::Attempt;
+use crate::load::ledger::Reason;
 use crate::plan::{Gate, GateMetric};
 
 /// What a gate's figure came to.
@@ -46,9 +49,9 @@ fn judged(case: &Case, gate: &Gate, missed: &[&str]) -> Finding {
         Measured::Value(value) if gate.metric.counts_writes() => {
             Finding::fail(&name, format!("{}, limit {limit}", show(gate, value)))
         }
-        Measured::Value(value) => missed_limit(case, &name, format!("{}, limit {limit}", show(gate, value))),
+        Measured::Value(value) => missed_limit(case, gate, format!("{}, limit {limit}", show(gate, value))),
         Measured::AtLeast(value) if value > gate.limit => {
-            missed_limit(case, &name, format!("more than {}, limit {limit}", show(gate, value)))
+            missed_limit(case, gate, format!("more than {}, limit {limit}", show(gate, value)))
         }
         Measured::AtLeast(value) => {
             let seen = show(gate, value);
@@ -57,9 +60,11 @@ fn judged(case: &Case, gate: &Gate, missed: &[&str]) -> Finding {
     }
 }
 
-/// On a machine that strangers used, too, nobody knows whose the figure is.
-fn missed_limit(case: &Case, name: &str, summary: String) -> Finding {
-    match case.figures.strangers.filter(Strangers::disturb) {
+/// On a machine that strangers used, too, nobody knows whose the figure is; but where nobody listens, nobody was slow.
+fn missed_limit(case: &Case, gate: &Gate, summary: String) -> Finding {
+    let name = &gate.name();
+    let strangers = case.figures.strangers.filter(Strangers::disturb);
+    match strangers.filter(|_| refused_connections(case, gate) <= gate.limit) {
         Some(Strangers { mean, peak, .. }) => {
             let why = format!("other processes took {mean:.2} processors of the machine, {peak:.2} at most");
             Finding::inconclusive(name, format!("{summary}; void, as {why}"))
@@ -115,6 +120,17 @@ fn error_rate(case: &Case, gate: &Gate) -> Measured {
         0 => Measured::Nothing(format!("nothing was due {}", when(gate))),
         due => Measured::Value((counts.refused + counts.unknown + counts.not_sent) as f64 / due as f64),
     }
+}
+
+/// The share of what was due that found nobody listening, where the gate is one of errors.
+fn refused_connections(case: &Case, gate: &Gate) -> f64 {
+    if gate.metric != GateMetric::ErrorRate {
+        return 0.0;
+    }
+    let in_phase = |at| gate.phase.is_none_or(|phase| case.figures.phases.at(at) == phase);
+    let refused = |operation: &Attempt| operation.reason == Reason::ConnectRefused && in_phase(operation.due);
+    let refused = operations::operations(&case.evidence.ledger).filter(refused).count();
+    refused as f64 / case.figures.timing.outcomes(gate.phase).due.max(1) as f64
 }
 
 fn when(gate: &Gate) -> String {

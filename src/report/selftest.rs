@@ -8,7 +8,7 @@ use crate::archive::mask;
 use crate::proven::{CaseResult, Kind, Outcome, Selftest};
 
 /// The longest text in a cell: the whole of it is in the stored result.
-const LONGEST: usize = 28;
+const LONGEST: usize = 24;
 
 /// The table and the sentence; `stored`: where the whole result lies.
 pub fn selftest(selftest: &Selftest, stored: &str) -> String {

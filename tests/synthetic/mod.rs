@@ -77,7 +77,7 @@ gates: {{ F2: pass, p99.steady: 100ms }}
 ",
         operations * 1000 / RPS
     );
-    let source = Arc::new(scenario::Source { name: "synthetic.yml".into(), text: text.into() });
+    let source = Arc::new(scenario::Source { name: "synthetic.yml".into(), text });
     let given = Given { run_number: RUN_NUMBER, seed: 42 };
     Plan::resolve(Scenario::read(&source), Default::default(), given).unwrap_or_else(|problems| {
         let told: Vec<String> = problems.iter().map(ToString::to_string).collect();

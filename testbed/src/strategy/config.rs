@@ -16,7 +16,7 @@ pub struct BufferConfig {
     /// In bytes of this process's memory: what waits to be sent, or, in memory, all that is held.
     pub capacity_bytes: usize,
     pub redis: RedisConfig,
-    /// A seeded bug of [`crate::bugs`]: only for a service that mxctl started to prove itself.
+    /// A seeded bug, by its name: only for a service that mxctl started to prove itself.
     pub bug: Option<String>,
 }
 

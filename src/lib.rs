@@ -34,6 +34,9 @@ pub mod archive;
 pub mod journal;
 pub mod heal;
 
+// What this executable was proven to catch.
+pub mod proven;
+
 // The stages, in the order of the pass.
 pub mod backends;
 pub mod readback;
@@ -48,6 +51,9 @@ pub mod report;
 pub mod run;
 pub mod rejudge;
 pub mod runs;
+
+// Runs with seeded bugs: mxctl proves itself.
+pub mod selftest;
 
 // Labs that stay between runs.
 pub mod labs;

@@ -9,6 +9,7 @@ use crate::checks::Evidence;
 use crate::load::Ledger;
 use crate::load::ledger::LedgerError;
 use crate::plan::Plan;
+use crate::proven::Standing;
 use crate::readback::FinalState;
 use crate::report::RunReport;
 use crate::run;
@@ -31,12 +32,14 @@ pub struct Recovered {
     pub plan: Plan,
     /// `None`: the folder does not have it.
     pub environment: Option<Environment>,
+    /// What the executable that ran was proven to catch then.
+    pub standing: Option<Standing>,
     pub evidence: Evidence,
 }
 
 pub fn judge(run: &Path) -> Result<RunReport, RejudgeError> {
-    let Recovered { plan, environment, evidence } = recover(run)?;
-    Ok(run::judged(&plan, &evidence, environment))
+    let Recovered { plan, environment, standing, evidence } = recover(run)?;
+    Ok(run::judged(&plan, &evidence, (environment, standing)))
 }
 
 pub fn recover(run: &Path) -> Result<Recovered, RejudgeError> {
@@ -46,13 +49,14 @@ pub fn recover(run: &Path) -> Result<Recovered, RejudgeError> {
     }
     let plan: Plan = needed(&archive, Piece::Plan)?;
     let environment = archive.get_json(Piece::Environment)?.whole();
+    let standing: Option<Standing> = archive.get_json(Piece::Standing)?.whole().flatten();
     let ledger =
         Ledger::open(&archive.ledger_dir()).map_err(|source| RejudgeError::Ledger { run: run.to_owned(), source })?;
     let incidents: Stored<Incidents> = archive.get_json(Piece::Incidents)?;
     let incidents = incidents.whole().unwrap_or_default();
     let state = FinalState::load(&archive)?.whole();
     let interrupted = incidents.interrupted;
-    Ok(Recovered { plan, environment, evidence: Evidence { ledger, incidents, state, interrupted } })
+    Ok(Recovered { plan, environment, standing, evidence: Evidence { ledger, incidents, state, interrupted } })
 }
 
 fn needed<T: serde::de::DeserializeOwned>(archive: &Archive, piece: Piece) -> Result<T, RejudgeError> {

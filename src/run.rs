@@ -21,6 +21,7 @@ use crate::heal::{self, HealError};
 use crate::journal::{Found, Journal};
 use crate::load::{self, Ledger, Load, LoadError};
 use crate::plan::{Lab, Plan};
+use crate::proven::{self, ProvenError, Standing};
 use crate::readback::baseline::BaselineError;
 use crate::readback::database::{Database, DatabaseError};
 use crate::readback::depth::DepthProbe;
@@ -61,6 +62,8 @@ pub enum RunError {
     #[error(transparent)]
     Heal(#[from] HealError),
     #[error(transparent)]
+    Proven(#[from] ProvenError),
+    #[error(transparent)]
     Up(#[from] UpError),
     /// Rows that this run did not write would be judged as its own.
     #[error(
@@ -96,7 +99,7 @@ pub struct Ran {
 /// Runs a plan.
 pub async fn run(plan: Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> Result<Ran, RunError> {
     let began = Instant::now();
-    let (archive, journal) = open(&plan, place)?;
+    let Opened { archive, journal, standing } = open(&plan, place)?;
     let clock = RunClock::unstarted();
 
     let mut stopwatch = Stopwatch::default();
@@ -147,7 +150,7 @@ pub async fn run(plan: Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> R
 
     stopwatch.phase(Phase::Judge, watch).await;
     let evidence = Evidence { ledger: ledger?, interrupted: incidents.interrupted, incidents, state: Some(state) };
-    let judged = judged(&plan, &evidence, Some(place.environment.clone()));
+    let judged = judged(&plan, &evidence, (Some(place.environment.clone()), standing));
     let (duration, harness) = (Some(began.elapsed()), Some(stopwatch.end(memory)));
     let report = RunReport { duration, harness, ..judged };
     archive.seal(&report.files()?)?;
@@ -155,8 +158,15 @@ pub async fn run(plan: Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> R
     Ok(Ran { report, folder: archive.root().to_owned() })
 }
 
+/// A run's folder, before anything is started.
+struct Opened {
+    archive: Archive,
+    journal: Arc<Journal>,
+    standing: Option<Standing>,
+}
+
 /// Refuses to start over a dead run of the same target; makes the run's folder; writes down what this run is.
-fn open(plan: &Plan, place: &Place) -> Result<(Archive, Arc<Journal>), RunError> {
+fn open(plan: &Plan, place: &Place) -> Result<Opened, RunError> {
     let target = target(plan);
     if let Some(dead) = heal::unhealed(&place.reports, &target)?.into_iter().next() {
         return Err(RunError::Unhealed(dead));
@@ -165,8 +175,11 @@ fn open(plan: &Plan, place: &Place) -> Result<(Archive, Arc<Journal>), RunError>
     let archive = archive.reserve(disk_bytes(plan))?;
     archive.put_json(Piece::Plan, plan)?;
     archive.put_json(Piece::Environment, &place.environment)?;
+    let digest = place.environment.executable_sha256.as_deref();
+    let standing = proven::newest(&place.reports, digest)?.map(|selftest| selftest.standing(plan));
+    archive.put_json(Piece::Standing, &standing)?;
     let journal = Journal::open(archive.root(), &target).map_err(RunError::Journal)?;
-    Ok((archive, Arc::new(journal)))
+    Ok(Opened { archive, journal: Arc::new(journal), standing })
 }
 
 /// What the journal calls the target: only a run that died on the same one is in the way.
@@ -265,9 +278,14 @@ async fn close(settled: Settled, grace: Duration, journal: &Journal, watch: &dyn
 }
 
 /// The judgement of a run, as a report: from a run that has just ended, or from its folder.
-pub fn judged(plan: &Plan, evidence: &Evidence, environment: Option<Environment>) -> RunReport {
+pub fn judged(
+    plan: &Plan,
+    evidence: &Evidence,
+    (environment, standing): (Option<Environment>, Option<Standing>),
+) -> RunReport {
     let ran = report::Ran {
         environment,
+        standing,
         duration: None,
         settle: evidence.state.as_ref().map(|state| state.settle.clone()),
         interrupted: evidence.interrupted,

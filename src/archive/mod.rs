@@ -3,7 +3,7 @@
 //! ```text
 //! reports/20261124T001203Z-rolling-update-17/
 //!   lock                   held by flock while the run lives
-//!   plan.json environment.json incidents.json
+//!   plan.json environment.json standing.json incidents.json
 //!   target/                configurations, logs and data of what the run started
 //!   ledger/                every attempt
 //!   state/                 final.json, rows.table, witness.table

@@ -5,6 +5,8 @@
 pub enum Piece {
     Plan,
     Environment,
+    /// What the executable was proven to catch when the run began.
+    Standing,
     Incidents,
     /// The final state without its tables.
     State,
@@ -22,6 +24,7 @@ impl Piece {
         match self {
             Piece::Plan => "plan.json",
             Piece::Environment => "environment.json",
+            Piece::Standing => "standing.json",
             Piece::Incidents => "incidents.json",
             Piece::State => "state/final.json",
             Piece::Rows => "state/rows.table",

@@ -60,6 +60,14 @@ pub(crate) fn poisoned() -> Canned {
     Canned::run(plan, incidents)
 }
 
+/// Poison in a run without stops.
+pub(crate) fn poisoned_load() -> Canned {
+    let mut plan = plans::load_test();
+    plan.load.mix = Mix { write_once: 900, hot_key: 0, read: 50, poison: 50 };
+    let incidents = plans::rolled(&plan);
+    Canned::run(plan, incidents)
+}
+
 pub(crate) fn load_test() -> Canned {
     let plan = plans::load_test();
     let incidents = plans::rolled(&plan);

@@ -4,11 +4,15 @@
 //! In: response times and outcomes per phase. Out: a finding a gate, under the gate's own name: PASS within its limit,
 //! FAIL beyond it, INCONCLUSIVE without data, and INCONCLUSIVE wherever a floor that it rests on was missed: a
 //! figure that was measured under another load than the one asked for is no figure of the target's. The same holds for a
-//! limit that was missed while other processes used the machine.
+//! limit that was missed while other processes used the machine, unless refused connections alone miss it: a slow instance
+//! still listens. What counts writes rests on the witness alone: neither
+//! a late generator nor a busy machine makes a duplicate.
 
 use super::recovery;
 use super::strangers::Strangers;
-use super::{Case, Finding, Percentiles, answers};
+use super::{Case, Finding, OrderCounts, Percentiles, answers, operations};
+use crate::load::Attempt;
+use crate::load::ledger::Reason;
 use crate::plan::{Gate, GateMetric};
 
 /// What a gate's figure came to.
@@ -28,6 +32,7 @@ pub(super) fn check(case: &Case) -> Vec<Finding> {
 fn judged(case: &Case, gate: &Gate, missed: &[&str]) -> Finding {
     let name = gate.name();
     let measured = measured(case, gate);
+    let missed = if gate.metric.counts_writes() { &[] } else { missed };
     if !missed.is_empty() {
         let figure = match &measured {
             Measured::Value(value) | Measured::AtLeast(value) => show(gate, *value),
@@ -41,9 +46,12 @@ fn judged(case: &Case, gate: &Gate, missed: &[&str]) -> Finding {
         Measured::Value(value) if value <= gate.limit => {
             Finding::pass(&name, format!("{}, within {limit}", show(gate, value)))
         }
-        Measured::Value(value) => missed_limit(case, &name, format!("{}, limit {limit}", show(gate, value))),
+        Measured::Value(value) if gate.metric.counts_writes() => {
+            Finding::fail(&name, format!("{}, limit {limit}", show(gate, value)))
+        }
+        Measured::Value(value) => missed_limit(case, gate, format!("{}, limit {limit}", show(gate, value))),
         Measured::AtLeast(value) if value > gate.limit => {
-            missed_limit(case, &name, format!("more than {}, limit {limit}", show(gate, value)))
+            missed_limit(case, gate, format!("more than {}, limit {limit}", show(gate, value)))
         }
         Measured::AtLeast(value) => {
             let seen = show(gate, value);
@@ -52,9 +60,11 @@ fn judged(case: &Case, gate: &Gate, missed: &[&str]) -> Finding {
     }
 }
 
-/// On a machine that strangers used, too, nobody knows whose the figure is.
-fn missed_limit(case: &Case, name: &str, summary: String) -> Finding {
-    match case.figures.strangers.filter(Strangers::disturb) {
+/// On a machine that strangers used, too, nobody knows whose the figure is; but where nobody listens, nobody was slow.
+fn missed_limit(case: &Case, gate: &Gate, summary: String) -> Finding {
+    let name = &gate.name();
+    let strangers = case.figures.strangers.filter(Strangers::disturb);
+    match strangers.filter(|_| refused_connections(case, gate) <= gate.limit) {
         Some(Strangers { mean, peak, .. }) => {
             let why = format!("other processes took {mean:.2} processors of the machine, {peak:.2} at most");
             Finding::inconclusive(name, format!("{summary}; void, as {why}"))
@@ -80,6 +90,16 @@ fn measured(case: &Case, gate: &Gate) -> Measured {
         GateMetric::P999 => percentile(case, gate, 1000, |p| p.p999),
         GateMetric::ErrorRate => error_rate(case, gate),
         GateMetric::Recovery => recovery::measured(case),
+        GateMetric::Duplicates => seen_by_witness(case, |order| order.duplicates),
+        GateMetric::Reordered => seen_by_witness(case, |order| order.reordered),
+    }
+}
+
+/// Without a sound witness a count of writes is not observable, which is not 0.
+fn seen_by_witness(case: &Case, pick: fn(&OrderCounts) -> u64) -> Measured {
+    match &case.figures.order {
+        Some(order) => Measured::Value(pick(order) as f64),
+        None => Measured::Nothing("not observable: there is no witness that could be relied on".to_owned()),
     }
 }
 
@@ -102,6 +122,17 @@ fn error_rate(case: &Case, gate: &Gate) -> Measured {
     }
 }
 
+/// The share of what was due that found nobody listening, where the gate is one of errors.
+fn refused_connections(case: &Case, gate: &Gate) -> f64 {
+    if gate.metric != GateMetric::ErrorRate {
+        return 0.0;
+    }
+    let in_phase = |at| gate.phase.is_none_or(|phase| case.figures.phases.at(at) == phase);
+    let refused = |operation: &Attempt| operation.reason == Reason::ConnectRefused && in_phase(operation.due);
+    let refused = operations::operations(&case.evidence.ledger).filter(refused).count();
+    refused as f64 / case.figures.timing.outcomes(gate.phase).due.max(1) as f64
+}
+
 fn when(gate: &Gate) -> String {
     gate.phase.map_or_else(|| "in the run".to_owned(), |phase| format!("in phase {}", phase.word()))
 }
@@ -111,6 +142,8 @@ fn show(gate: &Gate, value: f64) -> String {
         GateMetric::P50 | GateMetric::P99 | GateMetric::P999 => format!("{:.1} ms", value * 1e3),
         GateMetric::ErrorRate => format!("{:.3} %", value * 100.0),
         GateMetric::Recovery => format!("{value:.1} s"),
+        GateMetric::Duplicates => format!("{value} writes seen more than once"),
+        GateMetric::Reordered => format!("{value} writes seen after a newer one of their row"),
     }
 }
 
@@ -123,6 +156,7 @@ mod tests {
     use crate::checks::canned::{self, Canned};
     use crate::load::Outcome;
     use crate::plan::RunPhase;
+    use crate::readback::{Sighting, Source};
 
     fn verdict_of(gate: Gate, change: impl FnOnce(&mut Canned)) -> Verdict {
         let mut canned = canned::healthy();
@@ -183,6 +217,25 @@ mod tests {
                 canned.attempts(|attempts| attempts.iter_mut().filter(|a| a.op % 200 == 0).for_each(change));
             };
             assert_eq!(verdict_of(limit.clone(), spoilt), Verdict::Fail);
+        }
+    }
+
+    #[test]
+    fn writes_that_the_witness_saw_twice_or_out_of_order_fail_their_gates_whatever_the_generator_did() {
+        for (metric, seq) in [(GateMetric::Duplicates, 0), (GateMetric::Reordered, 1)] {
+            let gate = gate(metric, None, 0.0);
+            assert_eq!(verdict_of(gate.clone(), |_| ()), Verdict::Pass, "{metric:?}");
+            let again = |canned: &mut Canned| {
+                canned.plan.load.rate_floor = 2.0;
+                canned.sightings(|sightings| {
+                    let newest = sightings.iter().max_by_key(|seen| seen.new_seq).copied().expect("hot keys");
+                    let order = sightings.iter().map(|seen| seen.order).max().unwrap_or(0) + 1;
+                    sightings.push(Sighting { order, new_seq: newest.new_seq - seq, ..newest });
+                });
+            };
+            assert_eq!(verdict_of(gate.clone(), again), Verdict::Fail, "{metric:?}");
+            let blind = |canned: &mut Canned| canned.state().witness = Source::Gap { why: "no such table".into() };
+            assert_eq!(verdict_of(gate, blind), Verdict::Inconclusive, "{metric:?}");
         }
     }
 

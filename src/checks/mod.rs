@@ -8,7 +8,9 @@
 mod answers;
 mod asked;
 mod assessed;
+mod attempts;
 mod backlog;
+mod broker;
 mod checkpoints;
 mod classes;
 mod conservation;
@@ -31,6 +33,7 @@ mod phases;
 mod recovery;
 mod redis_failure;
 mod rows;
+mod seeded;
 mod settled;
 mod sizes;
 mod soundness;
@@ -387,7 +390,8 @@ struct Case<'a> {
 type Check = fn(&Case) -> Vec<Finding>;
 
 /// Every check, in the order of the report: first whether the evidence carries a verdict, then what it says.
-const CHECKS: [(&str, Check); 15] = [
+const CHECKS: [(&str, Check); 18] = [
+    ("seeded bug", seeded::check),
     ("interrupted", interrupted::check),
     ("settled", settled::check),
     ("instances", instances::check),
@@ -396,6 +400,8 @@ const CHECKS: [(&str, Check); 15] = [
     ("generator", generator::check),
     ("answers", answers::check),
     ("integrity", integrity::check),
+    ("broker", broker::check),
+    ("attempts", attempts::check),
     ("order", order::check),
     ("F1", f1::check),
     ("F2", f2::check),

@@ -159,7 +159,7 @@ fn queue(state: &FinalState) -> Option<String> {
 
 fn sees_something_now(state: &FinalState) -> bool {
     match (&state.queue, &state.counters) {
-        (Source::Read(QueueState { items, accepted }), _) => !items.is_empty() || *accepted > 0,
+        (Source::Read(QueueState { items, accepted, .. }), _) => !items.is_empty() || *accepted > 0,
         (Source::Absent { .. }, Source::Read(counters)) => {
             counters.iter().any(|own| own.private_buffer > 0 || own.processed_tasks > 0)
         }

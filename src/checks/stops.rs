@@ -9,8 +9,8 @@ use super::figures::Figures;
 use super::windows::{StopFigures, struck};
 use super::{Evidence, StopJudgement, Verdict};
 use crate::clock::Offset;
-use crate::plan::{Plan, Replaced, StopMode, StopPlan};
-use crate::timeline::{Exposure, StopRecord};
+use crate::plan::{PausePoint, Plan, Replaced, StopMode, StopPlan};
+use crate::timeline::{Exposure, Held, StopRecord};
 
 /// What a stop proves, judged along the plan.
 pub(super) struct Stops<'a> {
@@ -206,10 +206,19 @@ fn exposure(record: &StopRecord, figures: &StopFigures) -> (Option<u64>, &'stati
         Exposure::OffersInFlight { operations } => (Some(*operations), "offers in flight"),
         Exposure::Unwritten(checkpoint) => {
             let own = checkpoint.stop == record.id && checkpoint.applied.read().is_some();
-            (own.then_some(figures.unwritten), "acked, unwritten operations")
+            match held_offers(record) {
+                0 => (own.then_some(figures.unwritten), "acked, unwritten operations"),
+                held => (own.then_some(figures.unwritten + held), "operations unwritten or in flight"),
+            }
         }
         Exposure::NotRead { .. } => (None, ""),
     }
+}
+
+/// A private buffer's instance answers requests, too: an offer that is held is at stake beside what is not written.
+fn held_offers(record: &StopRecord) -> u64 {
+    let offer = |held: &Held| matches!(held.point, PausePoint::OfferRegistered | PausePoint::OfferStored);
+    u64::from(record.held.as_ref().is_some_and(offer))
 }
 
 fn no_exposure(record: &StopRecord, exposure: Option<u64>) -> Option<String> {

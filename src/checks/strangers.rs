@@ -61,6 +61,7 @@ mod tests {
     use super::*;
     use crate::checks::{Verdict, canned};
     use crate::clock::Offset;
+    use crate::load::ledger::Reason;
     use crate::plan::{Gate, GateMetric};
 
     /// A minute, second by second, in which others take `others(second)` processors beside one of our own.
@@ -102,6 +103,25 @@ mod tests {
         assert_eq!(verdict(0.0, 0.0001), Verdict::Fail);
         assert_eq!(verdict(0.9, 0.0001), Verdict::Inconclusive);
         assert_eq!(verdict(0.9, 0.1), Verdict::Pass);
+    }
+
+    #[test]
+    fn where_nobody_listens_no_stranger_is_to_blame() {
+        let verdict = |reason| {
+            let mut canned = canned::healthy();
+            let gate = Gate { metric: GateMetric::ErrorRate, phase: None, limit: 0.001 };
+            canned.plan.gates = vec![gate.clone()];
+            canned.evidence.incidents.machine = readings(|_| 0.9);
+            canned.attempts(|attempts| {
+                for attempt in attempts.iter_mut().filter(|attempt| attempt.op % 200 == 0) {
+                    canned::refuse(attempt);
+                    attempt.reason = reason;
+                }
+            });
+            canned.judge().finding(&gate.name()).verdict
+        };
+        assert_eq!(verdict(Reason::ConnectRefused), Verdict::Fail);
+        assert_eq!(verdict(Reason::NotStored), Verdict::Inconclusive, "a full buffer may be a slow machine's");
     }
 
     #[test]

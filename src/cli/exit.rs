@@ -60,6 +60,7 @@ impl Exit {
             | RunError::NotEmpty { .. }
             | RunError::Backlog(_)
             | RunError::Baseline(_)
+            | RunError::Proven(_)
             | RunError::Database(_) => Exit::Laboratory,
             // It broke after the first request: nobody knows.
             RunError::Archive(_) | RunError::Load(_) | RunError::Down(_) | RunError::Close(_) => Exit::Inconclusive,

@@ -18,6 +18,7 @@ mod progress;
 mod report;
 mod run_argument;
 pub mod scenario;
+mod selftest;
 mod serve;
 pub mod target_flags;
 
@@ -75,6 +76,8 @@ enum Command {
     Scenario(scenario::Command),
     /// List, show, judge, compare or remove earlier runs, from their folders alone
     Report(report::Command),
+    /// Seed bugs into the service, and see them caught
+    Selftest(selftest::Command),
     /// Revert what a killed run left behind
     Heal(heal::Command),
     /// Look at what this machine offers for runs; nothing is started
@@ -111,6 +114,7 @@ async fn dispatch(cli: Cli) -> Exit {
         Command::Chaos(command) => chaos::run(command, &cli.global).await,
         Command::Scenario(command) => scenario::run(&command, &cli.global),
         Command::Report(command) => report::run(command, &cli.global),
+        Command::Selftest(command) => selftest::run(command, &cli.global).await,
         Command::Heal(command) => heal::run(command, &cli.global),
         Command::Doctor(command) => doctor::run(&command, &cli.global),
         Command::Testbed(command) => labs::run(command, &cli.global).await,

@@ -126,7 +126,8 @@ fn check(args: &CheckArgs) -> Result<String, Problems> {
 /// The plan of a scenario, by name or path, with flags over it: what `loadtest` and `chaos` run.
 pub fn plan(scenario: &str, flags: &PlanFlags, given: Given) -> Result<Plan, Problems> {
     let source = Source::load(scenario)?;
-    Plan::resolve(Scenario::read(&source), flags.overrides(), given)
+    let plan = Plan::resolve(Scenario::read(&source), flags.overrides(), given)?;
+    Ok(Plan { require_selftest: flags.run.require_selftest, ..plan })
 }
 
 /// The same, for a lab that is to stay.
@@ -138,7 +139,8 @@ pub fn plan_to_keep(scenario: &str, flags: &PlanFlags, given: Given) -> Result<P
 /// The same, on a lab that is up.
 pub fn plan_on(lab: &KeptTarget, scenario: &str, flags: &PlanFlags, given: Given) -> Result<Plan, Problems> {
     let source = Source::load(scenario)?;
-    Plan::resolve_on(lab, Scenario::read(&source), flags.overrides(), given)
+    let plan = Plan::resolve_on(lab, Scenario::read(&source), flags.overrides(), given)?;
+    Ok(Plan { require_selftest: flags.run.require_selftest, ..plan })
 }
 
 fn count(plan: &Plan) -> LaneCounts {

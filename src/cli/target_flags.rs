@@ -122,6 +122,9 @@ pub struct RunFlags {
     /// Adds a gate: fail where a value is above its limit, such as 'p99.steady > 100ms'; may be repeated
     #[arg(long, env = "MXCTL_FAIL_IF", value_name = "EXPR", value_delimiter = ',')]
     pub fail_if: Vec<String>,
+    /// No PASS unless a selftest of this executable has caught a seeded bug with what the scenario does
+    #[arg(long, env = "MXCTL_REQUIRE_SELFTEST")]
+    pub require_selftest: bool,
 }
 
 impl PlanFlags {

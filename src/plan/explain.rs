@@ -240,6 +240,9 @@ fn gates(plan: &Plan, page: &mut Page) {
             "expect a FAIL: a buffer in memory freezes with its process, and nobody else can write what is in it",
         );
     }
+    if plan.require_selftest {
+        page.gate("selftest", "no PASS unless a selftest of this executable caught a bug with what this plan does");
+    }
     for gate in &plan.gates {
         page.gate(&gate.name(), format!("fails above {}", limit(gate)));
     }
@@ -248,6 +251,7 @@ fn gates(plan: &Plan, page: &mut Page) {
 fn limit(gate: &Gate) -> String {
     match gate.metric {
         GateMetric::ErrorRate => share(gate.limit),
+        GateMetric::Duplicates | GateMetric::Reordered => format!("{} writes", gate.limit),
         GateMetric::P50 | GateMetric::P99 | GateMetric::P999 | GateMetric::Recovery => {
             Period(Duration::from_secs_f64(gate.limit)).to_string()
         }

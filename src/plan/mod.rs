@@ -7,6 +7,7 @@
 mod database;
 pub mod explain;
 mod load;
+mod reach;
 mod resolve;
 mod shape;
 
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::disturbance::Disturbance;
 pub use database::{Database, DatabaseUrl};
 pub use load::{LoadPlan, Mix, ReadKeys};
+pub use reach::Reach;
 pub use resolve::{Given, KeptTarget, scenario_schema};
 pub use shape::{Shape, Stage};
 
@@ -40,6 +42,9 @@ pub struct Plan {
     /// What the scenario asked for and the plan left out, and what its figures are not, in sentences: `explain` and the
     /// report print them.
     pub notes: Vec<String>,
+    /// No PASS unless a selftest of this executable has caught a seeded bug with what this plan does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub require_selftest: bool,
 }
 
 impl Plan {
@@ -126,6 +131,10 @@ pub struct TargetPlan {
     pub grace: Duration,
     /// A deadline for every "up and ready" wait.
     pub ready_within: Duration,
+    /// A bug that is seeded into the service, so that mxctl proves itself: set by the selftest alone. Such a run is never
+    /// a PASS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seeded_bug: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -526,9 +535,18 @@ pub enum GateMetric {
     ErrorRate,
     /// From the start of a stop or a disturbance until errors, p99 and backlog are back in band; limit in seconds.
     Recovery,
+    /// Writes that the witness saw more than once.
+    Duplicates,
+    /// Writes that the witness saw attempted after a newer one of their row.
+    Reordered,
 }
 
 impl GateMetric {
+    /// Whether it is a number of writes, which no clock and no load can falsify.
+    pub fn counts_writes(self) -> bool {
+        matches!(self, GateMetric::Duplicates | GateMetric::Reordered)
+    }
+
     pub fn word(self) -> &'static str {
         match self {
             GateMetric::P50 => "p50",
@@ -536,6 +554,8 @@ impl GateMetric {
             GateMetric::P999 => "p99.9",
             GateMetric::ErrorRate => "error_rate",
             GateMetric::Recovery => "recovery",
+            GateMetric::Duplicates => "duplicates",
+            GateMetric::Reordered => "reordered",
         }
     }
 }

@@ -104,7 +104,8 @@ fn resolve(scenario: Scenario, overrides: Overrides, given: Given, wanted: Wante
 
     Problems::check(remarks.problems)?;
     let timeline = timeline.steps;
-    Ok(Plan { name, run, lab, target, load, timeline, settle, claims, gates, notes: remarks.notes })
+    let (notes, require_selftest) = (remarks.notes, false);
+    Ok(Plan { name, run, lab, target, load, timeline, settle, claims, gates, notes, require_selftest })
 }
 
 /// The steps that are left, and whether all that was written is in them: if not, nothing is concluded from a gap.

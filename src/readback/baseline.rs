@@ -90,7 +90,8 @@ mod tests {
     fn the_dead_letters_of_an_earlier_run_are_not_this_run_s_and_nobody_s_stay() {
         let run = RunKey { number: 7, seed: 1 };
         let items = vec![item(Some(run.key(3))), item(Some(6 << 32)), item(None)];
-        let QueueState { items, accepted } = baseline().out_of_queue(run, QueueState { items, accepted: 130 });
+        let read = QueueState { items, accepted: 130, keys: Some(5) };
+        let QueueState { items, accepted, .. } = baseline().out_of_queue(run, read);
         assert_eq!((items, accepted), (vec![item(Some(run.key(3))), item(None)], 30));
     }
 

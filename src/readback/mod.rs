@@ -83,6 +83,9 @@ pub struct QueueState {
     pub items: Vec<QueuedItem>,
     /// Tasks that the push script counted as taken, since the run began.
     pub accepted: u64,
+    /// Keys of whatever kind that the server holds; `None`: it was not asked.
+    #[serde(default)]
+    pub keys: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

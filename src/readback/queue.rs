@@ -73,6 +73,7 @@ impl Queue {
         ask.atomic();
         ask.lrange(&self.key, 0, -1).zrange(self.sub("leases"), 0, -1).zrange(self.sub("delayed"), 0, -1);
         ask.hgetall(self.sub("items")).lrange(self.sub("dead"), 0, -1).hget(self.sub("counters"), "accepted");
+        ask.cmd("DBSIZE");
         let found: Found = self.ask(&ask).await?;
         Ok(found.into_state())
     }
@@ -100,7 +101,7 @@ impl Queue {
 }
 
 /// What the one call brings, in its order.
-type Raw = (Vec<Vec<u8>>, Vec<String>, Vec<String>, HashMap<String, Vec<u8>>, Vec<Vec<u8>>, Option<u64>);
+type Raw = (Vec<Vec<u8>>, Vec<String>, Vec<String>, HashMap<String, Vec<u8>>, Vec<Vec<u8>>, Option<u64>, u64);
 
 struct Found(Raw);
 
@@ -112,7 +113,7 @@ impl redis::FromRedisValue for Found {
 
 impl Found {
     fn into_state(self) -> QueueState {
-        let (ready, leases, delayed, items, dead, accepted) = self.0;
+        let (ready, leases, delayed, items, dead, accepted, keys) = self.0;
         let nothing = Vec::new();
         let under_receipt = |place: Place| {
             let items = &items;
@@ -135,7 +136,7 @@ impl Found {
         all.extend(leases.iter().map(under_receipt(Place::Leased)));
         all.extend(delayed.iter().map(under_receipt(Place::Delayed)));
         all.extend(dead.iter().map(|letter| dead_item(letter)));
-        QueueState { items: all, accepted: accepted.unwrap_or(0) }
+        QueueState { items: all, accepted: accepted.unwrap_or(0), keys: Some(keys) }
     }
 }
 
@@ -321,7 +322,8 @@ mod tests {
         assert_eq!(look, Look { depth: Depth { ready: 1, leased: 2, delayed: 1, dead: 1 }, accepted: 9 });
         assert_eq!(queue.leases_of("worker-1.1").await.unwrap(), 1, "worker-11.1 is another instance");
 
-        let QueueState { items, accepted } = queue.read().await.unwrap();
+        let QueueState { items, accepted, keys } = queue.read().await.unwrap();
+        assert!(keys > Some(3), "its places and what else is there: {keys:?}");
         let places: Vec<_> = items.iter().map(|item| (item.place, item.task.map(|(_, seq, _)| seq))).collect();
         let (leased, delayed) = (Place::Leased, Place::Delayed);
         let expected =

@@ -9,6 +9,7 @@ use crate::checks::{
     Class, ClassCount, Conservation, CountByHand, Finding, Judgement, OrderCounts, StopJudgement, Strangers, Verdict,
 };
 use crate::harness::Harness;
+use crate::proven::Standing;
 
 /// Failures first, then what could not be decided, then what passed; each in the order in which it was judged.
 pub fn by_weight(judgement: &Judgement) -> Vec<&Finding> {
@@ -124,6 +125,21 @@ pub fn strangers(strangers: Strangers) -> String {
         String::new()
     };
     format!("other processes took {mean:.2} processors during the load, {peak:.2} at most{verdict}")
+}
+
+/// Whether the executable has shown that it can fail, and by what this run's scenario does.
+pub fn standing(standing: Option<&Standing>) -> String {
+    let Some(Standing { started_at, caught, bugs, false_alarms, covered }) = standing else {
+        return "none of this executable: nobody has shown that it can fail (`mxctl selftest`)".to_owned();
+    };
+    let of_these = match covered.as_slice() {
+        [] => "none of them by what this scenario does on its strategy".to_owned(),
+        covered => format!("by what this scenario does on its strategy: {}", covered.join(", ")),
+    };
+    format!(
+        "{}: caught {caught} of {bugs} seeded bugs, {false_alarms} false alarms; {of_these}",
+        started_at.strftime("%Y-%m-%d %H:%M:%SZ")
+    )
 }
 
 /// How long mxctl took for each phase, and its memory over the load.
@@ -268,6 +284,22 @@ mod tests {
         let whole = Conservation { due: 48_000, acked: 47_988, refused: 0, unknown: 12, not_sent: 0 };
         assert_eq!(conservation(&whole), "48,000 due = 47,988 acked + 0 refused + 12 unknown + 0 not sent");
         assert!(conservation(&Conservation { unknown: 11, ..whole }).starts_with("48,000 due ≠ "));
+    }
+
+    #[test]
+    fn a_standing_says_what_was_caught_by_what_the_scenario_does() {
+        assert!(standing(None).starts_with("none of this executable"));
+        let started_at = "2026-11-24T00:00:00Z".parse().expect("a time");
+        let of = |covered: &[&str]| {
+            let covered = covered.iter().map(|bug| (*bug).to_owned()).collect();
+            standing(Some(&Standing { started_at, caught: 23, bugs: 24, false_alarms: 0, covered }))
+        };
+        assert_eq!(
+            of(&["lifo", "no-redrive"]),
+            "2026-11-24 00:00:00Z: caught 23 of 24 seeded bugs, 0 false alarms; by what this scenario does on its strategy: \
+             lifo, no-redrive"
+        );
+        assert!(of(&[]).ends_with("none of them by what this scenario does on its strategy"));
     }
 
     #[test]

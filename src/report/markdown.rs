@@ -80,14 +80,15 @@ fn head(report: &RunReport) -> String {
     let plan = &report.plan;
     let interrupted = if report.interrupted { " (interrupted)" } else { "" };
     format!(
-        "# {}: {}{interrupted}\n\n{}\n\n{}. {}. Run {}, seed {}.\n",
+        "# {}: {}{interrupted}\n\n{}\n\n{}. {}. Run {}, seed {}. Selftest: {}.\n",
         report.verdict.word(),
         escaped(&plan.name),
         escaped(&evidence::paragraph(report)),
         escaped(&plan.target),
         escaped(&plan.load),
         plan.run_number,
-        plan.seed
+        plan.seed,
+        escaped(&evidence::standing(report.standing.as_ref()))
     )
 }
 

@@ -10,7 +10,7 @@
 
 mod by_hand;
 #[cfg(test)]
-mod canned;
+pub(crate) mod canned;
 pub mod diff;
 mod disturbances;
 mod evidence;
@@ -26,6 +26,7 @@ mod plan;
 mod samples;
 mod scaling;
 mod schema;
+mod selftest;
 pub mod table;
 mod terminal;
 pub mod text;
@@ -42,6 +43,7 @@ use crate::backends::SettleOutcome;
 use crate::checks::{Finding, Judgement, Verdict};
 use crate::harness::Harness;
 use crate::plan::Plan;
+use crate::proven::Standing;
 use crate::timeline::Incidents;
 
 pub use by_hand::DatabaseServer;
@@ -52,6 +54,7 @@ pub use list::{ListLine, RunState, list};
 pub use markdown::Markdown;
 pub use plan::PlanSummary;
 pub use schema::schema;
+pub use selftest::{ZooLine, selftest, zoo};
 pub use terminal::Terminal;
 
 /// Rises when a field changes its meaning or goes; a new field does not raise it.
@@ -74,6 +77,9 @@ pub struct RunReport {
     /// What mxctl itself took; `None`: judged from the run's folder, later.
     #[serde(default)]
     pub harness: Option<Harness>,
+    /// What the newest selftest of the run's executable says of this scenario; `None`: there is none.
+    #[serde(default)]
+    pub standing: Option<Standing>,
     /// `None`: the run ended before it settled.
     pub settle: Option<SettleOutcome>,
     pub judgement: Judgement,
@@ -88,6 +94,7 @@ pub struct RunReport {
 #[derive(Debug)]
 pub struct Ran {
     pub environment: Option<Environment>,
+    pub standing: Option<Standing>,
     pub duration: Option<Duration>,
     pub settle: Option<SettleOutcome>,
     pub interrupted: bool,
@@ -116,7 +123,8 @@ pub struct Paths {
 impl RunReport {
     pub fn new(plan: &Plan, incidents: &Incidents, judgement: Judgement, ran: Ran) -> RunReport {
         let declared = plan::declared(plan);
-        let judgement = with_open_questions(judgement, &declared, ran.interrupted);
+        let unproven = plan.require_selftest.then(|| unproven(ran.standing.as_ref())).flatten();
+        let judgement = with_open_questions(judgement, &declared, (ran.interrupted, unproven));
         RunReport {
             schema: SCHEMA,
             verdict: judgement.verdict,
@@ -126,6 +134,7 @@ impl RunReport {
             environment: ran.environment,
             duration: ran.duration,
             harness: None,
+            standing: ran.standing,
             settle: ran.settle,
             judgement,
             timeline: incidents::lines(incidents),
@@ -141,7 +150,11 @@ impl RunReport {
 }
 
 /// What nobody answered is INCONCLUSIVE.
-fn with_open_questions(mut judgement: Judgement, declared: &[String], interrupted: bool) -> Judgement {
+fn with_open_questions(
+    mut judgement: Judgement,
+    declared: &[String],
+    (interrupted, unproven): (bool, Option<Finding>),
+) -> Judgement {
     let checks = judgement.findings.iter().map(|finding| &finding.check);
     let steps = judgement.stops.iter().map(|stop| &stop.id).chain(judgement.starts.iter().map(|start| &start.id));
     let disturbances = judgement.disturbances.iter().map(|disturbance| &disturbance.id);
@@ -151,11 +164,24 @@ fn with_open_questions(mut judgement: Judgement, declared: &[String], interrupte
     if interrupted && judgement.verdict == Verdict::Pass {
         open.push(inconclusive("interrupted", "the run was told to stop before its plan was over"));
     }
+    open.extend(unproven);
     if !open.is_empty() {
         judgement.verdict = judgement.verdict.max(Verdict::Inconclusive);
         judgement.findings.append(&mut open);
     }
     judgement
+}
+
+/// A pass was to rest on a selftest, and there is none that says anything of this scenario.
+fn unproven(standing: Option<&Standing>) -> Option<Finding> {
+    match standing {
+        None => Some(inconclusive("selftest", "required, and this executable has no selftest: run `mxctl selftest`")),
+        Some(standing) if standing.covered.is_empty() => {
+            let summary = "required, and no seeded bug was caught with what this scenario does on its strategy";
+            Some(inconclusive("selftest", summary))
+        }
+        Some(_) => None,
+    }
 }
 
 fn inconclusive(check: &str, summary: &str) -> Finding {

@@ -62,7 +62,8 @@ fn target(target: &TargetPlan) -> String {
         Backend::InProcess => ", in-process",
     };
     let (generation, word) = (target.strategy.generation(), target.strategy.word());
-    format!("{generation} {word}{strategy}, {}, {database}, witness {witness}{backend}", instances(target))
+    let bug = target.seeded_bug.as_ref().map_or_else(String::new, |bug| format!(", SEEDED BUG {bug}"));
+    format!("{generation} {word}{strategy}, {}, {database}, witness {witness}{backend}{bug}", instances(target))
 }
 
 /// `3 api + 2 worker`.

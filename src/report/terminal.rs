@@ -62,6 +62,7 @@ fn head(ink: Ink, report: &RunReport) -> String {
         wrap("  run       ", &run),
         wrap("  duration  ", &took),
         report.harness.iter().map(|took| wrap("  harness   ", &evidence::harness(took))).collect(),
+        wrap("  selftest  ", &evidence::standing(report.standing.as_ref())),
         wrap("  settle    ", &evidence::settled(report.settle.as_ref())),
         report.judgement.strangers.map_or_else(String::new, |s| wrap("  machine   ", &evidence::strangers(s))),
         plan.notes.iter().map(|note| wrap("  note      ", note)).collect(),

@@ -9,8 +9,9 @@
 //!
 //! # Why a task is held
 //! A victim that holds nothing proves nothing by losing nothing. The held task is released only after SIGTERM was
-//! noticed, so that the shutdown itself has to finish it. SIGTERM follows a readiness probe at once: requests go on
-//! coming until the next one.
+//! noticed, and, where the victim answers requests, after it has stopped taking offers: released before, an offer would
+//! end as on any other day, and the shutdown would never have to wait for one. SIGTERM follows a readiness probe at once:
+//! requests go on coming until the next one.
 
 use std::time::Duration;
 
@@ -35,14 +36,23 @@ impl GracefulStop {
     }
 }
 
-/// SIGTERM just after a probe; the held task goes on once the victim has noticed. Says when that was.
+/// After the endpoint lag, a victim refuses offers; this much later it surely does.
+const REFUSES: Duration = Duration::from_millis(100);
+
+/// SIGTERM just after a probe; the held task goes on once the victim's shutdown has come to it. Says when the victim had
+/// noticed.
 async fn terminate(scene: &Scene<'_>, record: &mut StopRecord) -> Result<Option<Offset>, ControlError> {
     let (victim, probe) = (&record.victim, &scene.plan.target.probe);
     let patience = (probe.interval + probe.timeout) * 5;
     scene.processes.probed(victim.id, patience).await?;
-    record.signalled = Some(scene.clock.now());
+    let signalled = scene.clock.now();
+    record.signalled = Some(signalled);
     scene.processes.signal(victim.id, Signal::SIGTERM)?;
     let readiness_off = readiness_off(scene, victim, patience).await;
+    if record.held.is_some() && victim.slot.role.answers_requests() {
+        let refuses = signalled.plus(probe.endpoint_lag + REFUSES);
+        tokio::time::sleep_until(scene.clock.instant(refuses)).await;
+    }
     record.exposure = exposure::confirm(scene, victim, record.held, record.exposure.clone()).await;
     if let Some(held) = &mut record.held {
         scene.processes.release(victim.id, held.point).await?;

@@ -13,8 +13,9 @@
 pub mod config;
 mod duration;
 
-// The service, its life, and its orderly end.
+// The service, its life, its orderly end, and the parts that it is put together from.
 mod lifecycle;
+mod parts;
 mod service;
 mod shutdown;
 
@@ -25,6 +26,9 @@ pub mod task;
 mod worker;
 
 pub mod store;
+
+// Parts with one mistake each, for those who must find it. Nothing above knows them but `serve`, which asks for them.
+mod bugs;
 
 // What looks on: the log, the metrics, and the hands that hold a task.
 mod logging;

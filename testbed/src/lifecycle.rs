@@ -5,8 +5,13 @@
 //!
 //! # Why one lock
 //! An offer is counted and the phase is looked at in one step. Apart, a shutdown could find no offer in flight between
-//! the two, drain the buffer, and leave behind what that offer stores a moment later.
+//! the two, drain the buffer, and leave behind what that offer stores a moment later. What a service needs of it is the
+//! trait [`Lifecycle`]; [`OneLock`] is how it is kept.
 
+use std::any::Any;
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use tokio::sync::watch;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,65 +24,85 @@ pub enum Phase {
     Refusing,
 }
 
+/// What a service asks of its life.
+#[async_trait]
+pub trait Lifecycle: Send + Sync {
+    fn phase(&self) -> Phase;
+    /// Phases only ever advance.
+    fn advance(&self, to: Phase);
+    /// Counts an offer as in flight until what is returned is dropped; `None` where offers are refused.
+    fn register(&self) -> Option<OfferInFlight>;
+    fn offers_in_flight(&self) -> usize;
+    /// Returns when no offer is in flight.
+    async fn offers_finished(&self);
+}
+
+/// An offer that a shutdown waits for, until this is dropped.
+#[must_use]
+pub struct OfferInFlight {
+    _counted: Box<dyn Any + Send>,
+}
+
+impl OfferInFlight {
+    pub fn counted_by(counted: impl Any + Send) -> Self {
+        OfferInFlight { _counted: Box::new(counted) }
+    }
+}
+
 #[derive(Debug)]
 struct State {
     phase: Phase,
     offers: usize,
 }
 
-#[derive(Debug)]
-pub struct Lifecycle {
-    state: watch::Sender<State>,
+/// Phase and count under one lock.
+#[derive(Debug, Clone)]
+pub struct OneLock {
+    state: Arc<watch::Sender<State>>,
 }
 
-impl Default for Lifecycle {
+impl Default for OneLock {
     fn default() -> Self {
-        Lifecycle { state: watch::Sender::new(State { phase: Phase::Starting, offers: 0 }) }
+        OneLock { state: Arc::new(watch::Sender::new(State { phase: Phase::Starting, offers: 0 })) }
     }
 }
 
-impl Lifecycle {
-    pub fn phase(&self) -> Phase {
+#[async_trait]
+impl Lifecycle for OneLock {
+    fn phase(&self) -> Phase {
         self.state.borrow().phase
     }
 
-    /// Phases only ever advance.
-    pub fn advance(&self, to: Phase) {
+    fn advance(&self, to: Phase) {
         self.state.send_modify(|state| state.phase = state.phase.max(to));
     }
 
-    /// Counts an offer as in flight until the guard is dropped; `None` where offers are refused.
-    pub fn register(&self) -> Option<OfferInFlight<'_>> {
+    fn register(&self) -> Option<OfferInFlight> {
         let mut accepted = false;
         self.state.send_if_modified(|state| {
             accepted = state.phase < Phase::Refusing;
             state.offers += usize::from(accepted);
             false
         });
-        accepted.then(|| OfferInFlight { lifecycle: self })
+        accepted.then(|| OfferInFlight::counted_by(Counted(self.clone())))
     }
 
-    pub fn offers_in_flight(&self) -> usize {
+    fn offers_in_flight(&self) -> usize {
         self.state.borrow().offers
     }
 
-    /// Returns when no offer is in flight.
-    pub async fn offers_finished(&self) {
+    async fn offers_finished(&self) {
         let mut state = self.state.subscribe();
         state.wait_for(|state| state.offers == 0).await.expect("the sender lives as long as `self`");
     }
 }
 
-/// An offer that a shutdown waits for.
-#[must_use]
-#[derive(Debug)]
-pub struct OfferInFlight<'a> {
-    lifecycle: &'a Lifecycle,
-}
+/// One of the offers that the lock counts.
+struct Counted(OneLock);
 
-impl Drop for OfferInFlight<'_> {
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.lifecycle.state.send_if_modified(|state| {
+        self.0.state.send_if_modified(|state| {
             state.offers -= 1;
             state.offers == 0
         });
@@ -90,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_phase_never_goes_back() {
-        let life = Lifecycle::default();
+        let life = OneLock::default();
         life.advance(Phase::Refusing);
         life.advance(Phase::Ready);
         assert_eq!(life.phase(), Phase::Refusing);
@@ -98,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_leaving_service_still_takes_offers_and_a_refusing_one_does_not() {
-        let life = Lifecycle::default();
+        let life = OneLock::default();
         life.advance(Phase::Leaving);
         assert!(life.register().is_some());
         life.advance(Phase::Refusing);
@@ -108,7 +133,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_wait_ends_with_the_last_offer_and_not_before() {
-        let life = Lifecycle::default();
+        let life = OneLock::default();
         let (first, second) = (life.register().unwrap(), life.register().unwrap());
         let finished = life.offers_finished();
         tokio::pin!(finished);

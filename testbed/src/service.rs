@@ -15,20 +15,23 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 use crate::api::{self, L1Cache};
+use crate::bugs::{self, BugError};
 use crate::config::{Config, ConfigError, DatabaseUrl};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::metrics::{BufferLabels, Metrics};
+use crate::parts::Parts;
 use crate::pause::{Conversation, PausePoints};
-use crate::shutdown;
+use crate::shutdown::{self, Step};
 use crate::store::{Signature, Store, StoreError};
-use crate::strategy::{self, BufferError, StrategyContext, StrategyError, WriteBackBufferStrategy};
+use crate::strategy::{BufferError, StrategyContext, StrategyError, WriteBackBufferStrategy};
 use crate::worker::Worker;
 
 /// Serves until `shutdown`, then ends in order (`shutdown.rs`). `control` drives the pause points; without it there
 /// are none.
 pub async fn serve(config: Config, control: Option<UnixStream>, shutdown: CancellationToken) -> Result<(), ServeError> {
+    let parts = bugs::parts(config.buffer.bug.as_deref(), control.is_some())?;
     let (pause, conversation) = pause_points(control)?;
-    let service = Arc::new(Service::open(config, pause).await?);
+    let service = Arc::new(Service::open(parts.configuration(config), &*parts, pause).await?);
     let mut tasks = Tasks::start(&service, conversation).await?;
     service.lifecycle.advance(Phase::Ready);
     let ended = tokio::select! {
@@ -50,29 +53,32 @@ pub struct Service {
     pub config: Config,
     pub buffer: Arc<dyn WriteBackBufferStrategy>,
     pub store: Store,
-    pub lifecycle: Lifecycle,
+    pub lifecycle: Arc<dyn Lifecycle>,
+    pub shutdown: &'static [Step],
     pub pause: PausePoints,
     pub metrics: Arc<Metrics>,
     pub l1_cache: L1Cache,
 }
 
 impl Service {
-    async fn open(config: Config, pause: PausePoints) -> Result<Self, ServeError> {
+    async fn open(config: Config, parts: &dyn Parts, pause: PausePoints) -> Result<Self, ServeError> {
         let contradictions = config.contradictions();
         if !contradictions.is_empty() {
             let path = PathBuf::from("the configuration");
             return Err(ConfigError::Contradictions { path, contradictions }.into());
         }
         let context = StrategyContext { instance: config.instance.clone(), max_attempts: config.worker.max_attempts };
-        let buffer = strategy::build(&config.buffer, &context).await?;
+        let buffer = parts.buffer(&config.buffer, &context).await?;
         buffer.ping().await?;
         let signature = Signature { instance: config.instance.clone(), witness: config.witness };
         let store = Store::open(&config.database, signature)
             .await
-            .map_err(|source| ServeError::Database { url: config.database.url.clone(), source })?;
+            .map_err(|source| ServeError::Database { url: config.database.url.clone(), source })?
+            .behind(|tables| parts.tables(tables, &config.database));
         let metrics = Arc::new(Metrics::new(labels(&config, &*buffer)));
         let l1_cache = L1Cache::new(&config.l1_cache);
-        Ok(Service { config, buffer, store, lifecycle: Lifecycle::default(), pause, metrics, l1_cache })
+        let (lifecycle, shutdown) = (parts.lifecycle(), parts.shutdown());
+        Ok(Service { config, buffer, store, lifecycle, shutdown, pause, metrics, l1_cache })
     }
 }
 
@@ -114,6 +120,15 @@ impl Tasks {
             worker: service.config.role.writes_rows().then(|| WorkerTasks::start(service)),
             _conversation: conversation.map(|conversation| spawn(conversation.run())),
         })
+    }
+
+    /// Ends them all, at once.
+    pub fn end(&self) {
+        self.api.abort();
+        if let Some(worker) = &self.worker {
+            worker.run.abort();
+            worker.redrive.abort();
+        }
     }
 
     /// The name of the first task that ends although nobody asked it to: a panic, which the log shows.
@@ -175,6 +190,8 @@ pub enum ServeError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
+    Bug(#[from] BugError),
+    #[error(transparent)]
     Strategy(#[from] StrategyError),
     #[error(transparent)]
     Buffer(#[from] BufferError),
@@ -192,7 +209,7 @@ impl ServeError {
     /// A mistake in what a person wrote, as opposed to a server that is missing, unsafe, or broke.
     pub fn is_configuration(&self) -> bool {
         match self {
-            ServeError::Config(_) => true,
+            ServeError::Config(_) | ServeError::Bug(_) => true,
             ServeError::Strategy(error) => {
                 matches!(error, StrategyError::Unknown { .. } | StrategyError::Config { .. })
             }

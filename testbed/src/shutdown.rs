@@ -11,22 +11,71 @@ use tracing::{info, warn};
 use crate::lifecycle::Phase;
 use crate::service::{Service, Tasks, WorkerTasks};
 
+/// What a shutdown consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Readiness is off, answers say `Connection: close`, offers are still taken.
+    LeaveRotation,
+    StopAccepting,
+    FinishOffers,
+    CloseBuffer,
+    /// A private buffer is drained, a shared one left to others.
+    FinishWorker,
+    ReleaseLeases,
+    FinishAnswers,
+    /// Whatever still runs.
+    EndTasks,
+    CloseDatabase,
+}
+
 /// The order is the point: each step makes sure that the next one finds everything.
+pub const IN_ORDER: &[Step] = &[
+    Step::LeaveRotation,
+    Step::StopAccepting,
+    Step::FinishOffers,
+    Step::CloseBuffer,
+    Step::FinishWorker,
+    Step::ReleaseLeases,
+    Step::FinishAnswers,
+    Step::EndTasks,
+    Step::CloseDatabase,
+];
+
 pub async fn shut_down(service: &Service, mut tasks: Tasks) {
     let began = Instant::now();
-    let limit = began + working_part(service.config.server.grace);
     info!("shutting down");
-    leave_rotation(service).await; // readiness is off, answers say `Connection: close`, offers are still taken
-    stop_accepting(service, &tasks);
-    finish_offers(service, limit).await;
-    let answers_limit = limit.min(Instant::now() + service.config.server.request_timeout);
-    service.buffer.close();
-    finish_worker(tasks.worker.as_mut(), limit).await; // a private buffer is drained, a shared one left to others
-    release_leases(tasks.worker.as_ref()).await;
-    finish_answers(&mut tasks, answers_limit).await;
-    drop(tasks);
-    close_database(service, began + service.config.server.grace).await;
+    let limits = Limits::of(service, began);
+    for step in service.shutdown {
+        take(*step, service, &mut tasks, &limits).await;
+    }
     info!("shut down after {:.1?}", began.elapsed());
+}
+
+/// Until when each part may take.
+struct Limits {
+    work: Instant,
+    end: Instant,
+}
+
+impl Limits {
+    fn of(service: &Service, began: Instant) -> Self {
+        let grace = service.config.server.grace;
+        Limits { work: began + working_part(grace), end: began + grace }
+    }
+}
+
+async fn take(step: Step, service: &Service, tasks: &mut Tasks, limits: &Limits) {
+    match step {
+        Step::LeaveRotation => leave_rotation(service).await,
+        Step::StopAccepting => stop_accepting(service, tasks),
+        Step::FinishOffers => finish_offers(service, limits.work).await,
+        Step::CloseBuffer => service.buffer.close(),
+        Step::FinishWorker => finish_worker(tasks.worker.as_mut(), limits.work).await,
+        Step::ReleaseLeases => release_leases(tasks.worker.as_ref()).await,
+        Step::FinishAnswers => finish_answers(service, tasks, limits.work).await,
+        Step::EndTasks => tasks.end(),
+        Step::CloseDatabase => close_database(service, limits.end).await,
+    }
 }
 
 /// Nine tenths of the grace: the rest is for giving leases back and closing.
@@ -74,8 +123,10 @@ async fn release_leases(tasks: Option<&WorkerTasks>) {
     }
 }
 
-/// Connections end with the answer that they wait for; one that is silent in the middle of a request does not count.
-async fn finish_answers(tasks: &mut Tasks, limit: Instant) {
+/// Connections end with the answer that they wait for, which takes no longer than a request may; one that is silent in
+/// the middle of a request does not count.
+async fn finish_answers(service: &Service, tasks: &mut Tasks, limit: Instant) {
+    let limit = limit.min(Instant::now() + service.config.server.request_timeout);
     if !tasks.api.is_finished() && timeout_at(limit, &mut tasks.api).await.is_err() {
         warn!("connections were still open at the end of the grace");
     }

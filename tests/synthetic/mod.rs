@@ -256,7 +256,7 @@ impl Run {
                 server: None,
             }),
             witness: Source::Read(WitnessLog::default()),
-            queue: Source::Read(QueueState { items: Vec::new(), accepted: 3 * written.acked }),
+            queue: Source::Read(QueueState { items: Vec::new(), accepted: 3 * written.acked, keys: Some(1) }),
             counters: Source::Read(instances.map(own).collect()),
         };
         state.store(&self.archive).expect("room on the disk");

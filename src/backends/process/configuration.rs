@@ -31,6 +31,8 @@ struct Server {
 struct Buffer<'a> {
     strategy: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    bug: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     redis: Option<Redis<'a>>,
 }
 
@@ -74,7 +76,7 @@ pub(in crate::backends) fn write(
     Ok(path)
 }
 
-fn application<'a>(name: &'a str, slot: &Slot, plan: &TargetPlan, sources: &'a Sources) -> Application<'a> {
+fn application<'a>(name: &'a str, slot: &Slot, plan: &'a TargetPlan, sources: &'a Sources) -> Application<'a> {
     Application {
         instance: name,
         role: slot.role.word(),
@@ -86,6 +88,7 @@ fn application<'a>(name: &'a str, slot: &Slot, plan: &TargetPlan, sources: &'a S
         },
         buffer: Buffer {
             strategy: plan.strategy.word(),
+            bug: plan.seeded_bug.as_deref(),
             redis: match &sources.queue {
                 QueueSource::Redis { url, key } => {
                     Some(Redis { url, key, accept_data_loss: plan.redis.persistence == Persistence::None })
@@ -169,7 +172,14 @@ mod tests {
         let plan = TargetPlan { strategy: Strategy::InMemory, ..target() };
         let text = written("all-1.1", Slot { role: Role::All, number: 1 }, &plan, QueueSource::Private);
         assert_says(&text, &["role: all", "strategy: in-memory"]);
-        assert!(!text.contains("redis"), "{text}");
+        assert!(!text.contains("redis") && !text.contains("bug"), "{text}");
+    }
+
+    #[test]
+    fn a_seeded_bug_is_written_beside_the_strategy() {
+        let plan = TargetPlan { seeded_bug: Some("lifo".into()), ..target() };
+        let slot = Slot { role: Role::Worker, number: 1 };
+        assert_says(&written("worker-1.1", slot, &plan, QueueSource::Private), &["strategy: redis", "bug: lifo"]);
     }
 
     #[test]

@@ -56,6 +56,7 @@ pub(super) fn plan(strategy: Strategy, slots: Vec<Slot>, timeline: Vec<StepPlan>
             Gate { metric: GateMetric::ErrorRate, phase: Some(RunPhase::Steady), limit: 0.001 },
         ],
         notes: Vec::new(),
+        require_selftest: false,
     }
 }
 
@@ -79,6 +80,7 @@ fn target(strategy: Strategy, slots: Vec<Slot>, witness: bool) -> TargetPlan {
         witness,
         grace: S(10),
         ready_within: S(20),
+        seeded_bug: None,
     }
 }
 
@@ -106,7 +108,7 @@ fn step(number: usize, at: Duration, mode: StopMode, victims: &[Slot]) -> StepPl
         slot: victim.clone(),
         mode,
         replaced: if mode == StopMode::Graceful { Replaced::Before } else { Replaced::After },
-        hold: Some(if victim.role == Role::Worker { PausePoint::WorkerLeased } else { PausePoint::OfferRegistered }),
+        hold: Some(if victim.role.writes_rows() { PausePoint::WorkerLeased } else { PausePoint::OfferRegistered }),
         hold_within: S(2),
         grace: S(10),
         lasts: Duration::ZERO,

@@ -41,7 +41,7 @@ pub(super) fn applied(plan: &Plan, ledger: &Ledger, incidents: &Incidents) -> Fi
             true => Source::Read(WitnessLog { sightings: Table::of_sightings(sightings) }),
             false => Source::Absent { why: "the run has no witness".into() },
         },
-        queue: Source::Read(QueueState { items: dead(&poison), accepted }),
+        queue: Source::Read(QueueState { items: dead(&poison), accepted, keys: Some(2) }),
     }
 }
 

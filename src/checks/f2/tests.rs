@@ -7,7 +7,7 @@ use crate::checks::canned::{self, Canned, GRACEFUL_API, HARD_API, LAST_STOP};
 use crate::checks::{Judgement, operations};
 use crate::clock::Offset;
 use crate::load::Outcome;
-use crate::plan::{Replaced, StepKind, StopMode};
+use crate::plan::{PausePoint, Replaced, StepKind, StopMode};
 use crate::readback::{Applied, Source};
 use crate::timeline::{Exposure, StopRecord};
 
@@ -290,6 +290,19 @@ fn what_a_private_buffer_held_is_joined_with_the_ledger() {
         assert!(stop.exposure.is_some_and(|held| (5..30).contains(&held)), "50 requests a second, 0.2 s: {stop:?}");
         assert_eq!(stop.exposure_unit, "acked, unwritten operations");
     }
+}
+
+#[test]
+fn an_offer_that_a_private_buffer_s_instance_has_in_flight_is_at_stake_too() {
+    let mut canned = canned::in_memory();
+    let id = canned.plan.timeline[0].stops[0].id.clone();
+    let unwritten = stop(&canned.judge(), &id).exposure;
+    canned.plan.timeline[0].stops[0].hold = Some(PausePoint::OfferRegistered);
+    canned.stop(&id, |stop| stop.held.as_mut().expect("a held task").point = PausePoint::OfferRegistered);
+    let judgement = canned.judge();
+    let held = stop(&judgement, &id);
+    assert_eq!((held.exposure, held.verdict), (unwritten.map(|count| count + 1), Verdict::Pass));
+    assert_eq!(held.exposure_unit, "operations unwritten or in flight");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::plan::{Claim, Gate, GateMetric, RunPhase, StepKind, StepPlan};
-use crate::scenario::{GateLine, Percent, Period, Scenario, Written, nearest};
+use crate::scenario::{Count, GateLine, Percent, Period, Scenario, Written, nearest};
 
 use super::defaults::ERROR_RATE_STEADY;
 use super::{Remarks, Timeline};
@@ -114,6 +114,10 @@ fn gate(line: &GateLine, timeline: &Timeline, remarks: &mut Remarks) -> Option<G
     if metric == GateMetric::Recovery && phase.is_some() {
         remarks.problem(&line.name.place, "a recovery is not measured by phase", "write `recovery: 5m`");
     }
+    if metric.counts_writes() && phase.is_some() {
+        let word = metric.word();
+        remarks.problem(&line.name.place, format!("{word} are not counted by phase"), format!("write `{word}: 0`"));
+    }
     let of_stops = metric == GateMetric::Recovery || phase.is_some_and(|p| p != RunPhase::Steady);
     let calm = |step: &StepPlan| step.stops.is_empty() && step.disturbance.is_none();
     if of_stops && timeline.whole && timeline.steps.iter().all(calm) {
@@ -133,13 +137,26 @@ fn metric(text: &str) -> Option<(GateMetric, Option<RunPhase>)> {
     Some((named(metric)?, Some(RunPhase::ALL.into_iter().find(|p| p.word() == phase)?)))
 }
 
-const METRICS: [GateMetric; 5] =
-    [GateMetric::P50, GateMetric::P99, GateMetric::P999, GateMetric::ErrorRate, GateMetric::Recovery];
+const METRICS: [GateMetric; 7] = [
+    GateMetric::P50,
+    GateMetric::P99,
+    GateMetric::P999,
+    GateMetric::ErrorRate,
+    GateMetric::Recovery,
+    GateMetric::Duplicates,
+    GateMetric::Reordered,
+];
+
+/// Those that are measured by phase, too.
+fn by_phase() -> impl Iterator<Item = GateMetric> {
+    METRICS.into_iter().filter(|metric| *metric != GateMetric::Recovery && !metric.counts_writes())
+}
 
 /// Every name that a gate or a claim can have.
 pub fn known_names() -> Vec<String> {
-    let mut known = ["F1", "F2", "redis-failure", "recovery"].map(str::to_owned).to_vec();
-    for metric in METRICS.into_iter().filter(|m| *m != GateMetric::Recovery) {
+    let known = ["F1", "F2", "redis-failure", "recovery", "duplicates", "reordered"];
+    let mut known = known.map(str::to_owned).to_vec();
+    for metric in by_phase() {
         known.push(metric.word().to_owned());
         known.extend(RunPhase::ALL.map(|phase| format!("{}.{}", metric.word(), phase.word())));
     }
@@ -152,7 +169,7 @@ fn remedy(text: &str) -> String {
         Some(name) => format!("did you mean `{name}`?"),
         None => {
             "these exist: F1, F2, redis-failure, p50, p99, p99.9, error_rate (each also with .steady, .fault, .recovery), \
-             recovery"
+             recovery, duplicates, reordered"
                 .into()
         }
     }
@@ -163,6 +180,7 @@ fn limit(metric: GateMetric, line: &GateLine, remarks: &mut Remarks) -> Option<f
     let text = line.limit.value.0.as_str();
     let read = match metric {
         GateMetric::ErrorRate => Percent::read(text).map(Percent::share),
+        GateMetric::Duplicates | GateMetric::Reordered => Count::read(text).map(|count| count.0 as f64),
         GateMetric::P50 | GateMetric::P99 | GateMetric::P999 | GateMetric::Recovery => {
             Period::read(text).map(|p| p.0.as_secs_f64())
         }

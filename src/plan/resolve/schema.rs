@@ -168,6 +168,8 @@ fn gates() -> Value {
             }
             "error_rate" => (percent("", "0.1%"), "(refused + unknown + not sent) ÷ due, at most"),
             "recovery" => (period("", "5m"), "From a stop until errors, p99 and backlog are back in band, at most"),
+            "duplicates" => (count(""), "Writes that the witness saw more than once, at most"),
+            "reordered" => (count(""), "Writes that the witness saw after a newer one of their row, at most"),
             _ => (period("", "100ms"), "Response time, at most"),
         };
         let mut limit = limit;

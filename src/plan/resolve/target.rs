@@ -29,6 +29,7 @@ pub fn resolve(target: &Target, defaults: &Defaults, consent: &Consent<'_>, rema
         witness: target.witness.given().map_or(defaults.witness, |w| w.value.0),
         grace: grace(&target.grace, defaults.grace, defaults.probe.endpoint_lag, remarks),
         ready_within: defaults.ready_within,
+        seeded_bug: None,
     }
 }
 

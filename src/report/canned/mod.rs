@@ -65,6 +65,7 @@ pub fn widen(report: &mut RunReport) {
 
 pub fn ran() -> Ran {
     Ran {
+        standing: None,
         environment: Some(environment()),
         duration: Some(Duration::from_millis(88_412)),
         settle: Some(SettleOutcome {
@@ -127,6 +128,7 @@ pub fn plan() -> Plan {
         claims: vec![Claim::F2],
         gates: gates.map(|(metric, phase, limit)| Gate { metric, phase, limit }).to_vec(),
         notes: Vec::new(),
+        require_selftest: false,
     }
 }
 
@@ -171,6 +173,7 @@ fn target(strategy: Strategy, slots: Vec<Slot>) -> TargetPlan {
         witness: true,
         grace: Duration::from_secs(10),
         ready_within: Duration::from_secs(10),
+        seeded_bug: None,
     }
 }
 

@@ -24,8 +24,8 @@ use serde::Serialize;
 
 use crate::config::{DatabaseConfig, DatabaseUrl};
 use crate::task::{Costs, ExpectationWriteTask};
-use batch::Batch;
-use tables::Tables;
+pub(crate) use batch::Batch;
+pub use tables::Tables;
 
 /// Every database there is, in the order in which they are named to people.
 pub const DATABASES: &[Database] = &[sqlite::DATABASE, postgres::DATABASE, mariadb::DATABASE];
@@ -96,6 +96,11 @@ impl Store {
             Ok(tables) => Ok(Store { tables, url }),
             Err(error) => Err(StoreError::Unavailable(url.mask(&error.to_string()))),
         }
+    }
+
+    /// The same database, with something in front of its tables.
+    pub(crate) fn behind(self, front: impl FnOnce(Arc<dyn Tables>) -> Arc<dyn Tables>) -> Self {
+        Store { tables: front(self.tables), ..self }
     }
 
     /// Applies the tasks in one transaction: all of them, or none.

@@ -16,6 +16,8 @@ pub struct BufferConfig {
     /// In bytes of this process's memory: what waits to be sent, or, in memory, all that is held.
     pub capacity_bytes: usize,
     pub redis: RedisConfig,
+    /// A seeded bug, by its name: only for a service that mxctl started to prove itself.
+    pub bug: Option<String>,
 }
 
 impl Default for BufferConfig {
@@ -25,6 +27,7 @@ impl Default for BufferConfig {
             capacity: 100_000,
             capacity_bytes: 64 << 20,
             redis: RedisConfig::default(),
+            bug: None,
         }
     }
 }

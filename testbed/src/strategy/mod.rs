@@ -14,7 +14,7 @@ pub mod config;
 mod dead_letter;
 mod in_memory;
 mod receipt;
-mod redis;
+pub(crate) mod redis;
 mod registry;
 
 use std::time::Duration;

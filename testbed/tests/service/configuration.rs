@@ -42,6 +42,23 @@ async fn an_unknown_strategy_refuses_to_start_and_names_the_known_ones() {
     }
 }
 
+/// What loses data on purpose must never be switched on by a line that somebody left in a file.
+#[tokio::test]
+async fn a_seeded_bug_is_refused_to_whoever_starts_the_service_by_hand() {
+    let error = refusal(Lab::new().config("buffer: { bug: sigterm-ignored }")).await;
+    assert!(error.is_configuration());
+    assert!(error.to_string().contains("buffer.bug = sigterm-ignored: a seeded bug is served only"), "{error}");
+}
+
+#[tokio::test]
+async fn an_unknown_bug_refuses_to_start_under_the_guard_too() {
+    let (_ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let config = Lab::new().config("buffer: { bug: no-such-bug }");
+    let error = testbed::serve(config, Some(theirs), CancellationToken::new()).await.unwrap_err();
+    assert!(error.is_configuration());
+    assert!(error.to_string().contains("no such bug; known: "), "{error}");
+}
+
 #[tokio::test]
 async fn a_contradiction_that_was_never_parsed_is_refused_too() {
     let mut config = Lab::new().config("");

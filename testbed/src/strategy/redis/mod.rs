@@ -28,7 +28,8 @@ use self::batcher::Batcher;
 use self::connection::{Connector, Failure, Link};
 use self::envelope::Undecodable;
 use self::pusher::{Known, Pusher};
-use self::scripts::{Call, Keys, Script};
+use self::scripts::{Call, Keys};
+pub(crate) use self::scripts::{DEAD_SOURCE, Lazy, PUSH_SOURCE, REDRIVE_SOURCE, SCRIPTS, Script, Scripts};
 use super::config::{BufferConfig, RedisConfig, masked};
 use super::registry::{Building, Strategy, StrategyContext, StrategyError};
 use super::{
@@ -49,6 +50,7 @@ const READY_INTERVAL: Duration = Duration::from_millis(20);
 pub struct RedisBufferStrategy {
     context: StrategyContext,
     keys: Keys,
+    scripts: Scripts,
     offers: Batcher,
     worker: Link,
     durability: watch::Receiver<Durability>,
@@ -58,6 +60,15 @@ pub struct RedisBufferStrategy {
 impl RedisBufferStrategy {
     /// Refuses a Redis that cannot be reached, is too old, or may lose tasks without this being accepted.
     pub async fn connect(config: &BufferConfig, context: &StrategyContext) -> Result<Self, StrategyError> {
+        Self::connect_with(config, context, SCRIPTS).await
+    }
+
+    /// The same, with what its operations do in Redis.
+    pub(crate) async fn connect_with(
+        config: &BufferConfig,
+        context: &StrategyContext,
+        scripts: Scripts,
+    ) -> Result<Self, StrategyError> {
         let connector = Arc::new(connector(&config.redis)?);
         let known = examine(&connector, config.redis.accept_data_loss).await?;
         let (durability, promised) = watch::channel(known.settings().durability());
@@ -65,6 +76,7 @@ impl RedisBufferStrategy {
         let pusher = Pusher {
             connector: Arc::clone(&connector),
             keys: keys.clone(),
+            script: scripts.push,
             capacity: config.capacity,
             accept_data_loss: config.redis.accept_data_loss,
             durability,
@@ -73,6 +85,7 @@ impl RedisBufferStrategy {
         Ok(RedisBufferStrategy {
             context: context.clone(),
             keys,
+            scripts,
             offers: Batcher::start(pusher, config.capacity, config.capacity_bytes),
             worker: Link::new(connector),
             durability: promised,
@@ -94,7 +107,7 @@ impl RedisBufferStrategy {
 
     /// To the dead-letter queue with what nobody can read. Where that fails, its lease expires and it comes again.
     async fn bury(&self, unreadable: Vec<Undecodable>) {
-        let mut call = self.script(&scripts::BURY);
+        let mut call = self.script(self.scripts.bury);
         for Undecodable { receipt, cause, payload } in &unreadable {
             tracing::warn!(%receipt, cause, "a buffered entry is given up");
             call = call.arg(&receipt.0).arg(cause).arg(payload);
@@ -152,7 +165,7 @@ impl WriteBackBufferStrategy for RedisBufferStrategy {
         if max == 0 {
             return Ok(Vec::new());
         }
-        let call = self.script(&scripts::POLL).arg(max).arg(ms(lease)).arg(&self.context.instance);
+        let call = self.script(self.scripts.poll).arg(max).arg(ms(lease)).arg(&self.context.instance);
         let leased: Vec<(String, Vec<u8>)> = self.run("poll", call).await?;
         let opened = leased.into_iter().map(|(receipt, envelope)| envelope::open(receipt, &envelope));
         let (mut deliveries, mut unreadable) = (Vec::new(), Vec::new());
@@ -180,7 +193,7 @@ impl WriteBackBufferStrategy for RedisBufferStrategy {
     }
 
     async fn ack(&self, receipts: &[Receipt]) -> Result<u64, BufferError> {
-        self.run("ack", self.script(&scripts::ACK).arg(texts(receipts))).await
+        self.run("ack", self.script(self.scripts.ack).arg(texts(receipts))).await
     }
 
     async fn nack(&self, receipts: &[Receipt], delay: Duration, cause: &Cause) -> Result<u64, BufferError> {
@@ -188,21 +201,21 @@ impl WriteBackBufferStrategy for RedisBufferStrategy {
             Cause::Unavailable => (0, ""),
             Cause::Failed(why) => (1, &why[..]),
         };
-        let call = self.script(&scripts::NACK).arg(ms(delay)).arg(self.context.max_attempts).arg(counts).arg(why);
+        let call = self.script(self.scripts.nack).arg(ms(delay)).arg(self.context.max_attempts).arg(counts).arg(why);
         self.run("nack", call.arg(texts(receipts))).await
     }
 
     async fn extend(&self, receipts: &[Receipt], lease: Duration) -> Result<u64, BufferError> {
-        self.run("extend", self.script(&scripts::EXTEND).arg(ms(lease)).arg(texts(receipts))).await
+        self.run("extend", self.script(self.scripts.extend).arg(ms(lease)).arg(texts(receipts))).await
     }
 
     async fn redrive(&self) -> Result<u64, BufferError> {
-        self.run("redrive", self.script(&scripts::REDRIVE).arg(self.context.max_attempts)).await
+        self.run("redrive", self.script(self.scripts.redrive).arg(self.context.max_attempts)).await
     }
 
     async fn size(&self) -> Result<Size, BufferError> {
         let (ready, leased, delayed, dead, age_ms): (u64, u64, u64, u64, i64) =
-            self.run("size", self.script(&scripts::SIZE)).await?;
+            self.run("size", self.script(self.scripts.size)).await?;
         let oldest_age = u64::try_from(age_ms).ok().map(Duration::from_millis);
         Ok(Size { ready, leased, delayed, dead, oldest_age, exact: true })
     }

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::connection::{Connection, Connector, Failure};
-use super::scripts::{Call, Keys, PUSH};
+use super::scripts::{Call, Keys, Script};
 use super::settings::Settings;
 use crate::strategy::Durability;
 
@@ -21,6 +21,7 @@ const SETTINGS_AGE_MAX: Duration = Duration::from_secs(1);
 pub(super) struct Pusher {
     pub(super) connector: Arc<Connector>,
     pub(super) keys: Keys,
+    pub(super) script: &'static Script,
     pub(super) capacity: usize,
     pub(super) accept_data_loss: bool,
     /// What an accepted task is promised; the metrics read it.
@@ -53,7 +54,7 @@ impl Known {
 impl Pusher {
     /// One script for all requests. Each answer is that of the request in the same place; the durability is theirs all.
     pub(super) async fn push(&mut self, requests: &[&[String]]) -> Result<(Vec<bool>, Durability), Failure> {
-        let mut call = Call::new(&PUSH, &self.keys).arg(self.capacity);
+        let mut call = Call::new(self.script, &self.keys).arg(self.capacity);
         for tasks in requests {
             call = call.arg(tasks.len()).arg(*tasks);
         }

@@ -6,30 +6,63 @@
 
 use std::sync::LazyLock;
 
-pub(super) struct Script {
-    source: &'static str,
+pub(crate) struct Script {
+    source: String,
     /// SHA-1 of the source, as `EVALSHA` asks for it.
     digest: String,
 }
 
-/// The script behind its flags and what it shares with the others.
-macro_rules! script {
-    ($flags:literal, $($file:literal),+) => {
-        LazyLock::new(|| {
-            let source = concat!("#!lua", $flags, "\n", include_str!("keys.lua"), $(include_str!($file)),+);
-            Script { source, digest: redis::Script::new(source).get_hash().to_owned() }
-        })
-    };
+impl Script {
+    /// Its parts, behind its flags and what it shares with all others.
+    pub(crate) fn new(flags: &str, parts: &[&str]) -> Self {
+        let source = format!("#!lua{flags}\n{}{}", include_str!("keys.lua"), parts.concat());
+        let digest = redis::Script::new(&source).get_hash().to_owned();
+        Script { source, digest }
+    }
 }
 
-pub(super) static PUSH: LazyLock<Script> = script!("", "push.lua");
-pub(super) static POLL: LazyLock<Script> = script!(" flags=allow-oom", "poll.lua");
-pub(super) static ACK: LazyLock<Script> = script!(" flags=allow-oom", "ack.lua");
-pub(super) static NACK: LazyLock<Script> = script!(" flags=allow-oom", "dead.lua", "nack.lua");
-pub(super) static EXTEND: LazyLock<Script> = script!(" flags=allow-oom", "extend.lua");
-pub(super) static REDRIVE: LazyLock<Script> = script!(" flags=allow-oom", "dead.lua", "redrive.lua");
-pub(super) static BURY: LazyLock<Script> = script!(" flags=allow-oom", "dead.lua", "bury.lua");
-pub(super) static SIZE: LazyLock<Script> = script!(" flags=no-writes", "size.lua");
+pub(crate) type Lazy = LazyLock<Script>;
+
+/// What each operation of the buffer does in Redis.
+#[derive(Clone, Copy)]
+pub(crate) struct Scripts {
+    pub push: &'static Lazy,
+    pub poll: &'static Lazy,
+    pub ack: &'static Lazy,
+    pub nack: &'static Lazy,
+    pub extend: &'static Lazy,
+    pub redrive: &'static Lazy,
+    pub bury: &'static Lazy,
+    pub size: &'static Lazy,
+}
+
+/// Those of [`RedisBufferStrategy::connect`](super::RedisBufferStrategy::connect).
+pub(crate) const SCRIPTS: Scripts = Scripts {
+    push: &PUSH,
+    poll: &POLL,
+    ack: &ACK,
+    nack: &NACK,
+    extend: &EXTEND,
+    redrive: &REDRIVE,
+    bury: &BURY,
+    size: &SIZE,
+};
+
+/// A script that may run when Redis is out of memory.
+const MAKES_ROOM: &str = " flags=allow-oom";
+
+pub(crate) const PUSH_SOURCE: &str = include_str!("push.lua");
+pub(crate) const REDRIVE_SOURCE: &str = include_str!("redrive.lua");
+pub(crate) const DEAD_SOURCE: &str = include_str!("dead.lua");
+
+static PUSH: Lazy = Lazy::new(|| Script::new("", &[PUSH_SOURCE]));
+static POLL: Lazy = Lazy::new(|| Script::new(MAKES_ROOM, &[include_str!("poll.lua")]));
+static ACK: Lazy = Lazy::new(|| Script::new(MAKES_ROOM, &[include_str!("ack.lua")]));
+static NACK: Lazy = Lazy::new(|| Script::new(MAKES_ROOM, &[DEAD_SOURCE, include_str!("nack.lua")]));
+static EXTEND: Lazy = Lazy::new(|| Script::new(MAKES_ROOM, &[include_str!("extend.lua")]));
+static REDRIVE: Lazy = Lazy::new(|| Script::new(MAKES_ROOM, &[DEAD_SOURCE, REDRIVE_SOURCE]));
+static BURY: Lazy = Lazy::new(|| Script::new(MAKES_ROOM, &[DEAD_SOURCE, include_str!("bury.lua")]));
+static SIZE: Lazy = Lazy::new(|| Script::new(" flags=no-writes", &[include_str!("size.lua")]));
 
 /// The six keys of a buffer, in the order of `keys.lua`.
 #[derive(Debug, Clone)]
@@ -72,7 +105,7 @@ impl Call {
     }
 
     pub(super) fn by_source(&self) -> redis::Cmd {
-        self.command("EVAL", self.script.source)
+        self.command("EVAL", &self.script.source)
     }
 
     fn command(&self, name: &str, script: &str) -> redis::Cmd {

@@ -14,6 +14,10 @@ use crate::archive::{Archive, ArchiveError};
 use crate::journal::{Entry, Found, Journal};
 use crate::process::ProcessIdentity;
 
+/// Servers that hear a signal of their own when mxctl dies, and put things in order: killed in the middle of that,
+/// PostgreSQL leaves shared memory that nobody removes.
+const END_BY_THEMSELVES: [&str; 2] = ["postgres", "mariadb"];
+
 /// What became of one run's leftovers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -93,11 +97,14 @@ fn ended_with_their_servers(changed: &[(String, ProcessIdentity, String)]) -> Ve
 /// Kills what is still the same process: SIGKILL ends a frozen one, too. Says what was ended and what is left.
 fn end_all(leftovers: &[(String, ProcessIdentity)], patience: Duration) -> (Vec<String>, Vec<String>) {
     let living: Vec<_> = leftovers.iter().filter(|(_, process)| process.is_alive()).collect();
+    let deadline = Instant::now() + patience;
+    for (_, process) in living.iter().filter(|(name, _)| END_BY_THEMSELVES.contains(&name.as_str())) {
+        gone(*process, Instant::now() + patience / 2);
+    }
     for (_, process) in &living {
         // A process that ended in this moment is what we want: `gone` below looks again.
         let _ = process.signal(Signal::SIGKILL);
     }
-    let deadline = Instant::now() + patience;
     let (mut ended, mut left) = (Vec::new(), Vec::new());
     for (name, process) in living {
         let what = format!("{name} (pid {})", process.pid);

@@ -15,7 +15,15 @@ pub fn mask(text: &str) -> String {
     mask_with(text, |_| MASK.to_owned())
 }
 
-/// The same, byte for byte as long as it was: places in the text stay where they are.
+/// A text that is one URL, or a word with one in it, such as an argument: whatever stands between the first `:` after
+/// `://` and the last `@` is a password, also where it holds signs that end a URL elsewhere.
+pub fn mask_word(word: &str) -> String {
+    let Some((before, after)) = word.split_once("://") else { return mask(word) };
+    let masked = mask_secrets(&mask_userinfo(after, |_| MASK.to_owned()), |_| MASK.to_owned());
+    format!("{before}://{masked}")
+}
+
+/// The same as [`mask`], byte for byte as long as it was: places in the text stay where they are.
 pub fn mask_in_place(text: &str) -> String {
     mask_with(text, |secret| "*".repeat(secret.len()))
 }
@@ -34,7 +42,7 @@ fn mask_with(text: &str, instead: impl Fn(&str) -> String) -> String {
 }
 
 fn ends_a_url(c: char) -> bool {
-    c.is_whitespace() || "\"'`<>\\|".contains(c)
+    c.is_whitespace() || "\"'<>\\".contains(c)
 }
 
 /// `user:password@rest`, `:password@rest`.
@@ -85,6 +93,15 @@ mod tests {
     #[test]
     fn a_password_with_the_signs_of_a_url_in_it_is_masked_whole() {
         assert_eq!(mask("redis://:p@ss/w:rd?@db"), "redis://:***@db");
+    }
+
+    #[test]
+    fn a_word_is_masked_whole_whatever_its_password_holds() {
+        for password in ["hun|ter2", "hun'ter2", "hun<ter2>", "hun ter2", "hun\"te\\r2", "a@b/c?d"] {
+            let masked = mask_word(&format!("--database=postgres://app:{password}@db/shop?sslmode=disable"));
+            assert_eq!(masked, "--database=postgres://app:***@db/shop?sslmode=disable");
+        }
+        assert_eq!(mask_word("--rps=800"), "--rps=800");
     }
 
     #[test]

@@ -67,11 +67,17 @@ pub enum RunError {
     Up(#[from] UpError),
     /// Rows that this run did not write would be judged as its own.
     #[error(
-        "start in an empty key range: {} holds {rows} of the rows of run number {run_number} already; give this run another \
+        "start in an empty key range: {} holds {rows} rows of run number {run_number} already, or sightings of them; give this run another \
          `--run-number`",
         database
     )]
     NotEmpty { database: DatabaseSource, rows: u64, run_number: u32 },
+    /// Two runs of one number would be judged by each other's rows.
+    #[error(
+        "start as the only run number {run_number} in {database}: another run has claimed it; give this one another \
+         `--run-number`"
+    )]
+    Claimed { database: DatabaseSource, run_number: u32 },
     /// Tasks that this run did not offer would be waited for, and judged, as its own.
     #[error(
         "start on an empty buffer: {0} tasks of an earlier load wait in it; wait until they are written (`mxctl testbed status`)"
@@ -246,8 +252,9 @@ async fn refuse_rows(plan: &Plan, deployment: &dyn Deployment) -> Result<(), Run
     let database = deployment.sources().database.clone();
     let reader = Database::new(&database, plan.run, plan.load.hot_keys);
     reader.rehearse().await?;
-    match reader.rows_in_range().await? {
-        0 => Ok(()),
+    match reader.remains_in_range().await? {
+        0 if reader.claim().await? => Ok(()),
+        0 => Err(RunError::Claimed { database, run_number: plan.run.number }),
         rows => Err(RunError::NotEmpty { database, rows, run_number: plan.run.number }),
     }
 }

@@ -191,21 +191,20 @@ impl Existing {
         let told = lab.run(&["testbed", "status", "--output", "json"]).exits_with(0).stdout;
         let status: Value = serde_json::from_str(&told).expect("JSON");
         let admin = status[0]["seen"]["sources"]["database"]["Server"]["url"].as_str().expect("a URL").to_owned();
-        let (user, rights) = match server {
-            "postgres" => ("postgres@", format!("create role app login superuser password '{SECRET}'")),
-            _ => (
-                "mxctl@",
-                format!(
-                    "create database shop; create user app@127.0.0.1 identified by '{SECRET}'; \
-                     grant all on shop.* to app@127.0.0.1"
-                ),
-            ),
+        let own = status[0]["seen"]["sources"]["database"]["Server"]["url"].as_str().expect("a URL").to_owned();
+        let (admin, user) = match server {
+            "postgres" => (own.clone(), "mxctl"),
+            _ => {
+                let socket = lab.reports().join("labs/default/target/mariadb/data/socket");
+                (format!("mysql://root@localhost/mysql?socket={}", socket.display()), "app")
+            }
         };
-        sql(&admin, &rights).await;
-        if server == "postgres" {
-            sql(&admin, "create database shop").await;
+        sql(&admin, "create database shop").await;
+        if server == "mariadb" {
+            sql(&admin, &format!("create user app@127.0.0.1 identified by '{SECRET}'")).await;
+            sql(&admin, "grant all on shop.* to app@127.0.0.1").await;
         }
-        let url = admin.replace(user, &format!("app:{SECRET}@")).replace("/expectation", "/shop");
+        let url = own.replace("mxctl@", &format!("{user}:{SECRET}@")).replace("/expectation", "/shop");
         Existing { lab, url, admin }
     }
 
@@ -223,7 +222,7 @@ async fn an_existing_database_takes_consent_an_empty_range_and_a_place_to_write(
         let refused = existing.run(&[&database]).exits_with(2).stderr;
         assert!(refused.contains("exists already") && refused.contains("`--allow database`"), "{refused}");
 
-        let consent = [database.as_str(), "--allow=database", "--run-number=77"];
+        let consent = [database.as_str(), "--allow=database", "--run-number=77", "--witness"];
         let ended = existing.run(&[&consent[..], &["--keep=second"]].concat());
         assert!(matches!(ended.code, 0 | 3), "{ended:#?}");
         let report = existing.lab.report();
@@ -234,6 +233,19 @@ async fn an_existing_database_takes_consent_an_empty_range_and_a_place_to_write(
 
         let again = existing.run(&consent).exits_with(4).stderr;
         assert!(again.contains("rows of run number 77 already"), "{again}");
+        sql(&existing.url, "delete from equipment_expectation_summary").await;
+        let seen = existing.run(&consent).exits_with(4).stderr;
+        assert!(seen.contains("or sightings of them"), "the witness outlives the rows: {seen}");
+        sql(&existing.url, "delete from expectation_write_witness").await;
+        let claimed = existing.run(&consent).exits_with(4).stderr;
+        assert!(claimed.contains("another run has claimed it"), "{claimed}");
+
+        sql(&existing.url, "alter table equipment_expectation_summary rename to elsewhere").await;
+        sql(&existing.url, "create view equipment_expectation_summary as select * from elsewhere").await;
+        let masked = existing.run(&[&database, "--allow=database", "--run-number=80"]).exits_with(4).stderr;
+        assert!(masked.contains("is no table"), "{masked}");
+        sql(&existing.url, "drop view equipment_expectation_summary").await;
+        sql(&existing.url, "alter table elsewhere rename to equipment_expectation_summary").await;
 
         let read_only = match server {
             "postgres" => "alter database shop set default_transaction_read_only = on",

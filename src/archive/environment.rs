@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::mask::mask;
+use crate::mask::mask_word;
 
 /// `None`: this system does not say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -44,7 +44,7 @@ impl Environment {
             cpus: std::thread::available_parallelism().ok().map(usize::from),
             memory_bytes: memory_bytes(),
             started_at,
-            arguments: arguments.into_iter().map(|argument| mask(&argument)).collect(),
+            arguments: arguments.into_iter().map(|argument| mask_word(&argument)).collect(),
             servers: redis_version().map(|version| ("redis-server".to_owned(), version)).into_iter().collect(),
         }
     }

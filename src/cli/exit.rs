@@ -58,6 +58,7 @@ impl Exit {
             | RunError::Heal(_)
             | RunError::Up(_)
             | RunError::NotEmpty { .. }
+            | RunError::Claimed { .. }
             | RunError::Backlog(_)
             | RunError::Baseline(_)
             | RunError::Proven(_)

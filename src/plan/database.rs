@@ -10,7 +10,7 @@ use reqwest::Url;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::mask::mask;
+use crate::mask::{mask, mask_word};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -70,6 +70,7 @@ pub struct DatabaseUrl(String);
 impl DatabaseUrl {
     /// The URL and what it names; otherwise what is wrong with it, as words that follow it.
     pub fn read(text: &str) -> Result<(Database, DatabaseUrl), String> {
+        check_password(text)?;
         let url = Url::parse(text).map_err(|e| format!("is no URL: {e}"))?;
         let Some(database) = Database::of_scheme(url.scheme()) else {
             return Err(format!("has the scheme `{}`, which no database here has", url.scheme()));
@@ -120,6 +121,17 @@ impl DatabaseUrl {
     }
 }
 
+/// What ends a URL wherever one stands in a text would end its mask as well.
+fn check_password(text: &str) -> Result<(), String> {
+    let after_scheme = text.split_once("://").map_or(text, |(_, after)| after);
+    let user_info = after_scheme.rsplit_once('@').map_or("", |(user_info, _)| user_info);
+    let raw = |c: char| c.is_whitespace() || "\"'<>\\/?#@`|".contains(c);
+    match user_info.contains(raw) {
+        true => Err("has signs before its `@` that must be percent-encoded, such as `%2F` for `/`".to_owned()),
+        false => Ok(()),
+    }
+}
+
 /// Undoes percent-encoding.
 fn decoded(encoded: &str) -> String {
     let query = format!("p={}", encoded.replace('+', "%2B"));
@@ -129,7 +141,7 @@ fn decoded(encoded: &str) -> String {
 
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&mask(&self.0))
+        f.write_str(&mask_word(&self.0))
     }
 }
 
@@ -172,6 +184,8 @@ mod tests {
             ("oracle://u:s3cret@h/d", "has the scheme `oracle`"),
             ("postgres://u:s3cret@h", "names no database"),
             ("postgres:///d", "names no host"),
+            ("postgres://u:a|s3cret@h/d", "must be percent-encoded"),
+            ("postgres://u:5/x?s3cret@h/d", "must be percent-encoded"),
             ("postgres://u@h/d?host=/tmp", "has the parameter `host`"),
             ("postgres://u@h/d?password=s3cret", "has the parameter `password`"),
             ("mariadb://u:s3cret@h:port/d", "is no URL"),

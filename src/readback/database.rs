@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::connection::{Access, Connection};
-use super::dialect::{Dialect, WITNESS};
+use super::dialect::{Dialect, ROWS, WITNESS};
 use super::{Applied, Row, Sighting, SightingKind};
 use crate::backends::DatabaseSource;
 use crate::plan::{RunKey, TargetPlan};
@@ -34,10 +34,16 @@ pub enum DatabaseError {
     Query { what: &'static str, why: String },
     #[error("use the database {place}: it is read-only, or a copy that follows another server, and proves nothing")]
     Replica { place: String },
+    #[error(
+        "use the database {place}: {table} is there, and is no table: what is read from it need not be what was written"
+    )]
+    NoTable { place: String, table: &'static str },
     #[error("read the rows: row {key}/{preset} has {what}")]
     Nonsense { key: i64, preset: i64, what: String },
     #[error("{what} in the database: {line} is not what was asked for: {source}")]
     NoLine { what: &'static str, line: String, source: serde_json::Error },
+    #[error("{what} in the database: it counts {counted} and gives {read}")]
+    Incomplete { what: &'static str, counted: i64, read: i64 },
     #[error("{what} in the database: it gives them out of order")]
     OutOfOrder { what: &'static str },
     #[error("write down what was read: {0}")]
@@ -71,7 +77,7 @@ impl Database {
 
     /// The query that a person can run by hand: rows of the write-once keys.
     pub fn count_query(&self) -> String {
-        count(self.first_write_once, self.range.1)
+        count(ROWS, self.first_write_once, self.range.1)
     }
 
     /// Where it is, if it is a server: without its password.
@@ -84,16 +90,46 @@ impl Database {
 
     /// How many rows the key range holds; also 0 where the table does not exist yet.
     pub async fn rows_in_range(&self) -> Result<u64, DatabaseError> {
+        self.in_range(&[ROWS]).await
+    }
+
+    /// The same, and what the witness saw of earlier writes to it: sightings outlive the rows that somebody deletes.
+    pub async fn remains_in_range(&self) -> Result<u64, DatabaseError> {
+        self.in_range(&[ROWS, WITNESS]).await
+    }
+
+    async fn in_range(&self, tables: &[&str]) -> Result<u64, DatabaseError> {
         if let DatabaseSource::File(path) = &self.source
             && !path.exists()
         {
             return Ok(0);
         }
         let mut db = self.reader().await?;
-        if db.integer("look for the table", &self.dialect.tables_named("equipment_expectation_summary")).await? == 0 {
-            return Ok(0);
+        let mut found = 0;
+        for table in tables {
+            if db.integer("look for a table", &self.dialect.named(table)).await? > 0 {
+                found += db.integer("count the rows", &count(table, self.range.0, self.range.1)).await? as u64;
+            }
         }
-        Ok(db.integer("count the rows", &count(self.range.0, self.range.1)).await? as u64)
+        Ok(found)
+    }
+
+    /// Makes the run's number its own in this database: of two runs that would read each other's rows, one is refused.
+    pub async fn claim(&self) -> Result<bool, DatabaseError> {
+        const WHAT: &str = "claim the run's number";
+        let mut db = self.open(Access::Write).await?;
+        if db.integer(WHAT, &self.dialect.named("mxctl_run")).await? == 0 {
+            db.run(WHAT, "create table if not exists mxctl_run (run bigint primary key)").await?;
+        }
+        let run = self.range.0 >> 32;
+        let claimed = db.integer(WHAT, &format!("insert into mxctl_run (run) values ({run}) returning run")).await;
+        match claimed {
+            Ok(_) => Ok(true),
+            Err(e) => match db.integer(WHAT, &format!("select count(*) from mxctl_run where run = {run}")).await? {
+                0 => Err(e),
+                _ => Ok(false),
+            },
+        }
     }
 
     /// A reader of an existing database that nobody uses yet; `None`: the run starts its own.
@@ -105,6 +141,12 @@ impl Database {
     /// Finds out, before anything is sent, that this is the database itself and that a marker can be committed to it.
     pub async fn rehearse(&self) -> Result<(), DatabaseError> {
         self.refuse_replica().await?;
+        let mut db = self.reader().await?;
+        for table in [ROWS, WITNESS] {
+            if db.integer("look for a table", &self.dialect.masked(table)).await? > 0 {
+                return Err(DatabaseError::NoTable { place: self.source.to_string(), table });
+            }
+        }
         self.commit_marker().await.map(drop)
     }
 
@@ -160,7 +202,7 @@ impl Database {
         db.run("begin to read", self.dialect.begin_to_read).await?;
         let seen = format!("select count(*) from mxctl_marker where marker = {marker}");
         let marker_seen = db.integer("look for the marker", &seen).await? == 1;
-        let counted = db.integer("count the rows", &count(self.range.0, self.range.1)).await? as u64;
+        let counted = db.integer("count the rows", &count(ROWS, self.range.0, self.range.1)).await? as u64;
         let mut last = (self.range.0 - 1, i64::MAX);
         while let Some(pack) = db.text(WHAT, &self.dialect.pack(&self.rows_after(last))).await? {
             for line in pack.lines() {
@@ -177,7 +219,7 @@ impl Database {
 
     fn rows_after(&self, (key, preset): (i64, i64)) -> String {
         let costs = ["total_expected", "black_cube", "red_cube", "additional_cube", "starforce"]
-            .map(|cost| self.dialect.hundredths(&format!("{cost}_cost")));
+            .map(|cost| self.dialect.amount(&format!("{cost}_cost")));
         format!(
             "select {} as line from equipment_expectation_summary \
              where game_character_id between {key} and {} and (game_character_id > {key} or preset_no > {preset}) \
@@ -191,10 +233,12 @@ impl Database {
     pub async fn witness(&self, sink: &mut SightingSink<'_>) -> Result<bool, DatabaseError> {
         const WHAT: &str = "read the witness";
         let mut db = self.reader().await?;
-        if db.integer("look for the witness", &self.dialect.tables_named(WITNESS)).await? == 0 {
+        if db.integer("look for the witness", &self.dialect.named(WITNESS)).await? == 0 {
             return Ok(false);
         }
-        let mut last = i64::MIN;
+        db.run("begin to read", self.dialect.begin_to_read).await?;
+        let counted = db.integer("count the sightings", &count(WITNESS, self.range.0, self.range.1)).await?;
+        let (mut last, mut read) = (i64::MIN, 0);
         while let Some(pack) = db.text(WHAT, &self.dialect.pack(&self.sightings_after(last))).await? {
             for line in pack.lines() {
                 let found: SightingLine = parsed(WHAT, line)?;
@@ -202,10 +246,13 @@ impl Database {
                     return Err(DatabaseError::OutOfOrder { what: WHAT });
                 }
                 sink(found.sighting())?;
-                last = found.0;
+                (last, read) = (found.0, read + 1);
             }
         }
-        Ok(true)
+        match read == counted {
+            true => Ok(true),
+            false => Err(DatabaseError::Incomplete { what: WHAT, counted, read }),
+        }
     }
 
     fn sightings_after(&self, order: i64) -> String {
@@ -229,7 +276,7 @@ impl Database {
     async fn commit_marker(&self) -> Result<i64, DatabaseError> {
         const WHAT: &str = "commit the marker";
         let mut db = self.open(Access::Write).await?;
-        if db.integer(WHAT, &self.dialect.tables_named("mxctl_marker")).await? == 0 {
+        if db.integer(WHAT, &self.dialect.named("mxctl_marker")).await? == 0 {
             db.run(WHAT, self.dialect.create_marker_table).await?;
         }
         let run = self.range.0 >> 32;
@@ -249,8 +296,8 @@ impl Database {
     }
 }
 
-fn count(first: i64, last: i64) -> String {
-    format!("select count(*) from equipment_expectation_summary where game_character_id between {first} and {last}")
+fn count(table: &str, first: i64, last: i64) -> String {
+    format!("select count(*) from {table} where game_character_id between {first} and {last}")
 }
 
 fn parsed<T: DeserializeOwned>(what: &'static str, line: &str) -> Result<T, DatabaseError> {
@@ -259,7 +306,41 @@ fn parsed<T: DeserializeOwned>(what: &'static str, line: &str) -> Result<T, Data
 
 /// key, preset, seq, the five costs, written by.
 #[derive(Deserialize)]
-struct RowLine(i64, i64, i64, i64, i64, i64, i64, i64, Option<String>);
+struct RowLine(i64, i64, i64, Amount, Amount, Amount, Amount, Amount, Option<String>);
+
+/// A number of hundredths, or a decimal as it is kept.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Amount {
+    Decimal(String),
+    /// Of hundredths, if it is a whole number.
+    Other(serde_json::Value),
+}
+
+/// In place of what is no amount in hundredths: no write says it, so its row is corrupt.
+const NO_AMOUNT: i64 = i64::MIN;
+
+impl Amount {
+    fn hundredths(&self) -> i64 {
+        match self {
+            Amount::Decimal(text) => exact_hundredths(text).unwrap_or(NO_AMOUNT),
+            Amount::Other(value) => value.as_i64().unwrap_or(NO_AMOUNT),
+        }
+    }
+}
+
+/// `12.34` is 1234, and so is `12.3400`; what has more than hundredths is none.
+fn exact_hundredths(text: &str) -> Option<i64> {
+    let (negative, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let fraction = fraction.trim_end_matches('0');
+    let plain = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    if whole.is_empty() || fraction.len() > 2 || !plain(whole) || !plain(fraction) {
+        return None;
+    }
+    let hundredths: i64 = format!("{whole}{fraction:0<2}").parse().ok()?;
+    Some(if negative { -hundredths } else { hundredths })
+}
 
 impl RowLine {
     fn row(&self) -> Result<Row<'_>, DatabaseError> {
@@ -271,7 +352,7 @@ impl RowLine {
             key: *key as u64,
             preset: preset_no,
             seq: *seq as u64,
-            costs: [*total, *black, *red, *additional, *starforce],
+            costs: [total, black, red, additional, starforce].map(Amount::hundredths),
             written_by: written_by.as_deref().unwrap_or_default(),
         })
     }
@@ -353,6 +434,32 @@ mod tests {
             self.sql(&format!("insert into {table} values ({key}, {preset}, 5, 1, 2, 3, 4, {seq}, 'worker-1.1')"))
                 .await;
         }
+    }
+
+    #[test]
+    fn an_amount_is_exact_or_none() {
+        for (text, hundredths) in [
+            ("12.34", Some(1234)),
+            ("12.3400", Some(1234)),
+            ("0.05", Some(5)),
+            ("99999999999999.99", Some(9_999_999_999_999_999)),
+            ("7", Some(700)),
+            ("-1.5", Some(-150)),
+            ("12.344", None),
+            ("NaN", None),
+            ("7abc", None),
+            ("", None),
+            ("99999999999999999999.00", None),
+        ] {
+            assert_eq!(exact_hundredths(text), hundredths, "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_run_s_number_is_claimed_once() {
+        let lab = Lab::new().await;
+        assert!(lab.reader().claim().await.unwrap());
+        assert!(!lab.reader().claim().await.unwrap());
     }
 
     #[tokio::test]

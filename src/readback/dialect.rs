@@ -8,6 +8,8 @@ use super::connection::Access;
 use crate::backends::DatabaseSource;
 use crate::plan::Database;
 
+/// The service's table.
+pub const ROWS: &str = "equipment_expectation_summary";
 /// The table that the witness's triggers write to.
 pub const WITNESS: &str = "expectation_write_witness";
 
@@ -23,10 +25,12 @@ pub struct Dialect {
     join: &'static str,
     /// Around an expression that is to be a whole number.
     integer: (&'static str, &'static str),
-    /// Whether amounts are kept in hundredths, or as decimals.
-    keeps_hundredths: bool,
-    /// Tables that a statement finds without naming a schema, by their name.
-    tables: &'static str,
+    /// Around an amount, which is a number of hundredths or the text of a decimal.
+    amount: (&'static str, &'static str),
+    /// What a statement finds by a name without a schema, tables or not.
+    named: &'static str,
+    /// The same, if it is anything but a table: what is read there need not be what was written.
+    masked: &'static str,
     /// 1: it follows another server. `None`: there is no such thing.
     pub is_replica: Option<&'static str>,
     /// From here on every question is answered as of one moment.
@@ -41,8 +45,9 @@ const SQLITE: Dialect = Dialect {
     to_text: "",
     join: "group_concat(line, char(10))",
     integer: ("", ""),
-    keeps_hundredths: true,
-    tables: "select count(*) from sqlite_master where type = 'table' and name = ",
+    amount: ("", ""),
+    named: "select count(*) from sqlite_master where name = ",
+    masked: "select count(*) from sqlite_master where type <> 'table' and name = ",
     is_replica: None,
     begin_to_read: "begin",
     create_marker_table: "create table if not exists mxctl_marker (marker integer primary key autoincrement, run integer)",
@@ -56,13 +61,16 @@ const POSTGRES: Dialect = Dialect {
     to_text: "::text",
     join: "string_agg(line, chr(10))",
     integer: ("(", ")::bigint"),
-    keeps_hundredths: false,
-    tables: "select count(*) from pg_class where relkind in ('r', 'p') and pg_table_is_visible(oid) and relname = ",
+    amount: ("", "::text"),
+    named: "select count(*) from pg_class where relkind in ('r', 'p', 'v', 'm', 'f') and pg_table_is_visible(oid) \
+            and relname = ",
+    masked: "select count(*) from pg_class where relkind in ('v', 'm', 'f') and pg_table_is_visible(oid) and relname = ",
     is_replica: Some("select pg_is_in_recovery()::int::bigint"),
     begin_to_read: "begin isolation level repeatable read, read only",
     create_marker_table: "create table if not exists mxctl_marker (\
                           marker bigint generated always as identity primary key, run bigint)",
-    prepare: &["set statement_timeout = '120s'", "set lock_timeout = '10s'"],
+    // Without `row_security`, a policy would hide rows in silence; so it is an error.
+    prepare: &["set statement_timeout = '120s'", "set lock_timeout = '10s'", "set row_security = off"],
     read_only: &["set default_transaction_read_only = on"],
 };
 
@@ -71,8 +79,10 @@ const MARIADB: Dialect = Dialect {
     to_text: "",
     join: "group_concat(line separator '\\n')",
     integer: ("cast(", " as signed)"),
-    keeps_hundredths: false,
-    tables: "select count(*) from information_schema.tables where table_schema = database() and table_name = ",
+    amount: ("cast(", " as char)"),
+    named: "select count(*) from information_schema.tables where table_schema = database() and table_name = ",
+    masked: "select count(*) from information_schema.tables where table_type <> 'BASE TABLE' \
+             and table_schema = database() and table_name = ",
     // `read_only` does not bind everybody, but whoever sets it says that this is no place to write to.
     is_replica: Some("select cast(@@global.read_only as signed)"),
     begin_to_read: "start transaction with consistent snapshot, read only",
@@ -80,6 +90,9 @@ const MARIADB: Dialect = Dialect {
                           marker bigint auto_increment primary key, run bigint) engine = innodb",
     // A pack is far below this. A line that was cut would be no JSON, and so an error.
     prepare: &[
+        // In any other level a snapshot is none.
+        "set session transaction isolation level repeatable read",
+        "set session sql_mode = ''",
         "set session group_concat_max_len = 16777216",
         "set session max_statement_time = 120",
         "set session lock_wait_timeout = 10",
@@ -116,12 +129,16 @@ impl Dialect {
         format!("{}{expression}{}", self.integer.0, self.integer.1)
     }
 
-    /// An amount in hundredths; exact, never by way of a float.
-    pub fn hundredths(&self, column: &str) -> String {
-        if self.keeps_hundredths { column.to_owned() } else { self.integer(&format!("{column} * 100")) }
+    /// An amount as it is kept: whoever rounds it here would make a wrong one right.
+    pub fn amount(&self, column: &str) -> String {
+        format!("{}{column}{}", self.amount.0, self.amount.1)
     }
 
-    pub fn tables_named(&self, name: &str) -> String {
-        format!("{}'{name}'", self.tables)
+    pub fn named(&self, name: &str) -> String {
+        format!("{}'{name}'", self.named)
+    }
+
+    pub fn masked(&self, name: &str) -> String {
+        format!("{}'{name}'", self.masked)
     }
 }

@@ -39,8 +39,13 @@ pub fn commands(report: &RunReport, folder: &Path, query: &str) -> Option<Vec<St
 fn start_again(server: &DatabaseServer, data: &str) -> [String; 2] {
     let port = Url::parse(&server.url).ok().and_then(|url| url.port()).unwrap_or_default();
     let command = match server.database {
-        Database::MariaDb => format!("mariadbd --no-defaults --datadir={data} --port={port} --socket=socket &"),
-        _ => format!("postgres -D {data} -p {port} -c unix_socket_directories= &"),
+        Database::MariaDb => {
+            format!("mariadbd --no-defaults --datadir={data} --port={port} --socket=socket --skip-name-resolve &")
+        }
+        _ => {
+            let access = format!("{}/../../postgres-hba.conf", data.trim_end_matches('/'));
+            format!("postgres -D {data} -p {port} -c unix_socket_directories= -c hba_file={access} &")
+        }
     };
     ["# its server ended with the run; over the data that it left, as their owner:".to_owned(), command]
 }
@@ -51,8 +56,7 @@ fn ask(server: &DatabaseServer, query: &str) -> [String; 2] {
         Database::MariaDb => {
             let (host, port) = (url.host_str().unwrap_or_default(), url.port().unwrap_or(3306));
             let password = if url.password().is_some() { " --password" } else { "" };
-            let name = url.path().trim_matches('/');
-            let user = url.username();
+            let (name, user) = (quoted(url.path().trim_matches('/')), quoted(url.username()));
             [
                 format!("mariadb --protocol=tcp --host={host} --port={port} --user={user}{password} {name} \\"),
                 format!("  --execute={}", quoted(query)),

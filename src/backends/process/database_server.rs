@@ -6,14 +6,16 @@
 //!
 //! What differs between the two stands in a [`Recipe`], in `postgres.rs` and `mariadb.rs`.
 
+use std::fs::File;
 use std::future::Future;
-use std::io;
+use std::io::{self, Read};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use tokio::process::Command;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -36,6 +38,8 @@ const ENDS_WITHIN: Duration = Duration::from_secs(20);
 const TRIES: usize = 5;
 /// Of each instance of the service, as its own settings say.
 const CONNECTIONS_OF_AN_INSTANCE: usize = 5;
+/// Instances that the time line adds.
+const SLOTS_BESIDE: usize = 32;
 /// Of mxctl, and of a person who looks.
 const CONNECTIONS_BESIDE: usize = 20;
 
@@ -50,8 +54,8 @@ pub(super) struct Recipe {
     /// Ends it in order, and at once.
     pub end: Signal,
     pub remedy: &'static str,
-    /// Fills the folder.
-    pub initialise: fn(&Path) -> io::Result<Command>,
+    /// Fills the data folder.
+    pub initialise: fn(&Grounds) -> io::Result<Command>,
     pub serve: fn(&Grounds) -> io::Result<Command>,
     /// Makes the database; an error as long as the server does not answer, or is another than the one in this folder.
     pub open: for<'a> fn(&'a Grounds<'a>) -> Opening<'a>,
@@ -61,9 +65,15 @@ pub(super) struct Recipe {
 
 type Opening<'a> = Pin<Box<dyn Future<Output = Result<(), sqlx::Error>> + Send + 'a>>;
 
-/// Where one start of a server takes place.
+/// Where a server is made and started.
 pub(super) struct Grounds<'a> {
+    /// Its own: whoever runs it owns it. Nothing is written into it from outside.
     pub folder: &'a Path,
+    /// The target's.
+    pub around: &'a Path,
+    /// Of who may do everything, for this run alone.
+    pub secret: &'a str,
+    pub user: Option<&'a Unprivileged>,
     pub port: u16,
     pub connections: usize,
 }
@@ -89,10 +99,15 @@ impl DatabaseServer {
             (Database::Postgres, None) => &postgres::RECIPE,
             (Database::MariaDb, None) => &mariadb::RECIPE,
         };
-        let mut birth = Birth { recipe, site, tasks, stop, unprivileged: Unprivileged::find() };
-        let folder = birth.initialise().await?;
-        let connections = plan.slots.len() * CONNECTIONS_OF_AN_INSTANCE * 2 + CONNECTIONS_BESIDE;
-        birth.serve(&folder, connections).await.map(Some)
+        let unprivileged = Unprivileged::find();
+        let mut birth = Birth { recipe, site, tasks, stop, unprivileged: unprivileged.as_ref() };
+        let (around, folder) = birth.folders()?;
+        let secret = secret().map_err(|source| UpError::Files { path: "/dev/urandom".into(), source })?;
+        let connections = (plan.slots.len() + SLOTS_BESIDE) * CONNECTIONS_OF_AN_INSTANCE + CONNECTIONS_BESIDE;
+        let user = unprivileged.as_ref();
+        let grounds = Grounds { folder: &folder, around: &around, secret: &secret, user, port: 0, connections };
+        birth.initialise(&grounds).await?;
+        birth.serve(grounds).await.map(Some)
     }
 
     pub fn source(&self) -> DatabaseSource {
@@ -119,27 +134,32 @@ struct Birth<'a> {
     site: &'a Site,
     tasks: &'a mut JoinSet<()>,
     stop: &'a Stop,
-    unprivileged: Option<Unprivileged>,
+    unprivileged: Option<&'a Unprivileged>,
 }
 
 impl Birth<'_> {
-    /// Makes the data folder.
-    async fn initialise(&mut self) -> Result<PathBuf, UpError> {
-        let recipe = self.recipe;
-        let folder = self.site.folder.join(recipe.word);
+    /// The target's and the server's own, as the server itself will call them.
+    fn folders(&self) -> Result<(PathBuf, PathBuf), UpError> {
+        let folder = self.site.folder.join(self.recipe.word);
         let fault = |source| UpError::Files { path: folder.clone(), source };
         std::fs::create_dir_all(&folder).map_err(fault)?;
-        let folder = std::path::absolute(&folder).map_err(fault)?;
-        if let Some(user) = &self.unprivileged {
+        let around = std::fs::canonicalize(&self.site.folder).map_err(fault)?;
+        let folder = around.join(self.recipe.word);
+        if let Some(user) = self.unprivileged {
             give_away(&folder, user).map_err(|why| self.failed(why))?;
         }
-        let command = (recipe.initialise)(&folder).map_err(|e| self.missing(&e))?;
+        Ok((around, folder))
+    }
+
+    async fn initialise(&mut self, grounds: &Grounds<'_>) -> Result<(), UpError> {
+        let recipe = self.recipe;
+        let command = (recipe.initialise)(grounds).map_err(|e| self.missing(&e))?;
         let (identity, mut ended) = self.spawn(&format!("{}-initialise", recipe.word), command)?;
         let done = async { ended.wait_for(|end| end.is_some()).await.ok().and_then(|end| *end) };
         let waited = tokio::time::timeout(INITIALISED_WITHIN, done);
         let why = match self.stop.interrupt.run_until_cancelled(waited).await {
-            Some(Ok(Some(0))) => return Ok(folder),
-            Some(Ok(_)) => "its data folder could not be made".to_owned(),
+            Some(Ok(Some(0))) => return Ok(()),
+            Some(Ok(_)) => format!("its data folder could not be made; see {}-initialise.log beside", recipe.word),
             Some(Err(_)) => format!("its data folder was not made within {INITIALISED_WITHIN:?}"),
             None => {
                 end_now(identity, ended).await;
@@ -150,11 +170,11 @@ impl Birth<'_> {
         Err(self.failed(why))
     }
 
-    async fn serve(&mut self, folder: &Path, connections: usize) -> Result<DatabaseServer, UpError> {
+    async fn serve(&mut self, grounds: Grounds<'_>) -> Result<DatabaseServer, UpError> {
         let mut last = None;
         for _ in 0..TRIES {
             let port = free_port().map_err(|e| self.failed(e.to_string()))?;
-            match self.try_serve(&Grounds { folder, port, connections }).await {
+            match self.try_serve(&Grounds { port, ..grounds }).await {
                 Err(e @ UpError::Start { .. }) => last = Some(e),
                 done => return done,
             }
@@ -190,7 +210,7 @@ impl Birth<'_> {
         name: &str,
         mut command: Command,
     ) -> Result<(ProcessIdentity, watch::Receiver<Option<i32>>), UpError> {
-        if let Some(user) = &self.unprivileged {
+        if let Some(user) = self.unprivileged {
             user.run(&mut command);
         }
         let log = self.site.folder.join(format!("{name}.log"));
@@ -245,9 +265,18 @@ async fn ready(recipe: &Recipe, grounds: &Grounds<'_>, mut ended: watch::Receive
 }
 
 async fn end_now(process: ProcessIdentity, mut ended: watch::Receiver<Option<i32>>) {
-    // One that has ended already is what we want.
-    let _ = process.signal(Signal::SIGKILL);
+    // A script's children are in its group. One that has ended already is what we want.
+    if process.is_alive() {
+        let _ = killpg(Pid::from_raw(process.pid), Signal::SIGKILL);
+    }
     let _ = tokio::time::timeout(Duration::from_secs(5), ended.wait_for(Option::is_some)).await;
+}
+
+/// 128 bits, as hexadecimal digits.
+fn secret() -> io::Result<String> {
+    let mut bytes = [0; 16];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn free_port() -> io::Result<u16> {

@@ -23,16 +23,19 @@ pub(super) const RECIPE: Recipe = Recipe {
     initialise,
     serve,
     open: |grounds| Box::pin(open(grounds)),
-    url: |port| format!("mariadb://{USER}@127.0.0.1:{port}/{NAME}"),
+    url: |port| format!("mariadb://{USER}@127.0.0.1:{port}/{NAME}?ssl-mode=DISABLED"),
 };
 
-fn initialise(folder: &Path) -> std::io::Result<Command> {
-    // Statements are lines there, executed whenever the server starts.
+fn initialise(grounds: &Grounds) -> std::io::Result<Command> {
+    // Statements are lines there, executed whenever the server starts. `root` comes over the socket in the data folder,
+    // which only its owner can enter; any user of this machine may come as the other, who owns one database.
     let statements = format!(
-        "CREATE USER IF NOT EXISTS {USER}@127.0.0.1;\nGRANT ALL ON *.* TO {USER}@127.0.0.1 WITH GRANT OPTION;\n\
-         CREATE DATABASE IF NOT EXISTS {NAME};\n"
+        "DROP USER IF EXISTS root@127.0.0.1;\nDROP USER IF EXISTS root@'::1';\n\
+         CREATE USER IF NOT EXISTS {USER}@127.0.0.1;\nCREATE DATABASE IF NOT EXISTS {NAME};\n\
+         GRANT ALL ON {NAME}.* TO {USER}@127.0.0.1;\n"
     );
-    std::fs::write(init_file(folder), statements)?;
+    std::fs::write(init_file(grounds), statements)?;
+    let folder = grounds.folder;
     let mut install = Command::new(program("mariadb-install-db", &[])?);
     install.arg("--no-defaults").arg(format!("--datadir={}", data(folder).display())).current_dir(folder);
     install.args(["--auth-root-authentication-method=normal", "--skip-test-db", REDO_LOG]);
@@ -47,7 +50,7 @@ fn serve(grounds: &Grounds) -> std::io::Result<Command> {
     // Relative to the data folder: the path of a socket may have 107 bytes.
     mariadbd.args(["--bind-address=127.0.0.1", "--socket=socket", "--pid-file=pid", "--skip-name-resolve"]);
     mariadbd.args(["--performance-schema=0", "--innodb-buffer-pool-size=64M", REDO_LOG]);
-    mariadbd.arg(format!("--init-file={}", init_file(folder).display()));
+    mariadbd.arg(format!("--init-file={}", init_file(grounds).display()));
     mariadbd.arg(format!("--max-connections={}", grounds.connections)).current_dir(folder);
     Ok(mariadbd)
 }
@@ -62,8 +65,8 @@ async fn open(grounds: &Grounds<'_>) -> Result<(), sqlx::Error> {
     connection.close().await
 }
 
-fn init_file(folder: &Path) -> PathBuf {
-    folder.join("init.sql")
+fn init_file(grounds: &Grounds) -> PathBuf {
+    grounds.around.join("mariadb-init.sql")
 }
 
 fn data(folder: &Path) -> PathBuf {

@@ -2,18 +2,26 @@
 //!
 //! # Why without a Unix socket
 //! The path of one may have 107 bytes, and a run's folder may lie deeper. Only this machine reaches it over TCP.
+//!
+//! # Why two users
+//! Whoever is a superuser of PostgreSQL runs programs as the user of its process. Any user of this machine may come as
+//! [`USER`], who owns one database; the superuser's password is this run's secret.
 
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
-use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tokio::process::Command;
 
 use super::database_server::{Grounds, NAME, Recipe, program};
 use crate::plan::Database;
 
-const USER: &str = "postgres";
+const SUPERUSER: &str = "postgres";
+const USER: &str = "mxctl";
 
 pub(super) const RECIPE: Recipe = Recipe {
     database: Database::Postgres,
@@ -24,26 +32,39 @@ pub(super) const RECIPE: Recipe = Recipe {
     initialise,
     serve,
     open: |grounds| Box::pin(open(grounds)),
-    url: |port| format!("postgres://{USER}@127.0.0.1:{port}/{NAME}"),
+    url: |port| format!("postgres://{USER}@127.0.0.1:{port}/{NAME}?sslmode=disable"),
 };
 
-fn initialise(folder: &Path) -> std::io::Result<Command> {
+fn initialise(grounds: &Grounds) -> std::io::Result<Command> {
+    let access = format!("host all {USER} 127.0.0.1/32 trust\nhost all {SUPERUSER} 127.0.0.1/32 scram-sha-256\n");
+    std::fs::write(access_file(grounds), access)?;
+    let password = grounds.around.join("postgres-password");
+    let mut options = File::options();
+    options.write(true).create_new(true).mode(0o600).open(&password)?.write_all(grounds.secret.as_bytes())?;
+    if let Some(user) = grounds.user {
+        user.own(&password)?;
+    }
     let mut initdb = Command::new(program("initdb", &versions())?);
-    initdb.arg("-D").arg(data(folder)).args(["-U", USER, "--auth=trust", "--no-sync", "--no-locale"]);
-    initdb.args(["--encoding=UTF8", "--wal-segsize=4"]).current_dir(folder);
+    initdb.arg("-D").arg(data(grounds.folder)).arg("--pwfile").arg(password);
+    initdb.args(["-U", SUPERUSER, "--auth=scram-sha-256", "--no-sync", "--no-locale"]);
+    initdb.args(["--encoding=UTF8", "--wal-segsize=4"]).current_dir(grounds.folder);
     Ok(initdb)
 }
 
 fn serve(grounds: &Grounds) -> std::io::Result<Command> {
+    // It has served, and nobody needs it on a disk. At another try it is gone already.
+    let _ = std::fs::remove_file(grounds.around.join("postgres-password"));
     let mut postgres = Command::new(program("postgres", &versions())?);
     postgres.arg("-D").arg(data(grounds.folder)).args(["-p", &grounds.port.to_string()]);
     postgres.args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]);
+    postgres.arg("-c").arg(format!("hba_file={}", access_file(grounds).display()));
     postgres.arg("-c").arg(format!("max_connections={}", grounds.connections)).current_dir(grounds.folder);
     Ok(postgres)
 }
 
 async fn open(grounds: &Grounds<'_>) -> Result<(), sqlx::Error> {
-    let address = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(grounds.port).username(USER);
+    let address = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(grounds.port);
+    let address = address.username(SUPERUSER).password(grounds.secret).ssl_mode(PgSslMode::Disable);
     let mut connection: PgConnection = address.database("postgres").disable_statement_logging().connect().await?;
     let folder: String = sqlx::query_scalar("SHOW data_directory").fetch_one(&mut connection).await?;
     if Path::new(&folder) != data(grounds.folder) {
@@ -51,9 +72,17 @@ async fn open(grounds: &Grounds<'_>) -> Result<(), sqlx::Error> {
     }
     let there = "SELECT count(*) FROM pg_database WHERE datname = $1";
     if sqlx::query_scalar::<_, i64>(there).bind(NAME).fetch_one(&mut connection).await? == 0 {
-        sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {NAME}"))).execute(&mut connection).await?;
+        for statement in [format!("CREATE ROLE {USER} LOGIN CREATEDB"), format!("CREATE DATABASE {NAME} OWNER {USER}")]
+        {
+            sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await?;
+        }
     }
     connection.close().await
+}
+
+/// Who may come in: beside the data, where the server's own user cannot change it.
+fn access_file(grounds: &Grounds) -> PathBuf {
+    grounds.around.join("postgres-hba.conf")
 }
 
 fn data(folder: &Path) -> PathBuf {

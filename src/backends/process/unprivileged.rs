@@ -25,6 +25,11 @@ impl Unprivileged {
         Some(Unprivileged { uid, gid })
     }
 
+    /// Gives a file to that user.
+    pub fn own(&self, file: &Path) -> std::io::Result<()> {
+        chown(file, Some(self.uid), Some(self.gid))
+    }
+
     pub fn run(&self, command: &mut Command) {
         command.uid(self.uid).gid(self.gid).env("HOME", "/");
     }

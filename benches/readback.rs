@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use mxctl::archive::Archive;
+use mxctl::backends::DatabaseSource;
 use mxctl::plan::RunKey;
 use mxctl::readback;
 use mxctl::readback::database::Database;
@@ -50,7 +51,7 @@ async fn main() {
     // The peak so far is that of filling.
     std::fs::write("/proc/self/clear_refs", "5").expect("one's own peak can be reset");
     let began = Instant::now();
-    let (rows, witness) = readback::tables(&Database::new(&path, RUN, HOT_KEYS), &archive).await;
+    let (rows, witness) = readback::tables(&Database::new(&DatabaseSource::File(path), RUN, HOT_KEYS), &archive).await;
     let took = began.elapsed();
     let (rows, witness) = (rows.read().expect("rows").rows.len(), witness.read().expect("a witness").sightings.len());
     assert_eq!((rows, witness), (3 * operations, 3 * operations));

@@ -50,6 +50,8 @@ pub fn disk_bytes(plan: &Plan) -> u64 {
 fn of_server(database: Database) -> u64 {
     match database {
         Database::Sqlite => 0,
+        Database::Postgres => 80 << 20,
+        Database::MariaDb => 180 << 20,
     }
 }
 

@@ -99,6 +99,10 @@ pub async fn up(
     environment: Environment,
     stop: &Stop,
 ) -> Result<(), LabError> {
+    if let Some(existing) = Database::of_existing(&target) {
+        let name = folder.name().to_owned();
+        existing.rehearse().await.map_err(|e| LabError::Up { name, why: e.to_string() })?;
+    }
     let kept = Kept { name: folder.name().to_owned(), target, environment };
     kept::birth::up(folder, &kept, executable, stop).await
 }
@@ -158,7 +162,7 @@ async fn probe(instances: Vec<Instance>) -> Vec<InstanceStatus> {
     for instance in instances {
         let answer = client.get(format!("http://{}/health/ready", instance.addr)).send().await;
         let ready = answer.is_ok_and(|answer| answer.status().is_success());
-        all.push(InstanceStatus { ready, frozen: instance.process.is_frozen(), instance });
+        all.push(InstanceStatus { ready, frozen: instance.is_frozen(), instance });
     }
     all
 }

@@ -11,7 +11,7 @@
 //! (`tests/architecture.rs` holds it to that); `load` and `timeline` never use each other.
 
 // What everything shares: the run's clock, its two-step stop, the eyes that follow it, what mxctl itself takes,
-// processes as the kernel knows them, and long files read through memory.
+// processes as the kernel knows them, long files read through memory, and passwords that nobody reads.
 pub mod clock;
 pub mod stop;
 pub mod watch;
@@ -19,6 +19,7 @@ pub mod harness;
 pub mod process;
 pub mod machine;
 pub mod pages;
+pub mod mask;
 
 // What a person wrote, what it means, and what every write says.
 pub mod scenario;

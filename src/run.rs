@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::archive::{Archive, ArchiveError, Environment, Piece};
 use crate::backends::process::Site;
-use crate::backends::{self, Deployment, DownError, Settled, UpError, kept};
+use crate::backends::{self, DatabaseSource, Deployment, DownError, Settled, UpError, kept};
 use crate::checks::{self, Evidence};
 use crate::clock::RunClock;
 use crate::footprint::disk_bytes;
@@ -69,9 +69,9 @@ pub enum RunError {
     #[error(
         "start in an empty key range: {} holds {rows} of the rows of run number {run_number} already; give this run another \
          `--run-number`",
-        database.display()
+        database
     )]
-    NotEmpty { database: PathBuf, rows: u64, run_number: u32 },
+    NotEmpty { database: DatabaseSource, rows: u64, run_number: u32 },
     /// Tasks that this run did not offer would be waited for, and judged, as its own.
     #[error(
         "start on an empty buffer: {0} tasks of an earlier load wait in it; wait until they are written (`mxctl testbed status`)"
@@ -205,6 +205,10 @@ async fn up(
         journal: journal.clone(),
         clock: clock.clone(),
     };
+    if let (Lab::Own, Some(existing)) = (&plan.lab, Database::of_existing(&plan.target)) {
+        // Before anything is started that would wait for it.
+        existing.rehearse().await.inspect_err(|_| drop(journal.close()))?;
+    }
     let up = async { refuse_leftovers(plan, backends::up(plan, site, stop).await?).await };
     up.await.inspect_err(|_| {
         let found = Found::read(archive.root());
@@ -237,10 +241,12 @@ async fn refuse_leftovers(
     }
 }
 
-/// Rows in this run's key range would be judged as its own.
+/// Rows in this run's key range would be judged as its own; and what cannot be read at the end need not begin.
 async fn refuse_rows(plan: &Plan, deployment: &dyn Deployment) -> Result<(), RunError> {
     let database = deployment.sources().database.clone();
-    match Database::new(&database, plan.run, plan.load.hot_keys).rows_in_range().await? {
+    let reader = Database::new(&database, plan.run, plan.load.hot_keys);
+    reader.rehearse().await?;
+    match reader.rows_in_range().await? {
         0 => Ok(()),
         rows => Err(RunError::NotEmpty { database, rows, run_number: plan.run.number }),
     }
@@ -283,16 +289,28 @@ pub fn judged(
         duration: None,
         settle: evidence.state.as_ref().map(|state| state.settle.clone()),
         interrupted: evidence.interrupted,
-        database: Some(database(plan)),
+        database: database(plan),
+        server: server(plan, evidence),
     };
     RunReport::new(plan, &evidence.incidents, checks::judge(plan, evidence), ran)
 }
 
-/// Where a person finds the rows: as the run's folder sees it, or where the lab is.
-fn database(plan: &Plan) -> PathBuf {
+/// Where a person finds the rows: as the run's folder sees it, or where the lab is. `None`: with somebody else.
+fn database(plan: &Plan) -> Option<PathBuf> {
+    if plan.target.existing.is_some() {
+        return None;
+    }
     let target = match &plan.lab {
         Lab::Own => PathBuf::from("target"),
         Lab::Kept { name, folder } => kept::LabFolder::at(name, folder).target_dir(),
     };
-    target.join(backends::process::DATABASE)
+    Some(target.join(backends::process::database_in_target(plan.target.database)))
+}
+
+/// The server in which the rows were read.
+fn server(plan: &Plan, evidence: &Evidence) -> Option<report::DatabaseServer> {
+    let rows = evidence.state.as_ref()?.rows.read()?;
+    let ended = plan.target.existing.is_none() && plan.lab == Lab::Own;
+    let url = rows.server.clone()?;
+    Some(report::DatabaseServer { database: plan.target.database, url, ended })
 }

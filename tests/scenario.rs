@@ -128,8 +128,7 @@ fn ten_mistakes_and_more_are_reported_at_once() {
 
 #[test]
 fn a_late_step_and_a_backend_to_come_are_reported() {
-    let text =
-        "target: { backend: in-process }\nload: { duration: 20s }\ntimeline:\n  - kill: { at: 20s, of: worker }\n";
+    let text = "target: { backend: docker }\nload: { duration: 20s }\ntimeline:\n  - kill: { at: 20s, of: worker }\n";
     insta::assert_snapshot!(render(&resolve_text(text).unwrap_err(), false));
 }
 
@@ -305,6 +304,43 @@ fn a_value_that_cannot_be_read_draws_no_contradiction() {
     let text = "load: { duration: 60 }\ntimeline: [ { kill: { at: 80s, of: api-9 } } ]\ntarget: { instances: many }\n";
     let problems = resolve_text(text).unwrap_err();
     assert_eq!(problems.iter().len(), 2, "{problems}");
+}
+
+// A backend inside mxctl.
+
+#[test]
+fn a_loadtest_inside_mxctl_is_explained_as_a_trial() {
+    insta::assert_snapshot!(words(&resolve("loadtest", &["--backend", "in-process"]).unwrap()));
+}
+
+#[test]
+fn a_step_that_takes_a_process_is_refused_where_it_is_written_with_every_other_mistake() {
+    let text = "\
+target: { backend: in-process, instances: 0 }
+timeline:
+  - pause: { at: 1s, of: worker, hold: none }
+  - kill: { at: 2s, of: worker-1, hold: worker.committed }
+";
+    insta::assert_snapshot!(render(&resolve_text(text).unwrap_err(), false));
+}
+
+#[test]
+fn a_flag_that_brings_the_backend_is_what_one_changes() {
+    let problems = resolve_text_with("timeline: [ { kill: { at: 1s, of: api } } ]", &["--backend", "in-process"]);
+    let problems = problems.unwrap_err();
+    let only = problems.iter().next().unwrap();
+    assert_eq!((only.place.to_string().as_str(), only.help.as_str()), ("test.yml:1:15", "use `--backend process`"));
+}
+
+#[test]
+fn a_lab_that_stays_takes_processes() {
+    let source = |text: &str| Arc::new(Source { name: "test.yml".into(), text: text.into() });
+    let read = |text: &str| Scenario::read(&source(text));
+    let text = "target: { backend: in-process }";
+    let problems = Plan::resolve_to_keep(read(text), Overrides::default(), GIVEN).unwrap_err();
+    let only = problems.iter().next().unwrap().to_string();
+    assert!(only.starts_with("test.yml:1:20: a lab of backend in-process cannot stay"), "{only}");
+    assert!(Plan::resolve_to_keep(read(""), Overrides::default(), GIVEN).is_ok());
 }
 
 // Meaning.

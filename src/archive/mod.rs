@@ -19,7 +19,6 @@
 //! piece or none, and nothing that is half there under its own name.
 
 mod environment;
-mod mask;
 mod piece;
 mod removal;
 
@@ -33,10 +32,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tempfile::NamedTempFile;
 
+use crate::mask::mask;
 use crate::scenario::Size;
 
 pub use environment::Environment;
-pub use mask::{mask, mask_in_place};
 pub use piece::{Piece, Stored};
 
 const LOCK: &str = "lock";

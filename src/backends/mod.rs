@@ -5,6 +5,7 @@
 //! ([`ProcessControl`]); a backend that lacks it says so at `check`, not in the middle of a run.
 
 pub mod endpoints;
+mod in_process;
 pub mod kept;
 mod prober;
 pub mod process;
@@ -18,12 +19,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Offset;
-use crate::plan::{Backend, Lab, PausePoint, Plan, Slot};
+use crate::plan::{Backend, Database, DatabaseUrl, Lab, PausePoint, Plan, Slot};
 pub use crate::process::ProcessIdentity;
 use crate::stop::Stop;
 pub use endpoints::{Endpoint, Endpoints};
 
-/// One life of one process: the replacement in the same slot is another instance. Ids count from 0 in starting
+/// One life of one instance: the replacement in the same slot is another instance. Ids count from 0 in starting
 /// order and index the roster in the archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -40,8 +41,42 @@ pub struct Instance {
     /// `api-2.1`: slot, then its how-manieth life, from 1. The service signs rows and receipts with it.
     pub name: String,
     pub slot: Slot,
-    pub process: ProcessIdentity,
+    /// Its own one; `None`: it lives inside mxctl, and nothing that the kernel says of a process is about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<ProcessIdentity>,
     pub addr: SocketAddr,
+}
+
+impl Instance {
+    /// Whether its own process is there.
+    pub fn is_alive(&self) -> bool {
+        self.process.is_some_and(ProcessIdentity::is_alive)
+    }
+
+    /// Whether its own process is gone.
+    pub fn is_gone(&self) -> bool {
+        self.process.is_some_and(|process| !process.is_alive())
+    }
+
+    /// Whether its own process was stopped by a signal.
+    pub fn is_frozen(&self) -> bool {
+        self.process.is_some_and(ProcessIdentity::is_frozen)
+    }
+
+    /// The state letter of its own process.
+    pub fn state(&self) -> Option<char> {
+        self.process.and_then(ProcessIdentity::state)
+    }
+
+    /// For whoever must have one.
+    pub fn own_process(&self) -> Result<ProcessIdentity, ControlError> {
+        self.process.ok_or_else(|| ControlError::NoProcess { name: self.name.clone() })
+    }
+
+    /// `pid 4711`.
+    pub fn process_in_words(&self) -> String {
+        self.process.map_or_else(|| "no process of its own".to_owned(), |process| format!("pid {}", process.pid))
+    }
 }
 
 /// How a process ended.
@@ -55,9 +90,28 @@ pub struct Exit {
 /// Where the oracle looks, without the service under test.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sources {
-    /// The SQLite file.
-    pub database: PathBuf,
+    pub database: DatabaseSource,
     pub queue: QueueSource,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum DatabaseSource {
+    /// SQLite.
+    File(PathBuf),
+    Server {
+        database: Database,
+        url: DatabaseUrl,
+    },
+}
+
+impl std::fmt::Display for DatabaseSource {
+    /// Without a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            DatabaseSource::File(path) => path.display().fmt(f),
+            DatabaseSource::Server { url, .. } => url.fmt(f),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,6 +130,7 @@ pub async fn up(plan: &Plan, site: process::Site, stop: &Stop) -> Result<Box<dyn
             Ok(Box::new(kept::Attached::to(&lab, &plan.target, site, stop).await?))
         }
         (Lab::Own, Backend::Process) => process::Processes::up(&plan.target, site, stop).await,
+        (Lab::Own, Backend::InProcess) => in_process::InProcess::up(&plan.target, site, stop).await,
     }
 }
 
@@ -195,6 +250,8 @@ pub enum ControlError {
     EmptySlot(String),
     #[error("signal {name}: its process is gone")]
     Gone { name: String },
+    #[error("find the process of {name}: it has none of its own")]
+    NoProcess { name: String },
     #[error("signal {name}: {source}")]
     Signal { name: String, source: nix::Error },
     #[error("{what}: not within {within:?}")]

@@ -1,7 +1,17 @@
 //! What a run cannot show, in sentences. Silence would read as "fine".
 
 use super::instances::Seen;
+use crate::plan::Backend;
+
 use super::{Case, backlog, efficiency, instances, metrics};
+
+/// What instances without a process of their own cannot show.
+const IN_PROCESS: [&str; 3] = [
+    "How fast the service is: generator and service shared one process, so own lag and latencies are those of a trial, not \
+     a measurement",
+    "Processor time and memory of each instance: it ran inside mxctl, and the kernel counts processes",
+    "Identity and exit of each instance: it had no process of its own (one that was gone before the end would show)",
+];
 
 pub(super) fn not_assessed(case: &Case) -> Vec<String> {
     let mut sentences = vec!["Whether a read was fresh: reads are timed and counted, and not compared".to_owned()];
@@ -11,6 +21,9 @@ pub(super) fn not_assessed(case: &Case) -> Vec<String> {
         if case.plan.load.mix.hot_key > 0 {
             sentences.push("Whether a superseded write of a hot key ever arrived: only a witness could tell".into());
         }
+    }
+    if case.plan.target.backend == Backend::InProcess {
+        sentences.extend(IN_PROCESS.map(str::to_owned));
     }
     if case.plan.stops().next().is_none() {
         sentences.push("What a stop of an instance costs: none is planned".into());

@@ -3,7 +3,8 @@
 //!
 //! In: the plan's slots (those that the time line adds, too), the roster, the stops, and who answered when the state was
 //! read. Out: INCONCLUSIVE where an instance ended by itself (one that was only paused must go on), where a slot was
-//! filled that is not the plan's, or where nobody recorded who took part.
+//! filled that is not the plan's, or where nobody recorded who took part. Instances inside mxctl have no process whose
+//! identity could be looked at: they are not passed, and one that is gone is INCONCLUSIVE all the same.
 //!
 //! # Why
 //! A shared buffer gives a dead worker's tasks to the next one, and a balancer its requests: an instance that
@@ -15,7 +16,7 @@ use std::collections::BTreeSet;
 use super::{Case, Finding};
 use crate::backends::{Instance, InstanceId};
 use crate::clock::Offset;
-use crate::plan::StopMode;
+use crate::plan::{Backend, StopMode};
 use crate::readback::Source;
 use crate::timeline::{Incidents, StopRecord};
 
@@ -40,6 +41,8 @@ pub(super) fn check(case: &Case) -> Vec<Finding> {
     let elsewhere = roster().filter(|instance| case.plan.every_slot().all(|slot| *slot != instance.slot));
     let elsewhere: Vec<&str> = elsewhere.map(|instance| instance.name.as_str()).collect();
     vec![match (ended.as_slice(), elsewhere.as_slice()) {
+        // Who they are and how they ended is not assessed there: see `assessed`.
+        ([], []) if case.plan.target.backend == Backend::InProcess => return Vec::new(),
         ([], []) => Finding::pass("instances", "everybody whom nobody had stopped was alive at the end".to_owned()),
         ([], others) => {
             Finding::inconclusive("instances", format!("{} fill slots that are not the plan's", others.join(", ")))
@@ -102,6 +105,7 @@ mod tests {
     use super::{Offset, Source, living};
     use crate::checks::Verdict;
     use crate::checks::canned::{self, Canned};
+    use crate::plan::Backend;
     use crate::timeline::Incidents;
 
     fn bury(canned: &mut Canned, name: &str) {
@@ -126,6 +130,24 @@ mod tests {
         assert_eq!(finding.verdict, Verdict::Inconclusive);
         assert!(finding.summary.contains("worker-2.1"), "{}", finding.summary);
         assert_eq!(judgement.finding("integrity").verdict, Verdict::Pass);
+        assert_eq!(judgement.verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn instances_inside_mxctl_are_not_passed_and_one_that_crashed_is_no_pass() {
+        let mut canned = canned::load_test();
+        canned.plan.target.backend = Backend::InProcess;
+        canned.evidence.incidents.roster.iter_mut().for_each(|instance| instance.process = None);
+        let judgement = canned.judge();
+        assert_eq!(judgement.verdict, Verdict::Pass, "{:#?}", judgement.findings);
+        assert!(judgement.findings.iter().all(|finding| finding.check != "instances"));
+        for what in ["How fast the service is", "Processor time and memory", "Identity and exit"] {
+            assert!(judgement.not_assessed.iter().any(|told| told.starts_with(what)), "{what}");
+        }
+        let first = canned.evidence.incidents.roster[0].name.clone();
+        bury(&mut canned, &first);
+        let judgement = canned.judge();
+        assert_eq!(judgement.finding("instances").verdict, Verdict::Inconclusive);
         assert_eq!(judgement.verdict, Verdict::Inconclusive);
     }
 

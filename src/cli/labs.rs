@@ -12,9 +12,10 @@ use super::launch::listen_for_signals;
 use super::problems::refuse;
 use super::target_flags::{PlanFlags, TargetFlags};
 use super::{Global, OutputFormat, fail, scenario};
-use crate::archive::{Environment, mask};
+use crate::archive::Environment;
 use crate::backends::kept::{self, DEFAULT_NAME, LabError, LabFolder, Standing};
 use crate::labs::{self, Buffer, InstanceStatus, LabStatus, Seen, TakenDown};
+use crate::mask::mask;
 use crate::plan::{Given, TargetPlan};
 use crate::stop::Stop;
 
@@ -112,7 +113,7 @@ async fn up(args: UpArgs, global: &Global) -> Result<Exit, LabError> {
     let folder = LabFolder::of(&global.reports, &args.name)?;
     let flags = PlanFlags { target: args.target, ..PlanFlags::default() };
     // No run: its number and seed count for nothing.
-    let plan = match scenario::plan(&args.scenario, &flags, Given { run_number: 1, seed: 1 }) {
+    let plan = match scenario::plan_to_keep(&args.scenario, &flags, Given { run_number: 1, seed: 1 }) {
         Ok(plan) => plan,
         Err(problems) => return Ok(refuse(&problems)),
     };
@@ -252,7 +253,7 @@ fn seen_in_words(seen: &Seen) -> String {
     });
     let rows = seen.rows.map_or("its rows cannot be read".to_owned(), |rows| format!("{rows} rows"));
     let mut text = row("buffer", format!("{buffer} ({})", labs::queue_place(&seen.sources.queue)));
-    text += &row("database", format!("{rows} ({})", seen.sources.database.display()));
+    text += &row("database", format!("{rows} ({})", seen.sources.database));
     text += &row(
         "attached",
         match &seen.attached {
@@ -271,7 +272,7 @@ fn seen_in_words(seen: &Seen) -> String {
             "  {:<12} http://{:<16} {:<8} {state}\n",
             instance.name,
             instance.addr.to_string(),
-            instance.process.pid
+            instance.process.map_or_else(String::new, |process| process.pid.to_string())
         );
     }
     text

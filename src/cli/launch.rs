@@ -69,9 +69,10 @@ pub async fn launch_scenario(asked: &Asked<'_>, global: &Global) -> Exit {
 fn plan(asked: &Asked<'_>, environment: &Environment, global: &Global) -> Result<Plan, Exit> {
     let Asked { scenario: name, flags, lab, .. } = *asked;
     let given = Given { run_number: run_number(environment.started_at), seed: SEED };
-    let resolved = match &lab.attach {
-        None => scenario::plan(name, flags, given),
-        Some(attach) => {
+    let resolved = match (&lab.attach, &lab.keep) {
+        (None, None) => scenario::plan(name, flags, given),
+        (None, Some(_)) => scenario::plan_to_keep(name, flags, given),
+        (Some(attach), _) => {
             let found = LabFolder::of(&global.reports, attach).and_then(|lab| labs::attachable(&lab, environment));
             let lab = found.map_err(|e| fail(&e, Exit::of_lab_error(&e)))?;
             scenario::plan_on(&lab, name, flags, given)

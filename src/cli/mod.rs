@@ -26,7 +26,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::archive::mask;
+use crate::mask::mask;
 use exit::Exit;
 
 /// Proves, with open-loop load, injected faults and a ledger of every write, that a write-behind service keeps its data.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::exit::Exit;
 use super::{Global, OutputFormat, fail};
-use crate::archive::mask;
+use crate::mask::mask;
 
 /// Prints it; the exit code is 0, unless it could not be told.
 pub fn print(text: impl AsRef<[u8]>) -> Exit {

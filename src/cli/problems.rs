@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 
 use super::exit::Exit;
-use crate::archive::{mask, mask_in_place};
+use crate::mask::{mask, mask_in_place};
 use crate::scenario::{Place, Problem, Problems};
 
 /// Everything wrong with one input, ready to print; ends with how many problems there are.

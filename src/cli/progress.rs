@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::archive::mask;
 use crate::clock::Offset;
+use crate::mask::mask;
 use crate::plan::Plan;
 use crate::watch::{Depth, Event, Phase, Second, Watch};
 

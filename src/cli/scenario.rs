@@ -130,6 +130,12 @@ pub fn plan(scenario: &str, flags: &PlanFlags, given: Given) -> Result<Plan, Pro
     Ok(Plan { require_selftest: flags.run.require_selftest, ..plan })
 }
 
+/// The same, for a lab that is to stay.
+pub fn plan_to_keep(scenario: &str, flags: &PlanFlags, given: Given) -> Result<Plan, Problems> {
+    let source = Source::load(scenario)?;
+    Plan::resolve_to_keep(Scenario::read(&source), flags.overrides(), given)
+}
+
 /// The same, on a lab that is up.
 pub fn plan_on(lab: &KeptTarget, scenario: &str, flags: &PlanFlags, given: Given) -> Result<Plan, Problems> {
     let source = Source::load(scenario)?;

@@ -8,8 +8,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::exit::Exit;
-use crate::archive::mask;
 use crate::backends::process::CONTROL_FD;
+use crate::mask::mask;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:

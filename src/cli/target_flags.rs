@@ -31,10 +31,11 @@ pub struct TargetFlags {
     /// Workers that move tasks from a shared buffer to the database
     #[arg(long, env = "MXCTL_WORKERS", value_name = "N", allow_hyphen_values = true)]
     pub workers: Option<String>,
-    /// How the service is run: process (children of this command)
+    /// How the service is run: process (children of this command), or in-process (threads of it: for load alone, a trial)
     #[arg(long, env = "MXCTL_BACKEND", value_name = "BACKEND")]
     pub backend: Option<String>,
-    /// Where the service writes: sqlite (a file in the run's folder)
+    /// Where the service writes: sqlite (a file in the run's folder), postgres or mariadb (a private server), or the
+    /// URL of a database that exists, such as postgres://user:password@host/name, with --allow database
     #[arg(long, env = "MXCTL_DATABASE", value_name = "DATABASE")]
     pub database: Option<String>,
     /// Tasks that a worker writes at once
@@ -63,6 +64,9 @@ pub struct TargetFlags {
     /// When Redis calls fsync: always, everysec or no
     #[arg(long, env = "MXCTL_APPENDFSYNC", value_name = "WHEN")]
     pub appendfsync: Option<String>,
+    /// What a run may touch although it did not start it: database (that of the URL), host=NAME (not on this machine)
+    #[arg(long, env = "MXCTL_ALLOW", value_name = "WHAT,…", value_delimiter = ',')]
+    pub allow: Vec<String>,
     /// From SIGTERM to SIGKILL, such as 10s
     #[arg(long, env = "MXCTL_GRACE", value_name = "TIME", allow_hyphen_values = true)]
     pub grace: Option<String>,
@@ -149,6 +153,9 @@ impl TargetFlags {
         over.target.witness = self.witness(over);
         over.target.appendfsync = flag(over, "appendfsync", &self.appendfsync);
         over.target.grace = flag(over, "grace", &self.grace);
+        for word in &self.allow {
+            over.read_allowance("--allow", word);
+        }
     }
 
     /// Of `--witness` and `--no-witness` the later one counts; both count more than the variable.

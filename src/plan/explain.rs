@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::scenario::{Period, Size};
 
 use super::resolve::Defaults;
-use super::{Claim, Gate, GateMetric, Plan, ReadKeys, Shape, Strategy};
+use super::{Backend, Claim, Database, Gate, GateMetric, Plan, ReadKeys, Shape, Strategy, TargetPlan};
 
 /// Operations of each lane, from first to last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -93,11 +93,11 @@ fn target(plan: &Plan, page: &mut Page) {
     let defaults = Defaults::loadtest();
     page.heading("Target");
     page.row("service", format!("{} ({})", target.strategy.generation(), target.strategy.word()));
-    page.row("backend", "process: every instance is a child process on a free port of 127.0.0.1");
+    page.row("backend", backend(target.backend));
     let slots: Vec<String> = target.slots.iter().map(ToString::to_string).collect();
     page.row("instances", format!("{}, started in this order: {}", slots.len(), slots.join(", ")));
     let witness = if target.witness { "with" } else { "without" };
-    page.row("database", format!("SQLite, a file in the run's folder, {witness} witness triggers"));
+    page.row("database", format!("{}, {witness} witness triggers", database(target)));
     if target.strategy == Strategy::Redis {
         let fsync = set(target.redis.appendfsync.as_str(), defaults.appendfsync);
         page.row("redis", format!("private, append-only file, appendfsync {fsync}"));
@@ -112,7 +112,29 @@ fn target(plan: &Plan, page: &mut Page) {
     let probe = &target.probe;
     page.row("readiness", format!("probed every {}, time-out {}", Period(probe.interval), Period(probe.timeout)));
     page.row("endpoint lag", Period(probe.endpoint_lag));
-    page.row("grace", format!("{} from SIGTERM to SIGKILL", time(target.grace, defaults.grace)));
+    let grace = time(target.grace, defaults.grace);
+    page.row(
+        "grace",
+        match target.backend {
+            Backend::Process => format!("{grace} from SIGTERM to SIGKILL"),
+            Backend::InProcess => format!("{grace} from the order to shut down until its tasks are aborted"),
+        },
+    );
+}
+
+fn backend(backend: Backend) -> &'static str {
+    match backend {
+        Backend::Process => "process: every instance is a child process on a free port of 127.0.0.1",
+        Backend::InProcess => "in-process: every instance is a thread of mxctl itself, on a free port of 127.0.0.1",
+    }
+}
+
+fn database(target: &TargetPlan) -> String {
+    match (target.database, &target.existing) {
+        (Database::Sqlite, _) => "SQLite, a file in the run's folder".to_owned(),
+        (own, None) => format!("{}, a private server with its data in the run's folder", own.name()),
+        (existing, Some(url)) => format!("{}, an existing one: {url}", existing.name()),
+    }
 }
 
 fn load(plan: &Plan, counts: LaneCounts, page: &mut Page) {

@@ -4,6 +4,7 @@
 //! Out: a [`Plan`], the only thing that the later stages read. Two resolves of one scenario, seed and run number
 //! are equal byte by byte. `Plan::resolve` is in `resolve.rs`; `explain.rs` puts a plan into words.
 
+mod database;
 pub mod explain;
 mod load;
 mod reach;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use database::{Database, DatabaseUrl};
 pub use load::{LoadPlan, Mix, ReadKeys};
 pub use reach::Reach;
 pub use resolve::{Given, KeptTarget, scenario_schema};
@@ -36,7 +38,8 @@ pub struct Plan {
     /// What the scenario claims, beyond the checks that every run makes.
     pub claims: Vec<Claim>,
     pub gates: Vec<Gate>,
-    /// What the scenario asked for and the plan left out, in sentences: `explain` prints them.
+    /// What the scenario asked for and the plan left out, and what its figures are not, in sentences: `explain` and the
+    /// report print them.
     pub notes: Vec<String>,
     /// No PASS unless a selftest of this executable has caught a seeded bug with what this plan does.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -108,6 +111,9 @@ pub struct TargetPlan {
     pub backend: Backend,
     pub strategy: Strategy,
     pub database: Database,
+    /// One that somebody else started; `None`: the run starts its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub existing: Option<DatabaseUrl>,
     /// Every place that an instance fills, in starting order: `worker-1`, `api-1`, … or `all-1`, ….
     pub slots: Vec<Slot>,
     pub worker: WorkerPlan,
@@ -128,7 +134,20 @@ pub struct TargetPlan {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Backend {
+    /// Every instance is a child process.
     Process,
+    /// Every instance is a thread of mxctl itself: nobody can be stopped, and generator and service share one process.
+    InProcess,
+}
+
+impl Backend {
+    /// The word in scenario files and flags.
+    pub fn word(self) -> &'static str {
+        match self {
+            Backend::Process => "process",
+            Backend::InProcess => "in-process",
+        }
+    }
 }
 
 /// What `buffer.strategy` becomes.
@@ -170,13 +189,6 @@ impl Strategy {
     pub fn shared(self) -> bool {
         self != Strategy::InMemory
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Database {
-    /// A file in the run's folder.
-    Sqlite,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -6,9 +6,11 @@
 //! The parts stand in `resolve/`, one noun a file. Each takes its part of the scenario, notes what it finds in
 //! [`Remarks`] and goes on with a default, so that the next part can be looked at too.
 
+mod database;
 mod defaults;
 mod filled;
 mod gates;
+mod in_process;
 mod kept;
 mod load;
 mod scale;
@@ -23,6 +25,7 @@ mod words;
 use crate::scenario::{Count, Entry, Overrides, Place, Problem, Problems, Scenario};
 
 use super::{Lab, Plan, RunKey, StepPlan};
+use database::Consent;
 pub use defaults::Defaults;
 pub use kept::KeptTarget;
 pub use schema::scenario_schema;
@@ -37,7 +40,12 @@ pub struct Given {
 impl Plan {
     /// What a scenario means, on a lab that the run brings up for itself.
     pub fn resolve(scenario: Scenario, overrides: Overrides, given: Given) -> Result<Plan, Problems> {
-        resolve(scenario, overrides, given, None)
+        resolve(scenario, overrides, given, Wanted::Own)
+    }
+
+    /// What it means for a lab that is to stay when the command is over.
+    pub fn resolve_to_keep(scenario: Scenario, overrides: Overrides, given: Given) -> Result<Plan, Problems> {
+        resolve(scenario, overrides, given, Wanted::ToKeep)
     }
 
     /// What it means on a lab that is up already: the target is what it is.
@@ -47,16 +55,21 @@ impl Plan {
         overrides: Overrides,
         given: Given,
     ) -> Result<Plan, Problems> {
-        resolve(scenario, overrides, given, Some(lab))
+        resolve(scenario, overrides, given, Wanted::Kept(lab))
     }
 }
 
-fn resolve(
-    scenario: Scenario,
-    overrides: Overrides,
-    given: Given,
-    kept: Option<&KeptTarget>,
-) -> Result<Plan, Problems> {
+/// The lab that a plan is for.
+enum Wanted<'a> {
+    /// One that the run brings up and takes down.
+    Own,
+    /// One that comes up now, and stays.
+    ToKeep,
+    /// One that is up already.
+    Kept(&'a KeptTarget),
+}
+
+fn resolve(scenario: Scenario, overrides: Overrides, given: Given, wanted: Wanted<'_>) -> Result<Plan, Problems> {
     let (run_number, seed) = (overrides.run_number.clone(), overrides.seed.clone());
     let (own, flags) = (scenario.target.clone(), overrides.target.clone());
     let mut scenario = scenario.overlaid(overrides);
@@ -65,14 +78,23 @@ fn resolve(
 
     let name = name(&scenario, &mut remarks);
     let run = run_key(&run_number, &seed, given, &mut remarks);
-    let (lab, target) = match kept {
-        None => (Lab::Own, target::resolve(&scenario.target, &defaults, &mut remarks)),
-        Some(kept) => {
+    let allowed = std::mem::take(&mut scenario.allow);
+    let consent = Consent(&allowed);
+    let (lab, target) = match wanted {
+        Wanted::Own => (Lab::Own, target::resolve(&scenario.target, &defaults, &consent, &mut remarks)),
+        Wanted::ToKeep => {
+            let target = target::resolve(&scenario.target, &defaults, &consent, &mut remarks);
+            in_process::refuse_lab(&scenario.target, &target, &mut remarks);
+            (Lab::Own, target)
+        }
+        Wanted::Kept(kept) => {
             // What it says of its target is compared with the lab, and then no longer counts.
             scenario.target = crate::scenario::Target::default();
-            kept::resolve(kept, &own, &flags, &defaults, &mut remarks)
+            kept::resolve(kept, &own, &flags, &defaults, &consent, &mut remarks)
         }
     };
+    in_process::note(target.backend, &mut remarks);
+    in_process::refuse_existing(&scenario.target, &target, &mut remarks);
     let load = load::resolve(&scenario.load, target.strategy, &defaults, &mut remarks);
     let timeline = timeline::resolve(&scenario, &target, &load, &mut remarks);
     let settle = settle::resolve(&scenario, &target.worker, &mut remarks);

@@ -50,7 +50,7 @@ impl Scraper {
 
     /// What its private buffer holds.
     pub async fn private_depth(&self, instance: &Instance) -> Result<Depth, CountersError> {
-        if instance.process.is_frozen() {
+        if instance.is_frozen() {
             return Err(CountersError::Frozen { instance: instance.name.clone() });
         }
         let samples = self.samples(&instance.name, instance.addr).await?;

@@ -22,10 +22,10 @@ pub struct CpuReading {
     pub used: Duration,
 }
 
-/// One reading of every living instance.
+/// One reading of every living instance that has a process of its own.
 pub fn read(deployment: &dyn Deployment, clock: &RunClock) -> Vec<CpuReading> {
     let reading = |instance: &Instance| {
-        let used = instance.process.cpu_time()?;
+        let used = instance.process?.cpu_time()?;
         Some(CpuReading { at: clock.now(), instance: instance.id, used })
     };
     deployment.alive().iter().filter_map(reading).collect()
@@ -41,7 +41,7 @@ pub struct MachineReading {
 }
 
 fn read_machine(deployment: &dyn Deployment, clock: &RunClock) -> Option<MachineReading> {
-    let starters = deployment.alive().into_iter().filter_map(|instance| instance.process.parent());
+    let starters = deployment.alive().into_iter().filter_map(|instance| instance.process?.parent());
     let roots: Vec<i32> = starters.chain([std::process::id() as i32]).collect();
     let Consumed { busy, own } = machine::consumed(&roots)?;
     Some(MachineReading { at: clock.now(), busy, own })

@@ -4,25 +4,22 @@
 //! Reads go through a read-only one. The marker is committed through another: a reader that cannot see it looks at
 //! a copy that lags, and nothing that it reads proves that a row is missing.
 //!
-//! # Why SQLite packs what it gives
-//! A run of ten minutes leaves millions of rows and sightings. Row by row, each value is copied on SQLite's thread and
-//! freed on ours, and the two wait for each other most of the time. A pack is one value: a JSON array a line, in which
-//! a number, a text and a null stay apart. Nothing here holds more than one pack, and the sinks take line by line.
+//! # Why the database packs what it gives
+//! A run of ten minutes leaves millions of rows and sightings. Row by row, each value is copied by the driver and freed
+//! by us, and with SQLite its thread and ours wait for each other most of the time. A pack is one value: a JSON array a
+//! line, in which a number, a text and a null stay apart, whatever the database. Nothing here holds more than one pack,
+//! and the sinks take line by line.
 
 use std::io;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::Deserialize;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use serde::de::DeserializeOwned;
 
+use super::connection::{Access, Connection};
+use super::dialect::{Dialect, WITNESS};
 use super::{Applied, Row, Sighting, SightingKind};
-use crate::plan::RunKey;
-
-const BUSY: Duration = Duration::from_secs(5);
-/// Lines in a pack.
-const PACK: i64 = 4096;
+use crate::backends::DatabaseSource;
+use crate::plan::{RunKey, TargetPlan};
 
 /// Takes a row. An error of its own ends the reading.
 pub type RowSink<'s> = dyn FnMut(Row<'_>) -> io::Result<()> + Send + 's;
@@ -31,90 +28,112 @@ pub type SightingSink<'s> = dyn FnMut(Sighting<'_>) -> io::Result<()> + Send + '
 
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    #[error("open the database {path}: {source}")]
-    Open { path: PathBuf, source: sqlx::Error },
-    #[error("{what} in the database: {source}")]
-    Query { what: &'static str, source: sqlx::Error },
+    #[error("open the database {place}: {why}")]
+    Open { place: String, why: String },
+    #[error("{what} in the database: {why}")]
+    Query { what: &'static str, why: String },
+    #[error("use the database {place}: it is read-only, or a copy that follows another server, and proves nothing")]
+    Replica { place: String },
     #[error("read the rows: row {key}/{preset} has {what}")]
     Nonsense { key: i64, preset: i64, what: String },
-    #[error("read the witness: {line} is no sighting: {source}")]
-    NoSighting { line: String, source: serde_json::Error },
+    #[error("{what} in the database: {line} is not what was asked for: {source}")]
+    NoLine { what: &'static str, line: String, source: serde_json::Error },
+    #[error("{what} in the database: it gives them out of order")]
+    OutOfOrder { what: &'static str },
     #[error("write down what was read: {0}")]
     Sink(#[from] io::Error),
 }
 
 /// A reader of one run's key range.
 pub struct Database {
-    path: PathBuf,
+    source: DatabaseSource,
+    dialect: &'static Dialect,
     /// First and last key, inclusive. A run number of at most 2^31 − 1 keeps both in `i64`.
     range: (i64, i64),
     first_write_once: i64,
 }
 
 impl Database {
-    pub fn new(path: &Path, run: RunKey, hot_keys: u32) -> Self {
+    pub fn new(source: &DatabaseSource, run: RunKey, hot_keys: u32) -> Self {
         let (first, last) = run.key_range();
         Database {
-            path: path.to_owned(),
+            dialect: Dialect::of(source),
+            source: source.clone(),
             range: (first as i64, last as i64),
             first_write_once: run.key(hot_keys) as i64,
         }
     }
 
     /// A reader of every run's keys.
-    pub fn of_every_run(path: &Path) -> Self {
-        Database { path: path.to_owned(), range: (0, i64::MAX), first_write_once: 0 }
+    pub fn of_every_run(source: &DatabaseSource) -> Self {
+        Database { dialect: Dialect::of(source), source: source.clone(), range: (0, i64::MAX), first_write_once: 0 }
     }
 
     /// The query that a person can run by hand: rows of the write-once keys.
     pub fn count_query(&self) -> String {
-        format!(
-            "select count(*) from equipment_expectation_summary where game_character_id between {} and {}",
-            self.first_write_once, self.range.1
-        )
+        count(self.first_write_once, self.range.1)
+    }
+
+    /// Where it is, if it is a server: without its password.
+    pub fn server(&self) -> Option<String> {
+        match &self.source {
+            DatabaseSource::File(_) => None,
+            DatabaseSource::Server { url, .. } => Some(url.to_string()),
+        }
     }
 
     /// How many rows the key range holds; also 0 where the table does not exist yet.
     pub async fn rows_in_range(&self) -> Result<u64, DatabaseError> {
-        if !self.path.exists() {
+        if let DatabaseSource::File(path) = &self.source
+            && !path.exists()
+        {
             return Ok(0);
         }
         let mut db = self.reader().await?;
-        let query = "select count(*) from equipment_expectation_summary where game_character_id between ? and ?";
-        let counted =
-            sqlx::query_scalar::<_, i64>(query).bind(self.range.0).bind(self.range.1).fetch_one(&mut db).await;
-        match counted {
-            Ok(count) => Ok(count as u64),
-            Err(e) if e.to_string().contains("no such table") => Ok(0),
-            Err(source) => Err(DatabaseError::Query { what: "count the rows", source }),
+        if db.integer("look for the table", &self.dialect.tables_named("equipment_expectation_summary")).await? == 0 {
+            return Ok(0);
         }
+        Ok(db.integer("count the rows", &count(self.range.0, self.range.1)).await? as u64)
+    }
+
+    /// A reader of an existing database that nobody uses yet; `None`: the run starts its own.
+    pub fn of_existing(target: &TargetPlan) -> Option<Self> {
+        let source = DatabaseSource::Server { database: target.database, url: target.existing.clone()? };
+        Some(Database::of_every_run(&source))
+    }
+
+    /// Finds out, before anything is sent, that this is the database itself and that a marker can be committed to it.
+    pub async fn rehearse(&self) -> Result<(), DatabaseError> {
+        self.refuse_replica().await?;
+        self.commit_marker().await.map(drop)
     }
 
     /// A figure that changes whenever a row of the run does: (rows, sum of their seqs).
     pub async fn movement(&self) -> Result<(i64, i64), DatabaseError> {
+        const WHAT: &str = "look for movement";
         let mut db = self.reader().await?;
-        let query = "select count(*), coalesce(sum(write_seq), 0) from equipment_expectation_summary \
-                     where game_character_id between ? and ?";
-        sqlx::query_as(query)
-            .bind(self.range.0)
-            .bind(self.range.1)
-            .fetch_one(&mut db)
-            .await
-            .map_err(|source| DatabaseError::Query { what: "look for movement", source })
+        let (first, last) = self.range;
+        let sum = self.dialect.integer("coalesce(sum(write_seq), 0)");
+        let figures = self.dialect.line(&format!("count(*), {sum}"));
+        let query = format!(
+            "select {figures} from equipment_expectation_summary where game_character_id between {first} and {last}"
+        );
+        let line = db.text(WHAT, &query).await?.unwrap_or_default();
+        parsed(WHAT, &line)
     }
 
     /// Every key whose three rows are there.
     pub async fn applied(&self) -> Result<Applied, DatabaseError> {
+        const WHAT: &str = "read a checkpoint";
         let mut db = self.reader().await?;
-        let query = "select group_concat(line, char(10)) from (\
-                     select json_array(game_character_id, min(write_seq)) as line \
-                     from equipment_expectation_summary where game_character_id between ? and ? \
-                     group by game_character_id having count(*) = 3 order by game_character_id limit ?)";
         let mut applied = Applied::default();
         let mut next = self.range.0;
-        while let Some(pack) = pack(&mut db, query, "read a checkpoint", &[next, self.range.1]).await? {
+        while let Some(pack) = db.text(WHAT, &self.dialect.pack(&self.whole_keys(next))).await? {
             for line in pack.lines() {
-                let (key, seq): (i64, i64) = serde_json::from_str(line).map_err(|e| nonsense(line, &e))?;
+                let (key, seq): (i64, i64) = parsed(WHAT, line)?;
+                if key < next {
+                    return Err(DatabaseError::OutOfOrder { what: WHAT });
+                }
                 applied.push(key as u64, seq as u64);
                 next = key + 1;
             }
@@ -122,36 +141,33 @@ impl Database {
         Ok(applied)
     }
 
+    fn whole_keys(&self, from: i64) -> String {
+        format!(
+            "select {} as line from equipment_expectation_summary where game_character_id between {from} and {} \
+             group by game_character_id having count(*) = 3 order by game_character_id",
+            self.dialect.line("game_character_id, min(write_seq)"),
+            self.range.1
+        )
+    }
+
     /// Commits a marker on the primary, then reads every row of the range, ascending by key and preset, and looks for
     /// the marker, in one read transaction: what `count(*)` says there, and whether the marker is visible.
     pub async fn rows(&self, sink: &mut RowSink<'_>) -> Result<(u64, bool), DatabaseError> {
+        const WHAT: &str = "read the rows";
+        self.refuse_replica().await?;
         let marker = self.commit_marker().await?;
         let mut db = self.reader().await?;
-        let query = |what| move |source| DatabaseError::Query { what, source };
-        let mut snapshot = db.begin().await.map_err(query("begin to read"))?;
-        let marker_seen = sqlx::query_scalar::<_, i64>("select count(*) from mxctl_marker where marker = ?")
-            .bind(marker)
-            .fetch_one(&mut *snapshot)
-            .await
-            .map_err(query("look for the marker"))?
-            == 1;
-        let count = "select count(*) from equipment_expectation_summary where game_character_id between ? and ?";
-        let counted = sqlx::query_scalar::<_, i64>(count)
-            .bind(self.range.0)
-            .bind(self.range.1)
-            .fetch_one(&mut *snapshot)
-            .await
-            .map_err(query("count the rows"))? as u64;
-        let select = "select group_concat(line, char(10)) from (\
-                      select json_array(game_character_id, preset_no, write_seq, total_expected_cost, \
-                      black_cube_cost, red_cube_cost, additional_cube_cost, starforce_cost, written_by) as line \
-                      from equipment_expectation_summary \
-                      where (game_character_id, preset_no) > (?, ?) and game_character_id <= ? \
-                      order by game_character_id, preset_no limit ?)";
+        db.run("begin to read", self.dialect.begin_to_read).await?;
+        let seen = format!("select count(*) from mxctl_marker where marker = {marker}");
+        let marker_seen = db.integer("look for the marker", &seen).await? == 1;
+        let counted = db.integer("count the rows", &count(self.range.0, self.range.1)).await? as u64;
         let mut last = (self.range.0 - 1, i64::MAX);
-        while let Some(pack) = pack(&mut snapshot, select, "read the rows", &[last.0, last.1, self.range.1]).await? {
+        while let Some(pack) = db.text(WHAT, &self.dialect.pack(&self.rows_after(last))).await? {
             for line in pack.lines() {
                 let found: RowLine = serde_json::from_str(line).map_err(|e| nonsense(line, &e))?;
+                if (found.0, found.1) <= last {
+                    return Err(DatabaseError::OutOfOrder { what: WHAT });
+                }
                 sink(found.row()?)?;
                 last = (found.0, found.1);
             }
@@ -159,23 +175,32 @@ impl Database {
         Ok((counted, marker_seen))
     }
 
+    fn rows_after(&self, (key, preset): (i64, i64)) -> String {
+        let costs = ["total_expected", "black_cube", "red_cube", "additional_cube", "starforce"]
+            .map(|cost| self.dialect.hundredths(&format!("{cost}_cost")));
+        format!(
+            "select {} as line from equipment_expectation_summary \
+             where game_character_id between {key} and {} and (game_character_id > {key} or preset_no > {preset}) \
+             order by game_character_id, preset_no",
+            self.dialect.line(&format!("game_character_id, preset_no, write_seq, {}, written_by", costs.join(", "))),
+            self.range.1
+        )
+    }
+
     /// Reads the witness's log, in any order; false where the database has none.
     pub async fn witness(&self, sink: &mut SightingSink<'_>) -> Result<bool, DatabaseError> {
+        const WHAT: &str = "read the witness";
         let mut db = self.reader().await?;
-        let query = |what| move |source| DatabaseError::Query { what, source };
-        let table = "select count(*) from sqlite_master where type = 'table' and name = 'expectation_write_witness'";
-        if sqlx::query_scalar::<_, i64>(table).fetch_one(&mut db).await.map_err(query("look for the witness"))? == 0 {
+        if db.integer("look for the witness", &self.dialect.tables_named(WITNESS)).await? == 0 {
             return Ok(false);
         }
-        let select = "select group_concat(line, char(10)) from (\
-                      select json_array(id, game_character_id, preset_no, old_seq, new_seq, written_by, kind) as line \
-                      from expectation_write_witness \
-                      where id > ? and game_character_id between ? and ? order by id limit ?)";
         let mut last = i64::MIN;
-        while let Some(pack) = pack(&mut db, select, "read the witness", &[last, self.range.0, self.range.1]).await? {
+        while let Some(pack) = db.text(WHAT, &self.dialect.pack(&self.sightings_after(last))).await? {
             for line in pack.lines() {
-                let found: SightingLine = serde_json::from_str(line)
-                    .map_err(|source| DatabaseError::NoSighting { line: line.to_owned(), source })?;
+                let found: SightingLine = parsed(WHAT, line)?;
+                if found.0 <= last {
+                    return Err(DatabaseError::OutOfOrder { what: WHAT });
+                }
                 sink(found.sighting())?;
                 last = found.0;
             }
@@ -183,40 +208,53 @@ impl Database {
         Ok(true)
     }
 
+    fn sightings_after(&self, order: i64) -> String {
+        format!(
+            "select {} as line from {WITNESS} \
+             where id > {order} and game_character_id between {} and {} order by id",
+            self.dialect.line("id, game_character_id, preset_no, old_seq, new_seq, written_by, kind"),
+            self.range.0,
+            self.range.1
+        )
+    }
+
+    async fn refuse_replica(&self) -> Result<(), DatabaseError> {
+        let Some(query) = self.dialect.is_replica else { return Ok(()) };
+        match self.reader().await?.integer("ask whether it is a replica", query).await? {
+            0 => Ok(()),
+            _ => Err(DatabaseError::Replica { place: self.source.to_string() }),
+        }
+    }
+
     async fn commit_marker(&self) -> Result<i64, DatabaseError> {
-        let query = |source| DatabaseError::Query { what: "commit the marker", source };
-        let mut db = self.open(false).await?;
-        let table = "create table if not exists mxctl_marker (marker integer primary key autoincrement, run integer)";
-        sqlx::query(table).execute(&mut db).await.map_err(query)?;
-        let insert = "insert into mxctl_marker (run) values (?) returning marker";
-        sqlx::query_scalar(insert).bind(self.range.0 >> 32).fetch_one(&mut db).await.map_err(query)
+        const WHAT: &str = "commit the marker";
+        let mut db = self.open(Access::Write).await?;
+        if db.integer(WHAT, &self.dialect.tables_named("mxctl_marker")).await? == 0 {
+            db.run(WHAT, self.dialect.create_marker_table).await?;
+        }
+        let run = self.range.0 >> 32;
+        db.integer(WHAT, &format!("insert into mxctl_marker (run) values ({run}) returning marker")).await
     }
 
-    async fn reader(&self) -> Result<SqliteConnection, DatabaseError> {
-        self.open(true).await
+    async fn reader(&self) -> Result<Connection, DatabaseError> {
+        self.open(Access::Read).await
     }
 
-    async fn open(&self, read_only: bool) -> Result<SqliteConnection, DatabaseError> {
-        SqliteConnectOptions::new()
-            .filename(&self.path)
-            .read_only(read_only)
-            .busy_timeout(BUSY)
-            .disable_statement_logging()
-            .connect()
-            .await
-            .map_err(|source| DatabaseError::Open { path: self.path.clone(), source })
+    async fn open(&self, access: Access) -> Result<Connection, DatabaseError> {
+        let mut connection = Connection::open(&self.source, access).await?;
+        for statement in self.dialect.session(access) {
+            connection.run("prepare a session", statement).await?;
+        }
+        Ok(connection)
     }
 }
 
-/// The next lines that a query gives, at most [`PACK`]; `None`: there are no more.
-async fn pack(
-    db: &mut SqliteConnection,
-    query: &'static str,
-    what: &'static str,
-    binds: &[i64],
-) -> Result<Option<String>, DatabaseError> {
-    let bound = binds.iter().fold(sqlx::query_scalar(query), |query, value| query.bind(*value));
-    bound.bind(PACK).fetch_one(db).await.map_err(|source| DatabaseError::Query { what, source })
+fn count(first: i64, last: i64) -> String {
+    format!("select count(*) from equipment_expectation_summary where game_character_id between {first} and {last}")
+}
+
+fn parsed<T: DeserializeOwned>(what: &'static str, line: &str) -> Result<T, DatabaseError> {
+    serde_json::from_str(line).map_err(|source| DatabaseError::NoLine { what, line: line.to_owned(), source })
 }
 
 /// key, preset, seq, the five costs, written by.
@@ -270,7 +308,8 @@ impl SightingLine {
 
 #[cfg(test)]
 mod tests {
-    use sqlx::AssertSqlSafe;
+    use sqlx::sqlite::SqliteConnectOptions;
+    use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection};
 
     use super::*;
 
@@ -302,7 +341,7 @@ mod tests {
         }
 
         fn reader(&self) -> Database {
-            Database::new(&self.folder.path().join("expectation.db"), RUN, HOT_KEYS)
+            Database::new(&DatabaseSource::File(self.folder.path().join("expectation.db")), RUN, HOT_KEYS)
         }
 
         async fn sql(&mut self, sql: &str) {
@@ -399,7 +438,7 @@ mod tests {
     #[tokio::test]
     async fn no_row_falls_between_two_packs() {
         let mut lab = Lab::new().await;
-        let (first, rows) = (RUN.key(0), 2 * PACK as u64 + 5);
+        let (first, rows) = (RUN.key(0), 2 * u64::from(super::super::dialect::PACK) + 5);
         lab.sql(&format!(
             "with recursive n(i) as (select 0 union all select i + 1 from n where i + 1 < {rows}) \
              insert into equipment_expectation_summary select {first} + i / 3, 1 + i % 3, 5, 1, 2, 3, 4, i, 'a\nb' from n"
@@ -432,7 +471,7 @@ mod tests {
         assert_eq!(lab.reader().rows_in_range().await.unwrap(), 1);
         lab.sql("drop table equipment_expectation_summary").await;
         assert_eq!(lab.reader().rows_in_range().await.unwrap(), 0);
-        let nowhere = Database::new(&lab.folder.path().join("none.db"), RUN, HOT_KEYS);
+        let nowhere = Database::new(&DatabaseSource::File(lab.folder.path().join("none.db")), RUN, HOT_KEYS);
         assert_eq!(nowhere.rows_in_range().await.unwrap(), 0);
         assert!(matches!(nowhere.movement().await, Err(DatabaseError::Open { .. })), "only here is nothing an answer");
     }

@@ -5,10 +5,12 @@
 
 mod applied;
 pub mod baseline;
+mod connection;
 pub mod counters;
 pub mod cpu;
 pub mod database;
 pub mod depth;
+mod dialect;
 pub mod exposition;
 pub mod queue;
 mod rows;
@@ -207,7 +209,7 @@ async fn read_rows(database: &Database, archive: &Archive) -> Result<RowSet, Rea
     let (counted, marker_seen) = database.rows(&mut |row| table.row(&row)).await?;
     archive.keep(Piece::Rows, table.finish()?)?;
     let rows = Table::open(&archive.place(Piece::Rows))?;
-    Ok(RowSet { rows, counted, marker_seen, count_query: database.count_query() })
+    Ok(RowSet { rows, counted, marker_seen, count_query: database.count_query(), server: database.server() })
 }
 
 /// `None`: there is no witness.

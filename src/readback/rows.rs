@@ -59,6 +59,9 @@ pub struct RowSet {
     pub marker_seen: bool,
     /// The query that a person can run by hand: how many rows the write-once keys have.
     pub count_query: String,
+    /// Where they were read, if from a server: its URL, without a password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
 }
 
 impl TableWriter<RowRecord> {

@@ -21,7 +21,7 @@ pub(super) async fn read(deployment: &dyn Deployment) -> Vec<BufferSize> {
     };
     let scraper = Scraper::default();
     let mut sizes = Vec::new();
-    for instance in deployment.alive().iter().filter(|instance| !instance.process.is_frozen()) {
+    for instance in deployment.alive().iter().filter(|instance| !instance.is_frozen()) {
         sizes.extend(beside(queue.as_mut(), &scraper, instance).await);
     }
     sizes

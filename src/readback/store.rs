@@ -70,6 +70,7 @@ mod tests {
                 counted: rows,
                 marker_seen: true,
                 count_query: "select count(*)".into(),
+                server: None,
             }),
             witness: Source::Read(WitnessLog { sightings: Table::of_sightings((0..rows).map(sighting)) }),
             queue: Source::Read(QueueState::default()),

@@ -3,8 +3,8 @@
 use super::figures::{hundredths, seconds, thousands};
 use super::terminal::EXHIBITS;
 use super::{RenderError, Renderer, RunReport, evidence, scaling};
-use crate::archive::mask;
 use crate::checks::{Exhibit, Judgement, LaneLatency, Percentiles, Verdict};
+use crate::mask::mask;
 
 pub struct Markdown;
 
@@ -197,9 +197,10 @@ fn latency_cells(l: &LaneLatency, time: &str, p: &Percentiles) -> [String; 8] {
 
 fn by_hand(report: &RunReport) -> String {
     let count = report.judgement.count_by_hand.as_ref().map(|by_hand| {
-        let database = match &report.paths.database {
-            Some(path) => format!("`{}` in the run's folder", path.display()),
-            None => "the run's database".to_owned(),
+        let database = match (&report.database, &report.paths.database) {
+            (Some(server), _) => format!("`{}`", server.url),
+            (None, Some(path)) => format!("`{}` in the run's folder", path.display()),
+            (None, None) => "the run's database".to_owned(),
         };
         let counted = evidence::counted(by_hand);
         format!("On {database}:\n\n```sql\n{}\n```\n\n{}.\n\n", by_hand.query, evidence::capitalised(&counted))

@@ -8,6 +8,7 @@
 //! A claim, gate, start or stop of the plan that nobody judged becomes an INCONCLUSIVE finding here, and an interrupted run
 //! is never a PASS: no renderer has to know.
 
+mod by_hand;
 #[cfg(test)]
 pub(crate) mod canned;
 pub mod diff;
@@ -44,6 +45,7 @@ use crate::plan::Plan;
 use crate::proven::Standing;
 use crate::timeline::Incidents;
 
+pub use by_hand::DatabaseServer;
 pub use incidents::TimelineLine;
 pub use json::Json;
 pub use junit::JUnit;
@@ -82,6 +84,9 @@ pub struct RunReport {
     pub judgement: Judgement,
     pub timeline: Vec<TimelineLine>,
     pub paths: Paths,
+    /// The database, where it is a server; a file is among the paths.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseServer>,
 }
 
 /// What the plan and the incidents do not say.
@@ -92,8 +97,9 @@ pub struct Ran {
     pub duration: Option<Duration>,
     pub settle: Option<SettleOutcome>,
     pub interrupted: bool,
-    /// Relative to the run's folder.
+    /// Its file, or its data, relative to the run's folder.
     pub database: Option<PathBuf>,
+    pub server: Option<DatabaseServer>,
 }
 
 /// Where the evidence lies, relative to the run's folder.
@@ -109,7 +115,7 @@ pub struct Paths {
     pub target: PathBuf,
     pub junit: PathBuf,
     pub markdown: PathBuf,
-    /// A file that a person can query.
+    /// A file that a person can query, or the data folder of a private server.
     pub database: Option<PathBuf>,
 }
 
@@ -132,6 +138,7 @@ impl RunReport {
             judgement,
             timeline: incidents::lines(incidents),
             paths: Paths::with_database(ran.database),
+            database: ran.server,
         }
     }
 

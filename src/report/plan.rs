@@ -6,21 +6,21 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::figures::{brief, thousands};
-use crate::plan::{Database, LoadPlan, Plan, Role, Strategy, TargetPlan};
+use crate::plan::{Backend, LoadPlan, Plan, Role, Strategy, TargetPlan};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlanSummary {
     pub name: String,
     pub run_number: u32,
     pub seed: u64,
-    /// `V5 redis (appendfsync always), 3 api + 2 worker, sqlite, witness on`.
+    /// `V5 redis (appendfsync always), 3 api + 2 worker, sqlite, witness on`; `…, in-process`.
     pub target: String,
     /// `800 operations/s for 60 s: 80 % write-once, 15 % hot-key (64 keys), 5 % read`.
     pub load: String,
     /// Asked, on average.
     pub rps: f64,
     pub load_duration: Duration,
-    /// What the scenario asked for and the plan left out.
+    /// What the scenario asked for and the plan left out, and what its figures are not.
     pub notes: Vec<String>,
 }
 
@@ -52,13 +52,15 @@ fn target(target: &TargetPlan) -> String {
         Strategy::InMemory => String::new(),
         Strategy::Redis => format!(" (appendfsync {})", target.redis.appendfsync),
     };
-    let database = match target.database {
-        Database::Sqlite => "sqlite",
-    };
+    let database = target.existing.as_ref().map_or_else(|| target.database.word().to_owned(), ToString::to_string);
     let witness = if target.witness { "on" } else { "off" };
+    let backend = match target.backend {
+        Backend::Process => "",
+        Backend::InProcess => ", in-process",
+    };
     let (generation, word) = (target.strategy.generation(), target.strategy.word());
     let bug = target.seeded_bug.as_ref().map_or_else(String::new, |bug| format!(", SEEDED BUG {bug}"));
-    format!("{generation} {word}{strategy}, {}, {database}, witness {witness}{bug}", instances(target))
+    format!("{generation} {word}{strategy}, {}, {database}, witness {witness}{backend}{bug}", instances(target))
 }
 
 /// `3 api + 2 worker`.

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::table::{Table, left, right};
 use super::text::wrap;
-use crate::archive::mask;
+use crate::mask::mask;
 use crate::proven::{CaseResult, Kind, Outcome, Selftest};
 
 /// The longest text in a cell: the whole of it is in the stored result.

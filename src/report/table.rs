@@ -7,7 +7,7 @@ use tabled::settings::peaker::Priority;
 use tabled::settings::{Alignment, Padding, Span, Style, Width};
 
 use super::text::{WIDTH, columns};
-use crate::archive::mask;
+use crate::mask::mask;
 
 const INDENT: &str = "  ";
 const GAP: usize = 2;

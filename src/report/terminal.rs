@@ -2,14 +2,16 @@
 
 use std::path::Path;
 
+use super::by_hand::{self, quoted};
 use super::figures::{gibibytes, hundredths, seconds, span, thousands};
 use super::scaling::{self, Title};
 use super::table::{Table, left, right};
 use super::text::{Ink, wrap};
 use super::{RenderError, Renderer, RunReport, evidence};
-use crate::archive::{Environment, mask};
+use crate::archive::Environment;
 use crate::checks::{CountByHand, Exhibit, Finding, Judgement, LaneLatency, Percentiles, StopJudgement, Verdict};
 use crate::clock::Offset;
+use crate::mask::mask;
 
 /// The most exhibits that are shown; all of them are in `run.json`.
 pub const EXHIBITS: usize = 10;
@@ -289,11 +291,8 @@ impl Terminal<'_> {
 
     /// One line, however long: it is there to be copied.
     fn query(&self, report: &RunReport, by_hand: &CountByHand) -> String {
-        match &report.paths.database {
-            Some(database) => {
-                let place = self.folder.join(database);
-                format!("  sqlite3 {} \\\n    {}\n", quoted(&place.display().to_string()), quoted(&by_hand.query))
-            }
+        match by_hand::commands(report, self.folder, &by_hand.query) {
+            Some(commands) => commands.iter().map(|line| format!("  {line}\n")).collect(),
             None => wrap("  ", &by_hand.query),
         }
     }
@@ -302,15 +301,6 @@ impl Terminal<'_> {
         let folder = self.folder.display().to_string();
         format!("  {folder}\n  judge it again: mxctl report judge {}\n", quoted(&folder))
     }
-}
-
-/// As one word of a shell.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:=+,@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 fn at(offset: Offset) -> String {

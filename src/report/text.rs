@@ -1,7 +1,7 @@
 //! Text for a terminal: words wrapped to a width, and colour where it is wanted.
 
-use crate::archive::mask;
 use crate::checks::Verdict;
+use crate::mask::mask;
 
 /// The widest line that a renderer writes, in columns.
 pub const WIDTH: usize = 120;

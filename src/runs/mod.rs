@@ -1,6 +1,6 @@
 //! The runs of a reports folder: which one a person means, what became of each, and which may go.
 //!
-//! In: the reports folder. Out: a [`RunFolder`] each, and its [`ListLine`](crate::report::ListLine). A run whose
+//! In: the reports folder. Out: a [`RunFolder`] each, and its [`ListLine`]. A run whose
 //! report is damaged is a line that says so, never an error: it must not hide the others.
 
 mod find;

@@ -4,6 +4,7 @@
 //! with every problem found so far. A field that cannot be read is a problem and an [`Entry::Unreadable`]; reading
 //! goes on. Only [`Plan::resolve`](crate::plan::Plan::resolve) says what the words mean, and whether there is a plan.
 
+mod allow;
 mod condition;
 mod gates;
 mod node;
@@ -16,6 +17,7 @@ mod source;
 mod spelling;
 mod value;
 
+pub use allow::Allowance;
 pub use condition::ConditionText;
 pub use gates::GateLine;
 pub use overrides::Overrides;
@@ -36,6 +38,8 @@ pub struct Scenario {
     pub timeline: Vec<Step>,
     pub gates: Vec<GateLine>,
     pub settle: Settle,
+    /// What the run may touch although it did not start it.
+    pub allow: Vec<Located<Allowance>>,
     /// Whether every gate could be read.
     pub gates_readable: bool,
     /// What could not be read.

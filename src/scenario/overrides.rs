@@ -2,6 +2,7 @@
 //!
 //! They are read by the same types as the file, and their problems join the file's.
 
+use super::allow::Allowance;
 use super::gates::GateLine;
 use super::problem::{Place, Problem};
 use super::shape::ShapePart;
@@ -14,6 +15,8 @@ pub struct Overrides {
     pub load: Load,
     /// They replace the scenario's gates of the same name.
     pub gates: Vec<GateLine>,
+    /// They join the scenario's.
+    pub allow: Vec<Located<Allowance>>,
     pub run_number: Entry<Count>,
     pub seed: Entry<Count>,
     pub problems: Vec<Problem>,
@@ -68,6 +71,13 @@ impl Overrides {
         Entry::Given(Located { value: mix, place })
     }
 
+    /// `database`, `host=db.example.org`.
+    pub fn read_allowance(&mut self, name: &str, text: &str) {
+        if let Entry::Given(allowance) = self.read(name, Some(text)) {
+            self.allow.push(allowance);
+        }
+    }
+
     /// `p99.steady > 100ms`.
     pub fn read_gate(&mut self, name: &str, text: &str) {
         let place = Place::Named(name.to_owned());
@@ -96,6 +106,7 @@ impl Scenario {
         let replaced = |gate: &GateLine| over.gates.iter().any(|g| g.name.value == gate.name.value);
         self.gates.retain(|gate| !replaced(gate));
         self.gates.extend(over.gates);
+        self.allow.extend(over.allow);
         self.problems.extend(over.problems);
         Scenario { target: self.target.overlaid(over.target), load: self.load.overlaid(over.load), ..self }
     }

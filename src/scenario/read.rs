@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::allow::Allowance;
 use super::gates::GateLine;
 use super::node::{Key, Kind, Node, parse};
 use super::reader::{Fields, Reader, items};
@@ -35,9 +36,10 @@ fn scenario(reader: &mut Reader, root: Node) -> Scenario {
     let timeline = timeline(&mut fields);
     let (gates, gates_readable) = gates(&mut fields);
     let settle = section(&mut fields, "settle", "{ deadline: 30s, hard_cap: 2m }", settle);
-    refuse_allow(&mut fields);
+    let allow = allow(&mut fields);
     fields.finish();
-    Scenario { name, stem: String::new(), target, load, timeline, gates, settle, gates_readable, problems: Vec::new() }
+    let (stem, problems) = (String::new(), Vec::new());
+    Scenario { name, stem, target, load, timeline, gates, settle, allow, gates_readable, problems }
 }
 
 /// A mapping of its own under `name`.
@@ -258,14 +260,28 @@ fn gate(reader: &mut Reader, key: &Key, node: &Node) -> Option<GateLine> {
     Some(GateLine { name, limit })
 }
 
-/// Consent has nothing to apply to yet: a run strikes only what it started, on this machine.
-fn refuse_allow(fields: &mut Fields<'_>) {
-    let Some((_, node)) = fields.take("allow") else { return };
-    for item in items(node) {
-        fields.reader().problem(
-            &item.span,
-            "there is nothing to allow: a run touches only what it started itself, on this machine",
-            "leave `allow` out",
-        );
+/// `allow: [database, host: db.example.org]`.
+fn allow(fields: &mut Fields<'_>) -> Vec<Located<Allowance>> {
+    let Some((_, node)) = fields.take("allow") else { return Vec::new() };
+    items(node).into_iter().filter_map(|item| allowance(fields.reader(), item)).collect()
+}
+
+fn allowance(reader: &mut Reader, item: Node) -> Option<Located<Allowance>> {
+    let span = item.span.clone();
+    let read = match &item.kind {
+        Kind::Scalar(word) => Allowance::of(word, None),
+        Kind::Map(entries) => match entries.as_slice() {
+            [(key, Node { kind: Kind::Scalar(value), .. })] => Allowance::of(&key.name, Some(value)),
+            [(key, _)] => Allowance::of(&key.name, Some("")),
+            _ => Allowance::of("", None),
+        },
+        Kind::Nothing | Kind::List(_) => Allowance::of("", None),
+    };
+    match read {
+        Ok(value) => Some(Located { value, place: reader.place(&span) }),
+        Err(wrong) => {
+            reader.problem(&span, wrong.message, wrong.help);
+            None
+        }
     }
 }

@@ -166,7 +166,7 @@ async fn until_aborted<T>(
 }
 
 fn thaw_everybody(scene: &Scene<'_>) {
-    for instance in scene.deployment.alive().iter().filter(|instance| instance.process.is_frozen()) {
+    for instance in scene.deployment.alive().iter().filter(|instance| instance.is_frozen()) {
         // One that ended in this moment is not frozen any more.
         let _ = scene.processes.signal(instance.id, Signal::SIGCONT);
     }

@@ -130,7 +130,7 @@ async fn ready(scene: &Scene<'_>, record: &StopRecord) -> Result<Offset, Control
     let (victim, within) = (&record.victim, scene.plan.target.ready_within);
     let good = async {
         while !scene.processes.probed(victim.id, within).await? {
-            if !victim.process.is_alive() {
+            if victim.is_gone() {
                 return Err(ControlError::Gone { name: victim.name.clone() });
             }
         }
@@ -142,7 +142,7 @@ async fn ready(scene: &Scene<'_>, record: &StopRecord) -> Result<Offset, Control
 
 impl Seen {
     fn look(&mut self, scene: &Scene<'_>, record: &StopRecord) {
-        self.states.push((scene.clock.now(), record.victim.process.state()));
+        self.states.push((scene.clock.now(), record.victim.state()));
     }
 }
 
@@ -166,7 +166,7 @@ impl Fault for Pause {
     async fn heal(&mut self, scene: &Scene<'_>) -> Result<(), ControlError> {
         let Some(record) = &mut self.record else { return Ok(()) };
         if record.exit.is_none() && record.signalled.is_none() {
-            if record.victim.process.is_frozen() || record.held.is_some_and(|held| held.released.is_none()) {
+            if record.victim.is_frozen() || record.held.is_some_and(|held| held.released.is_none()) {
                 thaw(scene, record).await?;
             }
             self.seen.ready_again = Some(ready(scene, record).await?);

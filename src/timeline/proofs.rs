@@ -49,7 +49,7 @@ pub(super) fn drained(record: &StopRecord) -> Proof {
 pub(super) fn slot_is_empty(scene: &Scene<'_>, record: &StopRecord) -> Proof {
     let there = scene.processes.in_slot(&record.victim.slot);
     let seen = there.as_ref().map_or_else(|| "nobody".to_owned(), |there| format!("{} fills it", there.name));
-    mechanism("the slot is empty", seen, there.is_none() && !record.victim.process.is_alive())
+    mechanism("the slot is empty", seen, there.is_none() && record.victim.is_gone())
 }
 
 pub(super) fn ended_by_sigkill(record: &StopRecord) -> Proof {
@@ -69,11 +69,10 @@ pub(super) fn replaced(scene: &Scene<'_>, record: &StopRecord) -> Proof {
     let Some(new) = scene.processes.in_slot(&old.slot) else {
         return mechanism(what, "the slot is empty".to_owned(), false);
     };
-    let holds = new.id != old.id
-        && new.process != old.process
-        && new.process.start_ticks >= old.process.start_ticks
-        && !old.process.is_alive();
-    mechanism(what, format!("{} (pid {}) → {} (pid {})", old.name, old.process.pid, new.name, new.process.pid), holds)
+    let later = old.process.zip(new.process).is_some_and(|(old, new)| new != old && new.start_ticks >= old.start_ticks);
+    let holds = new.id != old.id && later && old.is_gone();
+    let [old, new] = [old, &new].map(|instance| format!("{} ({})", instance.name, instance.process_in_words()));
+    mechanism(what, format!("{old} → {new}"), holds)
 }
 
 pub(super) fn readiness_went_off(at: Option<Offset>, record: &StopRecord) -> Proof {
@@ -101,12 +100,13 @@ pub(super) fn did_not_answer(record: &StopRecord, answered: Option<bool>) -> Pro
 
 /// The same process, and it runs again.
 pub(super) fn goes_on(record: &StopRecord) -> Proof {
-    let process = record.victim.process;
-    let state = process.state();
+    let (process, state) = (record.victim.process, record.victim.state());
     let holds = record.resumed.is_some() && state.is_some_and(|state| state != 'T');
-    let seen = match state {
-        None => format!("pid {} is gone", process.pid),
-        Some(state) => format!("pid {}, born at tick {}, in state {state}", process.pid, process.start_ticks),
+    let seen = match process.zip(state) {
+        None => format!("{} is gone", record.victim.process_in_words()),
+        Some((process, state)) => {
+            format!("pid {}, born at tick {}, in state {state}", process.pid, process.start_ticks)
+        }
     };
     mechanism("the same process went on after SIGCONT", seen, holds)
 }
@@ -121,9 +121,9 @@ pub(super) fn ready_again(record: &StopRecord, at: Option<Offset>) -> Proof {
 pub(super) fn process_of_its_own(scene: &Scene<'_>, instance: &Instance) -> Proof {
     let roster = scene.deployment.roster();
     let shared = roster.iter().find(|other| other.id != instance.id && other.process == instance.process);
-    let holds = shared.is_none() && instance.process.is_alive();
-    let state = instance.process.state().unwrap_or('-');
-    let seen = format!("{} (pid {}) in state {state}", instance.name, instance.process.pid);
+    let holds = shared.is_none() && instance.is_alive();
+    let state = instance.state().unwrap_or('-');
+    let seen = format!("{} ({}) in state {state}", instance.name, instance.process_in_words());
     mechanism("a process of its own fills the slot", seen, holds)
 }
 

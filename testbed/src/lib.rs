@@ -36,5 +36,5 @@ mod metrics;
 mod pause;
 
 pub use config::{Config, ConfigError};
-pub use logging::log_to_stderr;
+pub use logging::{log_to_stderr, with_log_in};
 pub use service::{ServeError, serve};

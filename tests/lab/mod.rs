@@ -5,6 +5,8 @@
 pub mod inside;
 pub mod powerless;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -29,7 +31,9 @@ pub struct Lab {
 
 impl Lab {
     pub fn new() -> Lab {
-        Lab { folder: tempfile::tempdir().expect("a temporary folder") }
+        // Where mxctl is root, a database server runs as another user, who must be able to come here.
+        let everybody = Permissions::from_mode(0o755);
+        Lab { folder: tempfile::Builder::new().permissions(everybody).tempdir().expect("a temporary folder") }
     }
 
     pub fn folder(&self) -> &Path {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mxctl::backends::{
-    ControlError, Deployment, DownError, Endpoints, Exit, Instance, InstanceId, ProcessControl, QueueSource, Sources,
+    ControlError, DatabaseSource, Deployment, DownError, Endpoints, Exit, Instance, InstanceId, ProcessControl,
+    QueueSource, Sources,
 };
 use mxctl::plan::{PausePoint, Plan, Slot};
 use mxctl::process::ProcessIdentity;
@@ -26,12 +27,12 @@ impl Powerless {
             id: InstanceId(id as u16),
             name: format!("{slot}.1"),
             slot: slot.clone(),
-            process,
+            process: Some(process),
             addr: ([127, 0, 0, 1], 1).into(),
         };
         Powerless {
             endpoints: Endpoints::default(),
-            sources: Sources { database: database.to_owned(), queue: QueueSource::Private },
+            sources: Sources { database: DatabaseSource::File(database.to_owned()), queue: QueueSource::Private },
             instances: plan.target.slots.iter().enumerate().map(instance).collect(),
         }
     }

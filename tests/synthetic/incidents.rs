@@ -51,7 +51,7 @@ fn born(incidents: &mut Incidents, slot: &Slot) -> Instance {
     let id = InstanceId(incidents.roster.len() as u16);
     let process = ProcessIdentity { pid: 1000 + i32::from(id.0), start_ticks: 5000 + u64::from(id.0) };
     let addr = ([127, 0, 0, 1], 40000 + id.0).into();
-    let instance = Instance { id, name: format!("{slot}.{lives}"), slot: slot.clone(), process, addr };
+    let instance = Instance { id, name: format!("{slot}.{lives}"), slot: slot.clone(), process: Some(process), addr };
     incidents.roster.push(instance.clone());
     instance
 }
@@ -80,7 +80,7 @@ fn stopped(incidents: &mut Incidents, stop: &StopPlan, began: Offset) -> StopRec
         }),
         healed: Some(began.plus(MS(1000))),
         proof: vec![
-            proof(ProofOf::Mechanism, "its process ended", format!("pid {} reaped", victim.process.pid)),
+            proof(ProofOf::Mechanism, "its process ended", format!("{} reaped", victim.process_in_words())),
             proof(ProofOf::Symptom, "another process fills the slot", replacement.name.clone()),
         ],
         replacement: Some(replacement),

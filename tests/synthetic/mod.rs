@@ -253,6 +253,7 @@ impl Run {
                 counted: written.rows,
                 marker_seen: true,
                 count_query: "select count(*) from equipment_expectation_summary".into(),
+                server: None,
             }),
             witness: Source::Read(WitnessLog::default()),
             queue: Source::Read(QueueState { items: Vec::new(), accepted: 3 * written.acked, keys: Some(1) }),

@@ -226,7 +226,8 @@ impl ProcessControl for Attached {
 
     /// Asked for at once, as a signal is sent: the thread waits for the keeper as it would for its own journal.
     fn signal(&self, id: InstanceId, signal: Signal) -> Result<(), ControlError> {
-        let Life { instance: Instance { name, process, .. }, there, .. } = self.mirror.life(id);
+        let Life { instance, there, .. } = self.mirror.life(id);
+        let (process, name) = (instance.own_process()?, instance.name);
         self.journal.write(&match signal {
             Signal::SIGSTOP => Entry::Freezing { name, process },
             _ => Entry::Ending { name, process, signal: signal.as_str().to_owned() },
@@ -238,10 +239,10 @@ impl ProcessControl for Attached {
     }
 
     async fn frozen(&self, id: InstanceId, within: Duration) -> Result<(), ControlError> {
-        let Instance { name, process, .. } = self.mirror.life(id).instance;
-        match process.freezes(within).await {
+        let instance = self.mirror.life(id).instance;
+        match instance.own_process()?.freezes(within).await {
             true => Ok(()),
-            false => Err(ControlError::TimedOut { what: format!("freeze {name}"), within }),
+            false => Err(ControlError::TimedOut { what: format!("freeze {}", instance.name), within }),
         }
     }
 

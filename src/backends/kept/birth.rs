@@ -22,6 +22,8 @@ use tokio::process::{Child, Command};
 
 use super::wire::{Line, Reading, say};
 use super::{Kept, LabError, LabFolder, Standing};
+use crate::backends::process::DATABASE_URL;
+use crate::plan::Backend;
 use crate::stop::Stop;
 
 /// From the end of its birth to the end of a keeper that was not wanted: its instances get no grace.
@@ -48,10 +50,11 @@ enum Word {
 
 /// Brings a lab up, ready and kept, or leaves nothing running.
 pub async fn up(folder: &LabFolder, kept: &Kept, executable: &Path, stop: &Stop) -> Result<(), LabError> {
+    refuse_in_process(kept)?;
     let door = folder.door()?;
     refuse_unless_down(folder)?;
     folder.furnish(kept)?;
-    let (mut keeper, mut line) = spawn(folder, executable)
+    let (mut keeper, mut line) = spawn(folder, kept, executable)
         .map_err(|e| LabError::Up { name: folder.name().to_owned(), why: format!("start its keeper: {e}") })?;
     let born = stop.interrupt.run_until_cancelled(await_ready(folder, &mut line, door)).await;
     match born.unwrap_or(Err(LabError::Interrupted)) {
@@ -61,6 +64,17 @@ pub async fn up(folder: &LabFolder, kept: &Kept, executable: &Path, stop: &Stop)
             drop(line);
             abort(&mut keeper).await;
             Err(e)
+        }
+    }
+}
+
+/// The keeper runs the process backend, and nothing else.
+fn refuse_in_process(kept: &Kept) -> Result<(), LabError> {
+    match kept.target.backend {
+        Backend::Process => Ok(()),
+        Backend::InProcess => {
+            let why = "its backend is in-process, whose instances end with the command that brings them up";
+            Err(LabError::Up { name: kept.name.clone(), why: why.to_owned() })
         }
     }
 }
@@ -77,12 +91,16 @@ fn refuse_unless_down(folder: &LabFolder) -> Result<(), LabError> {
 }
 
 /// Starts the keeper in a session of its own: no terminal's Ctrl-C or end reaches it.
-fn spawn(folder: &LabFolder, executable: &Path) -> io::Result<(Child, Line)> {
+fn spawn(folder: &LabFolder, kept: &Kept, executable: &Path) -> io::Result<(Child, Line)> {
     let (ours, theirs) = UnixStream::pair()?;
     let log = std::fs::File::create(folder.log())?;
     let mut command = Command::new(executable);
     command.args(["testbed", "keep", folder.name()]).arg(folder.root()).current_dir(folder.root());
     command.stdin(OwnedFd::from(theirs)).stdout(Stdio::from(log.try_clone()?)).stderr(log);
+    if let Some(url) = &kept.target.existing {
+        // The lab's description has it without its password.
+        command.env(DATABASE_URL, url.revealed());
+    }
     // SAFETY: between fork and exec only an async-signal-safe call.
     unsafe {
         command.pre_exec(|| Ok(nix::unistd::setsid().map(drop)?));

@@ -19,11 +19,11 @@ use super::birth::{Birth, Parent};
 use super::restore::Custody;
 use super::wire::{Act, Ending, Gone, Line, News, Reply, Request, Sight, Visitor, say};
 use super::{LabError, LabFolder, target};
-use crate::backends::process::{Processes, Site};
+use crate::backends::process::{DATABASE_URL, Processes, Site};
 use crate::backends::{ControlError, Deployment, DownError, InstanceId, ProcessControl};
 use crate::clock::RunClock;
 use crate::journal::{Found, Journal};
-use crate::plan::TargetPlan;
+use crate::plan::{DatabaseUrl, TargetPlan};
 use crate::stop::Stop;
 
 /// News that a session may be behind with before it is lost.
@@ -68,7 +68,8 @@ async fn bring_up(
     stop: &Stop,
 ) -> Result<(Arc<Keeper>, Arc<Journal>), LabError> {
     let failed = |why: String| LabError::Keeper { name: folder.name().to_owned(), why };
-    let kept = folder.kept()?;
+    let mut kept = folder.kept()?;
+    kept.target.existing = existing(&kept.target).map_err(failed)?;
     let opened = Journal::open(folder.root(), &target(folder.name()));
     let journal = Arc::new(opened.map_err(|e| failed(format!("write its journal: {e}")))?);
     let clock = RunClock::starting_in(Duration::ZERO);
@@ -80,6 +81,16 @@ async fn bring_up(
             Err(failed(e.to_string()))
         }
     }
+}
+
+/// With its password, which the lab's description does not have.
+fn existing(target: &TargetPlan) -> Result<Option<DatabaseUrl>, String> {
+    if target.existing.is_none() {
+        return Ok(None);
+    }
+    let text = std::env::var(DATABASE_URL).map_err(|e| format!("find its database in {DATABASE_URL}: {e}"))?;
+    let (_, url) = DatabaseUrl::read(&text).map_err(|why| format!("use its database: its URL {why}"))?;
+    Ok(Some(url))
 }
 
 fn close_if_nothing_is_left(folder: &LabFolder, journal: &Journal) {

@@ -136,7 +136,7 @@ mod tests {
             id: InstanceId(id),
             name: format!("api-1.{life}"),
             slot: Slot { role: Role::Api, number: 1 },
-            process: ProcessIdentity { pid: 1, start_ticks: 1 },
+            process: Some(ProcessIdentity { pid: 1, start_ticks: 1 }),
             addr: "127.0.0.1:1".parse().unwrap(),
         }
     }

@@ -6,7 +6,7 @@
 //! testbed status|down ── request ─▶   │  makes the lab whole again when a session ends, however it ends
 //! ```
 //!
-//! In: a [`TargetPlan`](crate::plan::TargetPlan) and a [`LabFolder`]. Out: a lab that is up ([`birth::up`]), and an
+//! In: a [`TargetPlan`] and a [`LabFolder`]. Out: a lab that is up ([`birth::up`]), and an
 //! [`Attached`] deployment on it.
 //!
 //! # Why a keeper

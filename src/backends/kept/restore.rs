@@ -86,7 +86,7 @@ impl Keeper {
 
     /// Waits for the news of those who are dead already.
     async fn bury(&self) {
-        for Instance { id, .. } in self.living(|instance| !instance.process.is_alive()) {
+        for Instance { id, .. } in self.living(Instance::is_gone) {
             // One that does not come is found not ready.
             let _ = self.processes().exited(id, KILL_PATIENCE).await;
         }
@@ -104,7 +104,7 @@ impl Keeper {
 
     /// First of all: who is frozen answers nothing.
     fn thaw(&self) -> Vec<String> {
-        let frozen = self.living(|instance| instance.process.is_frozen());
+        let frozen = self.living(Instance::is_frozen);
         let thawed =
             frozen.into_iter().map(|Instance { id, name, .. }| match self.processes().signal(id, Signal::SIGCONT) {
                 Ok(()) => format!("{name} was frozen, and goes on"),

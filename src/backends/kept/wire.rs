@@ -51,6 +51,7 @@ pub enum Reply {
     Attached {
         session: u64,
         instances: Vec<Instance>,
+        #[serde(with = "revealed")]
         sources: Sources,
         restored: Vec<String>,
     },
@@ -98,8 +99,38 @@ pub struct Visitor {
 pub struct Sight {
     /// Who is alive.
     pub instances: Vec<Instance>,
+    #[serde(with = "revealed")]
     pub sources: Sources,
     pub attached: Option<Visitor>,
+}
+
+/// Sources with the password of their database: who may talk over the socket may read what the keeper may.
+mod revealed {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::backends::{DatabaseSource, Sources};
+
+    #[derive(Serialize, Deserialize)]
+    struct Revealed {
+        sources: Sources,
+        url: Option<String>,
+    }
+
+    pub fn serialize<S: Serializer>(sources: &Sources, serializer: S) -> Result<S::Ok, S::Error> {
+        let url = match &sources.database {
+            DatabaseSource::File(_) => None,
+            DatabaseSource::Server { url, .. } => Some(url.revealed().to_owned()),
+        };
+        Revealed { sources: sources.clone(), url }.serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sources, D::Error> {
+        let Revealed { mut sources, url } = Revealed::deserialize(deserializer)?;
+        if let (DatabaseSource::Server { url: masked, .. }, Some(text)) = (&mut sources.database, url) {
+            *masked = crate::plan::DatabaseUrl::of_own(text);
+        }
+        Ok(sources)
+    }
 }
 
 /// How an instance ended.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{QueueSource, Sources, UpError};
-use crate::plan::{Slot, TargetPlan};
+use super::{DATABASE_URL, DatabaseSource, QueueSource, Sources, UpError};
+use crate::plan::{self, Slot, TargetPlan};
 
 #[derive(Serialize)]
 struct Application<'a> {
@@ -60,7 +60,7 @@ struct Database {
 }
 
 /// Writes it to `<folder>/<name>.yml`.
-pub(super) fn write(
+pub(in crate::backends) fn write(
     name: &str,
     slot: &Slot,
     plan: &TargetPlan,
@@ -99,11 +99,27 @@ fn application<'a>(name: &'a str, slot: &Slot, plan: &'a TargetPlan, sources: &'
             max_attempts: plan.worker.max_attempts,
             backoff_max: text(plan.worker.backoff_max),
         },
-        database: Database {
-            url: format!("sqlite://{}", sources.database.display()),
-            busy_timeout: text((plan.worker.lease * 3 / 5).min(Duration::from_secs(3))),
-        },
+        database: Database { url: database_url(plan, &sources.database), busy_timeout: text(busy_timeout(plan)) },
         witness: plan.witness,
+    }
+}
+
+/// What a frozen worker holds in the database is free again before its tasks are given to another. MariaDB counts in
+/// whole seconds.
+fn busy_timeout(plan: &TargetPlan) -> Duration {
+    let limit = (plan.worker.lease * 3 / 5).min(Duration::from_secs(3));
+    match plan.database {
+        plan::Database::MariaDb => Duration::from_secs(limit.as_secs().max(1)),
+        plan::Database::Sqlite | plan::Database::Postgres => limit,
+    }
+}
+
+/// Of an existing database only the name of the variable: its password belongs in no file.
+fn database_url(plan: &TargetPlan, source: &DatabaseSource) -> String {
+    match source {
+        DatabaseSource::File(path) => format!("sqlite://{}", path.display()),
+        DatabaseSource::Server { .. } if plan.existing.is_some() => format!("${{{DATABASE_URL}}}"),
+        DatabaseSource::Server { url, .. } => url.revealed().to_owned(),
     }
 }
 
@@ -124,7 +140,7 @@ mod tests {
 
     fn written(name: &str, slot: Slot, plan: &TargetPlan, queue: QueueSource) -> String {
         let folder = tempfile::tempdir().unwrap();
-        let sources = Sources { database: PathBuf::from("target/expectation.db"), queue };
+        let sources = Sources { database: DatabaseSource::File("target/expectation.db".into()), queue };
         let path = write(name, &slot, plan, &sources, folder.path()).unwrap();
         assert_eq!(path, folder.path().join(format!("{name}.yml")));
         std::fs::read_to_string(path).unwrap()
@@ -163,8 +179,14 @@ mod tests {
 
     #[test]
     fn a_worker_gives_up_waiting_for_the_database_before_its_lease_ends() {
-        for (lease, busy_timeout) in [(1, "busy_timeout: 600ms"), (60, "busy_timeout: 3s")] {
-            let mut plan = target();
+        use plan::Database::{MariaDb, Sqlite};
+        for (database, lease, busy_timeout) in [
+            (Sqlite, 1, "busy_timeout: 600ms"),
+            (Sqlite, 60, "busy_timeout: 3s"),
+            (MariaDb, 2, "busy_timeout: 1s"),
+            (MariaDb, 4, "busy_timeout: 2s"),
+        ] {
+            let mut plan = TargetPlan { database, ..target() };
             plan.worker.lease = Duration::from_secs(lease);
             let slot = Slot { role: Role::Worker, number: 1 };
             assert_says(&written("worker-1.1", slot, &plan, QueueSource::Private), &[busy_timeout]);

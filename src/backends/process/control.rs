@@ -44,7 +44,7 @@ struct Said {
     ended: bool,
 }
 
-pub(super) struct Control {
+pub(in crate::backends) struct Control {
     write: Mutex<OwnedWriteHalf>,
     said: watch::Receiver<Said>,
 }

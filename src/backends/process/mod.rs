@@ -3,14 +3,19 @@
 //! Every child dies with this process (PDEATHSIG), has its own log, and is in the journal before it exists.
 
 mod child;
-mod configuration;
-mod control;
+pub(super) mod configuration;
+pub(super) mod control;
+mod database_server;
+mod mariadb;
 mod newborn;
+mod postgres;
 mod redis_server;
+pub(super) mod servers;
 mod slots;
+mod unprivileged;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -23,25 +28,33 @@ use tokio_util::sync::CancellationToken;
 
 use super::prober::{Probe, Prober};
 use super::{
-    ControlError, Deployment, DownError, Endpoint, Endpoints, Exit, Instance, InstanceId, ProcessControl, QueueSource,
-    Sources, UpError, prober,
+    ControlError, DatabaseSource, Deployment, DownError, Endpoint, Endpoints, Exit, Instance, InstanceId,
+    ProcessControl, ProcessIdentity, QueueSource, Sources, UpError, prober,
 };
 use crate::clock::RunClock;
 use crate::journal::{Entry, Journal};
-use crate::plan::{PausePoint, Slot, TargetPlan};
+use crate::plan::{Database, PausePoint, Slot, TargetPlan};
 use crate::stop::Stop;
-pub use child::CONTROL_FD;
 use child::Child;
+pub use child::{CONTROL_FD, DATABASE_URL};
 use control::Control;
 use newborn::Newborn;
-use redis_server::RedisServer;
+use servers::Servers;
 use slots::Slots;
 
 /// The key of the Redis list, and the beginning of every other key of the buffer.
 pub const LIST_KEY: &str = "{expectation:write:buffer}";
 
 /// The SQLite file, in the folder of the target.
-pub const DATABASE: &str = "expectation.db";
+const DATABASE: &str = "expectation.db";
+
+/// Where a private database has its data, in the folder of the target.
+pub fn database_in_target(database: Database) -> PathBuf {
+    match database {
+        Database::Sqlite => DATABASE.into(),
+        server => Path::new(server.word()).join("data"),
+    }
+}
 
 /// What the backend needs besides the plan.
 #[derive(Clone)]
@@ -60,7 +73,7 @@ pub struct Processes {
     site: Site,
     sources: Sources,
     endpoints: Endpoints,
-    redis: Option<RedisServer>,
+    servers: Servers,
     slots: Mutex<Slots>,
     /// Probers and listeners, which end by `over`, and reapers, which end with their process; `down` awaits them.
     tasks: Mutex<JoinSet<()>>,
@@ -71,6 +84,7 @@ pub struct Processes {
 #[derive(Clone)]
 struct Handle {
     instance: Instance,
+    process: ProcessIdentity,
     control: Arc<Control>,
     exit: watch::Receiver<Option<Exit>>,
     probe: watch::Receiver<Probe>,
@@ -81,21 +95,12 @@ impl Processes {
     /// Brings every slot up, ready and in rotation. On failure nothing is left running.
     pub async fn up(plan: &TargetPlan, site: Site, stop: &Stop) -> Result<Box<dyn Deployment>, UpError> {
         let mut tasks = JoinSet::new();
-        let redis = match plan.strategy.shared() {
-            true => Some(RedisServer::start(&plan.redis, &site, &mut tasks).await?),
-            false => None,
-        };
+        let servers = Servers::start(plan, &site, &mut tasks, stop).await?;
         let target = Processes {
-            sources: Sources {
-                database: site.folder.join(DATABASE),
-                queue: redis.as_ref().map_or(QueueSource::Private, |redis| QueueSource::Redis {
-                    url: redis.url(),
-                    key: LIST_KEY.to_owned(),
-                }),
-            },
+            sources: servers.sources(plan, &site),
             plan: plan.clone(),
             site,
-            redis,
+            servers,
             endpoints: Endpoints::default(),
             slots: Mutex::default(),
             tasks: Mutex::new(tasks),
@@ -134,7 +139,7 @@ impl Processes {
         let config = configuration::write(&name, slot, &self.plan, &self.sources, &self.site.folder)?;
         let log = self.site.folder.join(format!("{name}.log"));
         self.site.journal.write(&Entry::Starting { name: name.clone() })?;
-        let (child, socket) = Child::service(&name, &self.site.executable, &config, &log)
+        let (child, socket) = Child::service(&name, &self.site.executable, &config, self.plan.existing.as_ref(), &log)
             .map_err(|e| UpError::Start { name: name.clone(), why: e.to_string(), log: log.clone() })?;
         let process = child.identity;
         self.site.journal.write(&Entry::Started { name: name.clone(), process })?;
@@ -153,6 +158,7 @@ impl Processes {
         let probe = self.probe(&instance, newborn.over.clone());
         self.slots().fill(Handle {
             instance: instance.clone(),
+            process: newborn.process,
             control: newborn.control.clone(),
             exit: newborn.exit.clone(),
             probe: probe.clone(),
@@ -215,16 +221,13 @@ impl Processes {
         let handles = self.slots().living();
         for handle in &handles {
             self.end(handle, Signal::SIGTERM);
-            let _ = handle.instance.process.signal(Signal::SIGCONT);
+            let _ = handle.process.signal(Signal::SIGCONT);
         }
         for handle in handles {
             if wait_for_exit(handle.exit.clone(), grace).await.is_none() {
                 self.end(&handle, Signal::SIGKILL);
                 if wait_for_exit(handle.exit.clone(), Duration::from_secs(5)).await.is_none() {
-                    left.push(format!(
-                        "{} (pid {}) outlives SIGKILL",
-                        handle.instance.name, handle.instance.process.pid
-                    ));
+                    left.push(format!("{} (pid {}) outlives SIGKILL", handle.instance.name, handle.process.pid));
                 }
             }
             handle.over.cancel();
@@ -233,7 +236,7 @@ impl Processes {
     }
 
     fn end(&self, handle: &Handle, signal: Signal) {
-        let Instance { name, process, .. } = &handle.instance;
+        let Handle { instance: Instance { name, .. }, process, .. } = handle;
         // The end of a run goes on whether or not its disk is full: the process itself is looked at next.
         let _ = self.site.journal.write(&Entry::Ending {
             name: name.clone(),
@@ -268,9 +271,7 @@ impl Deployment for Processes {
 
     async fn down(&self, grace: Duration) -> Result<(), DownError> {
         let mut left = self.end_instances(grace).await;
-        if let Some(redis) = &self.redis {
-            left.extend(redis.stop().await.err());
-        }
+        left.extend(self.servers.stop().await);
         self.over.cancel();
         let mut tasks = std::mem::take(&mut *self.tasks());
         if !left.is_empty() {
@@ -294,7 +295,7 @@ impl ProcessControl for Processes {
     }
 
     fn signal(&self, id: InstanceId, signal: Signal) -> Result<(), ControlError> {
-        let Instance { name, process, .. } = self.handle(id).instance;
+        let Handle { instance: Instance { name, .. }, process, .. } = self.handle(id);
         let entry = match signal {
             Signal::SIGSTOP => Entry::Freezing { name: name.clone(), process },
             Signal::SIGCONT => Entry::Thawing { name: name.clone(), process },
@@ -308,7 +309,7 @@ impl ProcessControl for Processes {
     }
 
     async fn frozen(&self, id: InstanceId, within: Duration) -> Result<(), ControlError> {
-        let Instance { name, process, .. } = self.handle(id).instance;
+        let Handle { instance: Instance { name, .. }, process, .. } = self.handle(id);
         match process.freezes(within).await {
             true => Ok(()),
             false => Err(ControlError::TimedOut { what: format!("freeze {name}"), within }),

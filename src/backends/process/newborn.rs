@@ -28,7 +28,7 @@ impl Newborn {
     /// The instance that it is, now that it listens.
     pub fn at(&self, addr: SocketAddr) -> Instance {
         let Newborn { id, name, slot, process, .. } = self;
-        Instance { id: *id, name: name.clone(), slot: slot.clone(), process: *process, addr }
+        Instance { id: *id, name: name.clone(), slot: slot.clone(), process: Some(*process), addr }
     }
 
     /// Waits for a sign of life, or for the end of the process: its last words explain more than a time-out.
@@ -36,7 +36,7 @@ impl Newborn {
         let why = tokio::select! {
             sign = sign => match sign {
                 Ok(sign) => return Ok(sign),
-                Err(e) => e.to_string(),
+                Err(e) => with_last_words(&e.to_string(), &self.log),
             },
             end = ended(self.exit.clone()) => with_last_words(&end, &self.log),
         };

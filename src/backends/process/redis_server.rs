@@ -20,7 +20,7 @@ const READY_WITHIN: Duration = Duration::from_secs(10);
 /// A port that was free a moment ago may be taken: try again with another.
 const TRIES: usize = 5;
 
-pub(super) struct RedisServer {
+pub(in crate::backends) struct RedisServer {
     port: u16,
     identity: ProcessIdentity,
     ended: watch::Receiver<bool>,

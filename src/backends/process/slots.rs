@@ -71,7 +71,8 @@ mod tests {
         let over = CancellationToken::new();
         let socket = UnixStream::pair().unwrap().0;
         slots.fill(Handle {
-            instance: Instance { id, name, slot: slot.clone(), process, addr },
+            instance: Instance { id, name, slot: slot.clone(), process: Some(process), addr },
+            process,
             control: Arc::new(Control::new(socket, &mut JoinSet::new(), over.clone())),
             exit,
             probe: watch::channel(Probe::default()).1,

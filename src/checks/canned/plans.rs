@@ -65,6 +65,7 @@ fn target(strategy: Strategy, slots: Vec<Slot>, witness: bool) -> TargetPlan {
         backend: Backend::Process,
         strategy,
         database: Database::Sqlite,
+        existing: None,
         slots,
         worker: WorkerPlan {
             batch: 256,
@@ -165,7 +166,7 @@ pub(super) fn born(incidents: &mut Incidents, slot: &Slot) -> Instance {
         id,
         name: format!("{slot}.{lives}"),
         slot: slot.clone(),
-        process: ProcessIdentity { pid, start_ticks: 5000 + u64::from(id.0) },
+        process: Some(ProcessIdentity { pid, start_ticks: 5000 + u64::from(id.0) }),
         addr: ([127, 0, 0, 1], 40000 + id.0).into(),
     };
     incidents.roster.push(instance.clone());
@@ -219,7 +220,7 @@ pub(super) fn exposure(stop: &StopPlan, at: Offset) -> Exposure {
 }
 
 pub(super) fn proof(victim: &Instance, replacement: &Instance) -> Vec<Proof> {
-    let (old, new) = (victim.process.pid, replacement.process.pid);
+    let [old, new] = [victim, replacement].map(|instance| instance.process.expect("canned ones have processes").pid);
     let proof = |of, what: &str, seen| Proof { of, what: what.into(), seen, holds: true };
     vec![
         proof(ProofOf::Mechanism, "its process ended", format!("pid {old} reaped")),

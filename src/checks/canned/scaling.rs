@@ -76,7 +76,7 @@ fn pause(number: usize, at: Duration, mode: StopMode, slot: Slot) -> StepPlan {
 
 pub(super) fn started(incidents: &mut Incidents, start: &StartPlan, began: Offset) -> StartRecord {
     let instance = born(incidents, &start.slot);
-    let seen = format!("pid {}", instance.process.pid);
+    let seen = instance.process_in_words();
     StartRecord {
         id: start.id.clone(),
         began,
@@ -132,7 +132,7 @@ fn unread(stop: &StopPlan, at: Offset) -> Checkpoint {
 }
 
 fn stood_still(victim: &Instance) -> Vec<Proof> {
-    let seen = format!("pid {} stopped", victim.process.pid);
+    let seen = format!("{} stopped", victim.process_in_words());
     vec![Proof { of: ProofOf::Mechanism, what: "its process stood still".into(), seen, holds: true }]
 }
 

@@ -29,13 +29,13 @@ const OPTIONAL: [Program; 2] = [
         need: "PostgreSQL",
         names: &["postgres"],
         folders: &["/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin"],
-        remedy: "only for runs on PostgreSQL: install what Debian calls postgresql",
+        remedy: "only for `--database postgres`: `testbed/provision postgres` installs it",
     },
     Program {
         need: "MariaDB",
         names: &["mariadbd", "mysqld"],
         folders: &["/usr/sbin", "/usr/libexec"],
-        remedy: "only for runs on MariaDB: install what Debian calls mariadb-server",
+        remedy: "only for `--database mariadb`: `testbed/provision mariadb` installs it",
     },
 ];
 

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 
 use super::Refused;
-use crate::archive::mask;
 use crate::cli::Global;
 use crate::cli::exit::Exit;
 use crate::cli::output::{colour, print};
 use crate::cli::run_argument::RunArgument;
+use crate::mask::mask;
 use crate::report::{JUnit, Json, Markdown, Renderer, Terminal};
 use crate::runs;
 

@@ -1,6 +1,6 @@
 //! What a run of this plan will be able to prove, and what it will not.
 
-use crate::plan::{Claim, Plan, Strategy};
+use crate::plan::{Backend, Claim, Database, Plan, Strategy};
 
 use super::{LaneCounts, Page};
 
@@ -77,9 +77,28 @@ pub fn cannot(plan: &Plan, counts: LaneCounts, page: &mut Page) {
     if plan.target.strategy == Strategy::Redis && plan.target.redis.appendfsync != "always" {
         page.sentence("what a crash of Redis costs: it may lose what is acknowledged and not yet synced to disk");
     }
-    page.sentence("another database: SQLite has one writer and no server, replication or network");
+    if plan.target.backend == Backend::InProcess {
+        in_process(page);
+    }
+    page.sentence(another_database(plan.target.database));
     page.sentence("several machines: all processes share one kernel, one clock, one disk and the loopback network");
     page.sentence("that this scenario would notice a seeded bug: this version has no selftest");
+}
+
+fn another_database(database: Database) -> String {
+    let only = match database {
+        Database::Sqlite => "SQLite has one writer and no server, replication or network",
+        Database::Postgres | Database::MariaDb => "each has its own rules for locks and for what a commit survives",
+    };
+    format!("another database: {only}")
+}
+
+fn in_process(page: &mut Page) {
+    page.sentence(
+        "how fast the service is: generator and service share one process, so own lag and latencies are those of",
+    );
+    page.line("    a trial, not a measurement");
+    page.sentence("processor time, memory and the exit of an instance: none has a process of its own");
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::plan::{Lab, Role, TargetPlan};
 use crate::scenario::{Entry, Located, Period, Place, Target, Word};
 
+use super::database::Consent;
 use super::{Defaults, Remarks, target};
 
 /// A lab that is up.
@@ -26,16 +27,17 @@ pub fn resolve(
     scenario: &Target,
     flags: &Target,
     defaults: &Defaults,
+    consent: &Consent<'_>,
     remarks: &mut Remarks,
 ) -> (Lab, TargetPlan) {
     let KeptTarget { name, folder, target } = lab;
     remarks.note(format!("the run works on the lab `{name}` in {}, and leaves it up", folder.display()));
-    for Said { place, key, asked, is } in otherwise(target, flags, defaults, remarks) {
+    for Said { place, key, asked, is } in otherwise(target, flags, defaults, consent, remarks) {
         let message = format!("{asked} contradicts the lab `{name}`, where {key} is {is}");
         let help = "leave it out, or bring up a lab that fits with `mxctl testbed up --name …`";
         remarks.problem(&place, message, help);
     }
-    for Said { key, asked, is, .. } in otherwise(target, scenario, defaults, remarks) {
+    for Said { key, asked, is, .. } in otherwise(target, scenario, defaults, consent, remarks) {
         remarks.note(format!("{key}: the scenario says {asked}; the lab `{name}` has {is}, and that counts"));
     }
     (Lab::Kept { name: name.clone(), folder: folder.clone() }, target.clone())
@@ -57,7 +59,7 @@ const FIELDS: [Field; 13] = [
     ("strategy", |t| t.strategy.place(), |p| word(&p.strategy)),
     ("instances", |t| t.instances.place(), |p| count(p, |role| role.answers_requests())),
     ("workers", |t| t.workers.place(), |p| count(p, |role| role == Role::Worker)),
-    ("database", |t| t.database.place(), |p| word(&p.database)),
+    ("database", |t| t.database.place(), database),
     ("batch", |t| t.batch.place(), |p| word(&p.worker.batch)),
     ("flush_interval", |t| t.flush_interval.place(), |p| Period(p.worker.flush_interval).to_string()),
     ("lease", |t| t.lease.place(), |p| Period(p.worker.lease).to_string()),
@@ -69,9 +71,15 @@ const FIELDS: [Field; 13] = [
 ];
 
 /// What somebody wrote of a target that is not the lab's. What means nothing at all is a problem, as ever.
-fn otherwise(lab: &TargetPlan, written: &Target, defaults: &Defaults, remarks: &mut Remarks) -> Vec<Said> {
+fn otherwise(
+    lab: &TargetPlan,
+    written: &Target,
+    defaults: &Defaults,
+    consent: &Consent<'_>,
+    remarks: &mut Remarks,
+) -> Vec<Said> {
     let mut found = Remarks { problems: Vec::new(), notes: Vec::new() };
-    let asked = target::resolve(&on(lab, written), defaults, &mut found);
+    let asked = target::resolve(&on(lab, written), defaults, consent, &mut found);
     if !found.problems.is_empty() {
         remarks.problems.extend(found.problems);
         return Vec::new();
@@ -94,6 +102,11 @@ fn on(lab: &TargetPlan, written: &Target) -> Target {
         flush_interval: written.flush_interval.or(lab_s(Period(lab.worker.flush_interval))),
         ..written
     }
+}
+
+/// Its word, or where it is.
+fn database(plan: &TargetPlan) -> String {
+    plan.existing.as_ref().map_or_else(|| word(&plan.database), ToString::to_string)
 }
 
 fn count(plan: &TargetPlan, which: fn(Role) -> bool) -> String {

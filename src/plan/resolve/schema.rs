@@ -18,7 +18,7 @@ pub fn scenario_schema() -> Value {
         ("timeline", timeline()),
         ("gates", gates()),
         ("settle", settle()),
-        ("allow", list(json!(false), "Nothing yet: a run touches only what it started", 0)),
+        ("allow", allow()),
     ]);
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
     schema["title"] = "Scenario of mxctl".into();
@@ -31,7 +31,7 @@ fn target() -> Value {
         ("strategy", words(&STRATEGIES, "Where its buffer lives: in-memory is V4, redis is V5")),
         ("instances", count("Instances that answer requests")),
         ("workers", count("Workers that move tasks from a shared buffer to the database")),
-        ("database", words(&DATABASES, "Where it writes")),
+        ("database", database()),
         ("batch", count("Tasks that a worker writes at once")),
         ("flush_interval", period("How long a worker waits for a full batch", "200ms")),
         ("lease", period("How long a task belongs to the worker that took it", "5s")),
@@ -44,6 +44,24 @@ fn target() -> Value {
         ("appendfsync", words(&FSYNC, "When Redis calls fsync")),
         ("grace", period("From SIGTERM to SIGKILL", "10s")),
     ])
+}
+
+/// A private one by its word, an existing one by its URL.
+fn database() -> Value {
+    let says = "Where it writes: a private database, or the URL of one that exists (and `allow: [database]`)";
+    let url = json!({ "type": "string", "pattern": "^(postgres|postgresql|mariadb|mysql)://" });
+    let word = words(&DATABASES, says);
+    json!({ "anyOf": [{ "enum": word["enum"] }, url], "description": says, "examples": word["examples"] })
+}
+
+/// Consent.
+fn allow() -> Value {
+    let mut host = object(&[("host", text("Another machine that traffic may go to", "db.example.org"))]);
+    host["type"] = "object".into();
+    host["minProperties"] = 1.into();
+    let examples = json!(["database", { "host": "db.example.org" }]);
+    let item = json!({ "anyOf": [{ "const": "database" }, host], "examples": examples });
+    list(item, "What a run may touch although it did not start it", 100)
 }
 
 fn load() -> Value {

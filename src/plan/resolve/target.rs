@@ -2,23 +2,28 @@
 
 use std::time::Duration;
 
-use crate::plan::{RedisPlan, Role, Slot, Strategy, TargetPlan, WorkerPlan};
+use crate::plan::{Database, RedisPlan, Role, Slot, Strategy, TargetPlan, WorkerPlan};
 use crate::scenario::{Entry, Period, Target};
 
-use super::words::{BACKENDS, DATABASES, FSYNC, STRATEGIES};
+use super::database::{self, Consent};
+use super::words::{BACKENDS, FSYNC, STRATEGIES};
 use super::{Defaults, Remarks};
 
 /// Processes of one role on one machine.
 pub const INSTANCES_MAX: u64 = 100;
 
-pub fn resolve(target: &Target, defaults: &Defaults, remarks: &mut Remarks) -> TargetPlan {
+pub fn resolve(target: &Target, defaults: &Defaults, consent: &Consent<'_>, remarks: &mut Remarks) -> TargetPlan {
+    let (database, existing) = database::resolve(&target.database, consent, remarks);
+    let worker = worker(target, &defaults.worker, remarks);
+    check_lease(target, &worker, database, remarks);
     let strategy = STRATEGIES.meaning(&target.strategy, defaults.strategy, remarks);
     TargetPlan {
         backend: BACKENDS.meaning(&target.backend, crate::plan::Backend::Process, remarks),
         strategy,
-        database: DATABASES.meaning(&target.database, crate::plan::Database::Sqlite, remarks),
+        database,
+        existing,
         slots: slots(target, strategy, defaults, remarks),
-        worker: worker(target, &defaults.worker, remarks),
+        worker,
         probe: defaults.probe.clone(),
         redis: redis(target, strategy, defaults, remarks),
         witness: target.witness.given().map_or(defaults.witness, |w| w.value.0),
@@ -84,6 +89,16 @@ fn worker(target: &Target, defaults: &WorkerPlan, remarks: &mut Remarks) -> Work
         remarks.problem(place, message, "write a lease longer than `flush_interval`");
     }
     worker
+}
+
+/// MariaDB ends a transaction that stands still after whole seconds, and that must be before the lease ends.
+fn check_lease(target: &Target, worker: &WorkerPlan, database: Database, remarks: &mut Remarks) {
+    if database != Database::MariaDb || worker.lease > Duration::from_secs(1) {
+        return;
+    }
+    let Some(place) = target.lease.place() else { return };
+    let message = format!("with MariaDB, which counts in seconds, a lease of {} is too short", Period(worker.lease));
+    remarks.problem(place, message, "write a lease of at least `2s`, or choose another database");
 }
 
 pub fn period(entry: &Entry<Period>, default: Duration) -> Duration {

@@ -7,7 +7,7 @@ use crate::scenario::{Entry, Located, Period, Place, Scenario, Step, StepFields}
 
 use super::filled::Filled;
 use super::words::CONDITION_METRICS;
-use super::{Remarks, Timeline, scale, stops};
+use super::{Remarks, Timeline, in_process, scale, stops};
 
 /// The parts of a plan that a step refers to.
 pub struct Around<'a> {
@@ -42,6 +42,7 @@ pub fn resolve(scenario: &Scenario, target: &TargetPlan, load: &LoadPlan, remark
         steps.extend(step(&asked, &around, &mut filled, remarks));
         check_time(&asked, &steps, &around, remarks);
     }
+    in_process::refuse_steps(scenario, target, remarks);
     note_order(&steps, remarks);
     check_writes(scenario, load, &steps, remarks);
     let readable = scenario.timeline.iter().all(|s| *s != Step::Unreadable);

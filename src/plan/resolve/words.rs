@@ -16,9 +16,8 @@ pub struct Vocabulary<T: 'static> {
 
 pub const BACKENDS: Vocabulary<Backend> = Vocabulary {
     what: "a backend",
-    known: &[("process", Backend::Process)],
+    known: &[("process", Backend::Process), ("in-process", Backend::InProcess)],
     not_here: &[
-        ("in-process", "does not exist yet, and cannot be killed or frozen"),
         ("docker", "does not exist yet"),
         ("kubernetes", "does not exist yet"),
         ("external", "does not exist yet"),
@@ -33,8 +32,8 @@ pub const STRATEGIES: Vocabulary<Strategy> = Vocabulary {
 
 pub const DATABASES: Vocabulary<Database> = Vocabulary {
     what: "a database",
-    known: &[("sqlite", Database::Sqlite)],
-    not_here: &[("postgres", "does not exist yet"), ("mariadb", "does not exist yet"), ("mysql", "does not exist yet")],
+    known: &[("sqlite", Database::Sqlite), ("postgres", Database::Postgres), ("mariadb", Database::MariaDb)],
+    not_here: &[("mysql", "ends no transaction that stands still, so that a frozen worker would block all others")],
 };
 
 pub const MODES: Vocabulary<StopMode> =

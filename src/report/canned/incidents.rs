@@ -90,7 +90,7 @@ fn instance(name: &str) -> Instance {
         id: InstanceId(0),
         name: name.to_owned(),
         slot: Slot { role, number: number.parse().unwrap() },
-        process: ProcessIdentity { pid: 4711, start_ticks: 100 },
+        process: Some(ProcessIdentity { pid: 4711, start_ticks: 100 }),
         addr: ([127, 0, 0, 1], 40_000).into(),
     }
 }

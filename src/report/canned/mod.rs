@@ -76,6 +76,7 @@ pub fn ran() -> Ran {
         }),
         interrupted: false,
         database: Some("target/expectation.db".into()),
+        server: None,
     }
 }
 
@@ -153,6 +154,7 @@ fn target(strategy: Strategy, slots: Vec<Slot>) -> TargetPlan {
         backend: Backend::Process,
         strategy,
         database: Database::Sqlite,
+        existing: None,
         slots,
         worker: WorkerPlan {
             batch: 256,

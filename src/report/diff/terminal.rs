@@ -4,8 +4,8 @@ use super::super::figures::{hundredths, thousands};
 use super::super::table::{Table, left, right};
 use super::super::text::wrap;
 use super::{ClassChange, Diff, Figure, FindingChange, Pair};
-use crate::archive::mask;
 use crate::checks::Verdict;
+use crate::mask::mask;
 
 impl Diff {
     pub fn to_text(&self) -> String {

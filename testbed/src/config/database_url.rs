@@ -56,8 +56,11 @@ fn known() -> String {
 impl TryFrom<String> for DatabaseUrl {
     type Error = String;
 
+    /// `${NAME}` stands for an environment variable: a file need not hold a password.
     fn try_from(url: String) -> Result<Self, String> {
-        url.parse()
+        let Some(name) = url.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) else { return url.parse() };
+        let value = std::env::var(name).map_err(|_| format!("the environment has no variable {name:?}"))?;
+        value.parse()
     }
 }
 
@@ -133,6 +136,15 @@ mod tests {
         let shown = "postgres://app:***@127.0.0.1:5432/expectation?sslmode=disable";
         assert_eq!((url.to_string(), format!("{url:?}")), (shown.to_owned(), shown.to_owned()));
         assert_eq!(url.mask("cannot log in with p@ss or p%40ss"), "cannot log in with *** or ***");
+    }
+
+    #[test]
+    fn a_url_may_stand_in_the_environment() {
+        let unset = DatabaseUrl::try_from("${NO_SUCH_VARIABLE}".to_owned()).unwrap_err();
+        assert_eq!(unset, "the environment has no variable \"NO_SUCH_VARIABLE\"");
+        let path = std::env::var("PATH").unwrap();
+        let no_url = DatabaseUrl::try_from("${PATH}".to_owned()).unwrap_err();
+        assert!(no_url.contains("is no URL") && no_url.contains(&path), "{no_url}");
     }
 
     #[test]

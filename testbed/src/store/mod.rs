@@ -4,7 +4,7 @@
 //! treats differently: the database is away (try again, nobody's fault), or these tasks are refused.
 //!
 //! # Adding a database
-//! One new file that says its SQL (a [`dialect::Dialect`]) and how it is opened, and its line in [`DATABASES`]. What
+//! One new file that says its SQL (a `dialect::Dialect`) and how it is opened, and its line in [`DATABASES`]. What
 //! all have in common stands in `tables.rs`.
 
 mod batch;

@@ -1,0 +1,70 @@
+//! How a private PostgreSQL is made and started.
+//!
+//! # Why without a Unix socket
+//! The path of one may have 107 bytes, and a run's folder may lie deeper. Only this machine reaches it over TCP.
+
+use std::path::{Path, PathBuf};
+
+use nix::sys::signal::Signal;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+use tokio::process::Command;
+
+use super::database_server::{Grounds, NAME, Recipe, program};
+use crate::plan::Database;
+
+const USER: &str = "postgres";
+
+pub(super) const RECIPE: Recipe = Recipe {
+    database: Database::Postgres,
+    word: "postgres",
+    // "Fast shutdown": open transactions are rolled back, and what was committed is written.
+    end: Signal::SIGINT,
+    remedy: "install it with `testbed/provision postgres`, or use `--database sqlite`",
+    initialise,
+    serve,
+    open: |grounds| Box::pin(open(grounds)),
+    url: |port| format!("postgres://{USER}@127.0.0.1:{port}/{NAME}"),
+};
+
+fn initialise(folder: &Path) -> std::io::Result<Command> {
+    let mut initdb = Command::new(program("initdb", &versions())?);
+    initdb.arg("-D").arg(data(folder)).args(["-U", USER, "--auth=trust", "--no-sync", "--no-locale"]);
+    initdb.args(["--encoding=UTF8", "--wal-segsize=4"]).current_dir(folder);
+    Ok(initdb)
+}
+
+fn serve(grounds: &Grounds) -> std::io::Result<Command> {
+    let mut postgres = Command::new(program("postgres", &versions())?);
+    postgres.arg("-D").arg(data(grounds.folder)).args(["-p", &grounds.port.to_string()]);
+    postgres.args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]);
+    postgres.arg("-c").arg(format!("max_connections={}", grounds.connections)).current_dir(grounds.folder);
+    Ok(postgres)
+}
+
+async fn open(grounds: &Grounds<'_>) -> Result<(), sqlx::Error> {
+    let address = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(grounds.port).username(USER);
+    let mut connection: PgConnection = address.database("postgres").disable_statement_logging().connect().await?;
+    let folder: String = sqlx::query_scalar("SHOW data_directory").fetch_one(&mut connection).await?;
+    if Path::new(&folder) != data(grounds.folder) {
+        return Err(sqlx::Error::Protocol("another server took the port".into()));
+    }
+    let there = "SELECT count(*) FROM pg_database WHERE datname = $1";
+    if sqlx::query_scalar::<_, i64>(there).bind(NAME).fetch_one(&mut connection).await? == 0 {
+        sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {NAME}"))).execute(&mut connection).await?;
+    }
+    connection.close().await
+}
+
+fn data(folder: &Path) -> PathBuf {
+    folder.join("data")
+}
+
+/// Debian keeps the programs of each version in a folder of their own: the newest first.
+fn versions() -> Vec<PathBuf> {
+    let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let numbered = debian.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let mut numbers: Vec<u32> = numbered.collect();
+    numbers.sort_unstable_by(|a, b| b.cmp(a));
+    numbers.iter().map(|version| PathBuf::from(format!("/usr/lib/postgresql/{version}/bin"))).collect()
+}

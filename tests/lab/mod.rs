@@ -71,7 +71,8 @@ impl Lab {
         let mut ended = self.run(arguments);
         for _ in 0..3 {
             // Over the whole run, or around a stop.
-            let late = finding(&self.report(), "generator")["verdict"] != "PASS" || ended.stdout.contains("sent in time");
+            let late =
+                finding(&self.report(), "generator")["verdict"] != "PASS" || ended.stdout.contains("sent in time");
             if ended.code != 3 || !late {
                 break;
             }

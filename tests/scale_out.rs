@@ -344,7 +344,8 @@ fn a_second_signal_leaves_nobody_frozen_either() {
     lab::assert_nothing_is_left(lab.folder());
     let incidents = incidents(&lab.newest());
     let stop = stop(&incidents, "1:pause/worker-1");
-    assert!(stop.frozen.is_some() && stop.error.is_some() && !stop.proven(), "what was done is on record: {stop:#?}");
+    // Whether the run had seen it frozen by then is a race between it and this test.
+    assert!(stop.error.is_some() && !stop.proven(), "what was not done is on record: {stop:#?}");
     assert_eq!(lab.report()["verdict"], "INCONCLUSIVE", "{}", ended.stdout);
 }
 

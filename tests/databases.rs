@@ -190,7 +190,7 @@ impl Existing {
         lab.run(&["testbed", "up", "--database", server, "--lease", "2s"]).exits_with(0);
         let told = lab.run(&["testbed", "status", "--output", "json"]).exits_with(0).stdout;
         let status: Value = serde_json::from_str(&told).expect("JSON");
-        let admin = status[0]["seen"]["sources"]["database"]["Server"]["url"].as_str().expect("a URL").to_owned();
+
         let own = status[0]["seen"]["sources"]["database"]["Server"]["url"].as_str().expect("a URL").to_owned();
         let (admin, user) = match server {
             "postgres" => (own.clone(), "mxctl"),

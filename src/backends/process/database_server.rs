@@ -4,14 +4,12 @@
 //! folder ─ initialise ─ start on a free port ─ answers, and is ours ─▶ url
 //! ```
 //!
-//! What differs between the two stands in a [`Recipe`], in `postgres.rs` and `mariadb.rs`.
+//! What differs between the two stands in a [`Recipe`] of each.
 
 use std::fs::File;
-use std::future::Future;
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::pin::Pin;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
@@ -21,6 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::child::Child;
+use super::recipe::{Grounds, Recipe};
 use super::unprivileged::{Unprivileged, give_away};
 use super::{Site, mariadb, postgres};
 use crate::backends::{DatabaseSource, UpError};
@@ -42,41 +41,6 @@ const CONNECTIONS_OF_AN_INSTANCE: usize = 5;
 const SLOTS_BESIDE: usize = 32;
 /// Of mxctl, and of a person who looks.
 const CONNECTIONS_BESIDE: usize = 20;
-
-/// The name of the database in a private server.
-pub(super) const NAME: &str = "expectation";
-
-/// How one kind of server is made and started.
-pub(super) struct Recipe {
-    pub database: Database,
-    /// Its folder, its log, and its name in the journal.
-    pub word: &'static str,
-    /// Ends it in order, and at once.
-    pub end: Signal,
-    pub remedy: &'static str,
-    /// Fills the data folder.
-    pub initialise: fn(&Grounds) -> io::Result<Command>,
-    pub serve: fn(&Grounds) -> io::Result<Command>,
-    /// Makes the database; an error as long as the server does not answer, or is another than the one in this folder.
-    pub open: for<'a> fn(&'a Grounds<'a>) -> Opening<'a>,
-    /// Of the database, without a password.
-    pub url: fn(port: u16) -> String,
-}
-
-type Opening<'a> = Pin<Box<dyn Future<Output = Result<(), sqlx::Error>> + Send + 'a>>;
-
-/// Where a server is made and started.
-pub(super) struct Grounds<'a> {
-    /// Its own: whoever runs it owns it. Nothing is written into it from outside.
-    pub folder: &'a Path,
-    /// The target's.
-    pub around: &'a Path,
-    /// Of who may do everything, for this run alone.
-    pub secret: &'a str,
-    pub user: Option<&'a Unprivileged>,
-    pub port: u16,
-    pub connections: usize,
-}
 
 pub(super) struct DatabaseServer {
     recipe: &'static Recipe,
@@ -281,12 +245,4 @@ fn secret() -> io::Result<String> {
 
 fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
-}
-
-/// The first of these folders, then of PATH, that has the program.
-pub(super) fn program(name: &str, folders: &[PathBuf]) -> io::Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let places = folders.iter().cloned().chain(std::env::split_paths(&path)).map(|folder| folder.join(name));
-    let not_found = || io::Error::new(io::ErrorKind::NotFound, format!("there is no program `{name}`"));
-    places.into_iter().find(|place| place.is_file()).ok_or_else(not_found)
 }

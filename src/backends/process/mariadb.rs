@@ -7,7 +7,7 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{ConnectOptions, Connection};
 use tokio::process::Command;
 
-use super::database_server::{Grounds, NAME, Recipe, program};
+use super::recipe::{Grounds, NAME, Recipe, program};
 use crate::plan::Database;
 
 const USER: &str = "mxctl";

@@ -9,6 +9,7 @@ mod database_server;
 mod mariadb;
 mod newborn;
 mod postgres;
+mod recipe;
 mod redis_server;
 pub(super) mod servers;
 mod slots;

@@ -17,7 +17,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tokio::process::Command;
 
-use super::database_server::{Grounds, NAME, Recipe, program};
+use super::recipe::{Grounds, NAME, Recipe, program};
 use crate::plan::Database;
 
 const SUPERUSER: &str = "postgres";

@@ -38,6 +38,7 @@ const LEAD: Duration = Duration::from_millis(250);
 pub const TARGET: &str = "private process lab";
 
 /// Where a run happens.
+#[derive(Debug, Clone)]
 pub struct Place {
     /// The executable that has a `serve` command: this one, as a rule.
     pub executable: PathBuf,

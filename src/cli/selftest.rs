@@ -10,7 +10,8 @@ use super::{Global, OutputFormat, fail, output};
 use crate::archive::Environment;
 use crate::proven::{CaseResult, Outcome, Selftest};
 use crate::report;
-use crate::selftest::{self, Audience, Case, Place, SelftestError, Wanted};
+use crate::run::Place;
+use crate::selftest::{self, Audience, Case, SelftestError, Wanted};
 use crate::stop::Stop;
 
 #[derive(Debug, clap::Args)]

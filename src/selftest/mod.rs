@@ -30,9 +30,8 @@ pub use expected::Expected;
 pub use scenarios::scenarios;
 pub use zoo::{Case, ZOO};
 
-use crate::archive::Environment;
 use crate::proven::{CaseResult, Kind, ProvenError, Selftest, Shelf};
-use crate::run::RunError;
+use crate::run::{Place, RunError};
 use crate::scenario::Problems;
 use crate::stop::Stop;
 
@@ -45,14 +44,6 @@ pub struct Wanted {
     pub quick: bool,
     /// So many at a time.
     pub jobs: usize,
-}
-
-/// Where the runs happen.
-#[derive(Debug, Clone)]
-pub struct Place {
-    pub executable: PathBuf,
-    pub reports: PathBuf,
-    pub environment: Environment,
 }
 
 #[derive(Debug, thiserror::Error)]

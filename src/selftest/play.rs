@@ -11,12 +11,12 @@ use async_trait::async_trait;
 use tokio::sync::RwLock;
 
 use super::expected::busy;
-use super::{Audience, Case, Place, SelftestError, rounded, scenarios};
+use super::{Audience, Case, SelftestError, rounded, scenarios};
 use crate::plan::{Given, Plan, Reach};
 use crate::proven::{CaseResult, Kind, Outcome};
 use crate::rejudge;
 use crate::report::RunReport;
-use crate::run::{self, Ran};
+use crate::run::{self, Place, Ran};
 use crate::scenario::{Overrides, Scenario};
 use crate::stop::Stop;
 use crate::watch::Watch;
@@ -86,11 +86,7 @@ impl Desk {
     }
 
     async fn run_now(&self, case: &Case, plan: &Plan) -> Result<Tried, SelftestError> {
-        let place = run::Place {
-            executable: self.place.executable.clone(),
-            reports: self.reports.clone(),
-            environment: self.place.environment.clone(),
-        };
+        let place = Place { reports: self.reports.clone(), ..self.place.clone() };
         let ran = run::run(plan.clone(), &place, &Quiet, &self.stop).await;
         if self.stop.interrupt.is_cancelled() {
             return Err(SelftestError::Interrupted);

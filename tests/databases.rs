@@ -186,11 +186,12 @@ impl Drop for Existing {
 
 impl Existing {
     async fn start(server: &str) -> Existing {
-        let lab = Lab::new();
+        // Whatever fails from here on, its lab goes down.
+        let mut existing = Existing { lab: Lab::new(), url: String::new(), admin: String::new() };
+        let lab = &existing.lab;
         lab.run(&["testbed", "up", "--database", server, "--lease", "2s"]).exits_with(0);
         let told = lab.run(&["testbed", "status", "--output", "json"]).exits_with(0).stdout;
         let status: Value = serde_json::from_str(&told).expect("JSON");
-
         let own = status[0]["seen"]["sources"]["database"]["Server"]["url"].as_str().expect("a URL").to_owned();
         let (admin, user) = match server {
             "postgres" => (own.clone(), "mxctl"),
@@ -204,8 +205,9 @@ impl Existing {
             sql(&admin, &format!("create user app@127.0.0.1 identified by '{SECRET}'")).await;
             sql(&admin, "grant all on shop.* to app@127.0.0.1").await;
         }
-        let url = own.replace("mxctl@", &format!("{user}:{SECRET}@")).replace("/expectation", "/shop");
-        Existing { lab, url, admin }
+        existing.url = own.replace("mxctl@", &format!("{user}:{SECRET}@")).replace("/expectation", "/shop");
+        existing.admin = admin;
+        existing
     }
 
     fn run(&self, more: &[&str]) -> Ended {

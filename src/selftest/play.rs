@@ -12,11 +12,12 @@ use tokio::sync::RwLock;
 
 use super::expected::busy;
 use super::{Audience, Case, SelftestError, rounded, scenarios};
+use crate::backends::UpError;
 use crate::plan::{Given, Plan, Reach};
 use crate::proven::{CaseResult, Kind, Outcome};
 use crate::rejudge;
 use crate::report::RunReport;
-use crate::run::{self, Place, Ran};
+use crate::run::{self, Place, Ran, RunError};
 use crate::scenario::{Overrides, Scenario};
 use crate::stop::Stop;
 use crate::watch::Watch;
@@ -49,11 +50,11 @@ impl Desk {
         self.audience.begins(case);
         let plan = plan(case, number)?;
         let mut runs = 1;
-        let mut tried = self.run(case, &plan).await?;
+        let mut tried = self.run_once_up(case, &plan, &mut runs).await?;
         while let (Err(_), Some(why), true) = (case.expected.met(&tried.report), busy(&tried.report), runs < TRIES) {
             self.audience.again(case, &why);
-            tried = self.run(case, &plan).await?;
             runs += 1;
+            tried = self.run_once_up(case, &plan, &mut runs).await?;
         }
         let judged = judged(case, &tried.report);
         let result = CaseResult {
@@ -70,6 +71,21 @@ impl Desk {
         };
         self.audience.ended(&result);
         Ok(result)
+    }
+
+    /// A target that does not come up in time on a busy machine is brought up again, as often as a run is tried.
+    async fn run_once_up(&self, case: &Case, plan: &Plan, runs: &mut u32) -> Result<Tried, SelftestError> {
+        loop {
+            match self.run(case, plan).await {
+                Err(SelftestError::Run { source: source @ RunError::Up(UpError::Start { .. }), .. })
+                    if *runs < TRIES =>
+                {
+                    self.audience.again(case, &source.to_string());
+                    *runs += 1;
+                }
+                ended => return ended,
+            }
+        }
     }
 
     async fn run(&self, case: &Case, plan: &Plan) -> Result<Tried, SelftestError> {

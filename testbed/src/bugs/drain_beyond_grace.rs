@@ -15,8 +15,8 @@ use crate::strategy::{self, BufferError, Delivery, StrategyContext, StrategyErro
 
 pub(super) const BUG: Bug = Bug { name: "drain-beyond-grace", parts: || Arc::new(DrainBeyondGrace) };
 
-/// V4 wrote 20 rows a second, on a database that had nothing else to do.
-const ONE_ROW: Duration = Duration::from_millis(100);
+/// What gathers while a balancer notices is more than any grace of a few seconds takes.
+const ONE_ROW: Duration = Duration::from_millis(400);
 
 struct DrainBeyondGrace;
 

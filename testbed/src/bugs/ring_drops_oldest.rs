@@ -14,8 +14,8 @@ use crate::task::ExpectationWriteTask;
 
 pub(super) const BUG: Bug = Bug { name: "ring-drops-oldest", parts: || Arc::new(RingDropsOldest) };
 
-/// Tasks that fit: what comes within two flushes under the load that exposes it.
-const RING: u64 = 18;
+/// Tasks that fit: what comes within one flush under the load that exposes it, and not while a flush is held up.
+const RING: u64 = 9;
 
 struct RingDropsOldest;
 

@@ -96,11 +96,11 @@ fn ended_with_their_servers(changed: &[(String, ProcessIdentity, String)]) -> Ve
 
 /// Kills what is still the same process: SIGKILL ends a frozen one, too. Says what was ended and what is left.
 fn end_all(leftovers: &[(String, ProcessIdentity)], patience: Duration) -> (Vec<String>, Vec<String>) {
-    let living: Vec<_> = leftovers.iter().filter(|(_, process)| process.is_alive()).collect();
     let deadline = Instant::now() + patience;
-    for (_, process) in living.iter().filter(|(name, _)| END_BY_THEMSELVES.contains(&name.as_str())) {
+    for (_, process) in leftovers.iter().filter(|(name, _)| END_BY_THEMSELVES.contains(&name.as_str())) {
         gone(*process, Instant::now() + patience / 2);
     }
+    let living: Vec<_> = leftovers.iter().filter(|(_, process)| process.is_alive()).collect();
     for (_, process) in &living {
         // A process that ended in this moment is what we want: `gone` below looks again.
         let _ = process.signal(Signal::SIGKILL);

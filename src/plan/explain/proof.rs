@@ -95,7 +95,9 @@ pub fn cannot(plan: &Plan, counts: LaneCounts, page: &mut Page) {
     }
     page.sentence(another_database(plan.target.database));
     page.sentence("several machines: all processes share one kernel, one clock, one disk and the loopback network");
-    page.sentence("that this scenario would notice a seeded bug: this version has no selftest");
+    page.sentence(
+        "that this scenario would notice a seeded bug: `mxctl selftest` shows which, and the report names them",
+    );
 }
 
 fn another_database(database: Database) -> String {

@@ -210,7 +210,8 @@ async fn read_rows(database: &Database, archive: &Archive) -> Result<RowSet, Rea
     let (counted, marker_seen) = database.rows(&mut |row| table.row(&row)).await?;
     archive.keep(Piece::Rows, table.finish()?)?;
     let rows = Table::open(&archive.place(Piece::Rows))?;
-    Ok(RowSet { rows, counted, marker_seen, count_query: database.count_query(), server: database.server() })
+    let (count_query, server) = (database.count_query(), database.server());
+    Ok(RowSet { rows, counted, marker_seen, count_query, server, software: database.software().await? })
 }
 
 /// `None`: there is no witness.

@@ -33,6 +33,7 @@ mod phases;
 mod recovery;
 mod redis_failure;
 mod rows;
+mod sabotaged;
 mod seeded;
 mod settled;
 mod sizes;
@@ -390,7 +391,8 @@ struct Case<'a> {
 type Check = fn(&Case) -> Vec<Finding>;
 
 /// Every check, in the order of the report: first whether the evidence carries a verdict, then what it says.
-const CHECKS: [(&str, Check); 18] = [
+const CHECKS: [(&str, Check); 19] = [
+    ("sabotage", sabotaged::check),
     ("seeded bug", seeded::check),
     ("interrupted", interrupted::check),
     ("settled", settled::check),

@@ -9,6 +9,7 @@ pub mod explain;
 mod load;
 mod reach;
 mod resolve;
+mod sabotage;
 mod shape;
 
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ pub use database::{Database, DatabaseUrl};
 pub use load::{LoadPlan, Mix, ReadKeys};
 pub use reach::Reach;
 pub use resolve::{Given, KeptTarget, scenario_schema};
+pub use sabotage::Sabotage;
 pub use shape::{Shape, Stage};
 
 /// A resolved run. `plan.json` in a run's folder is this, as JSON.
@@ -45,6 +47,10 @@ pub struct Plan {
     /// No PASS unless a selftest of this executable has caught a seeded bug with what this plan does.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub require_selftest: bool,
+    /// What is done to mxctl itself, so that it proves itself: set by tests and the selftest alone. Such a run is never a
+    /// PASS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sabotage: Option<Sabotage>,
 }
 
 impl Plan {
@@ -424,6 +430,8 @@ pub enum Replaced {
 }
 
 impl StopMode {
+    pub const ALL: [StopMode; 4] = [StopMode::Graceful, StopMode::Hard, StopMode::Pause, StopMode::PauseThenKill];
+
     pub fn word(self) -> &'static str {
         match self {
             StopMode::Graceful => "graceful",

@@ -30,7 +30,7 @@ impl PlanSummary {
             name: plan.name.clone(),
             run_number: plan.run.number,
             seed: plan.run.seed,
-            target: target(&plan.target),
+            target: target(&plan.target) + &sabotage(plan),
             load: load(&plan.load),
             rps: plan.load.shape.mean_rps(),
             load_duration: plan.load.duration(),
@@ -64,6 +64,11 @@ fn target(target: &TargetPlan) -> String {
     let (generation, word) = (target.strategy.generation(), target.strategy.word());
     let bug = target.seeded_bug.as_ref().map_or_else(String::new, |bug| format!(", SEEDED BUG {bug}"));
     format!("{generation} {word}{strategy}, {}, {database}, witness {witness}{backend}{bug}", instances(target))
+}
+
+/// `, SABOTAGED wrong-target`: nobody takes such a run for one of the product.
+fn sabotage(plan: &Plan) -> String {
+    plan.sabotage.map_or_else(String::new, |sabotage| format!(", SABOTAGED {}", sabotage.word()))
 }
 
 /// `3 api + 2 worker`.

@@ -57,6 +57,7 @@ pub(super) fn plan(strategy: Strategy, slots: Vec<Slot>, timeline: Vec<StepPlan>
         ],
         notes: Vec::new(),
         require_selftest: false,
+        sabotage: None,
     }
 }
 

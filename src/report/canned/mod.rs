@@ -129,6 +129,7 @@ pub fn plan() -> Plan {
         gates: gates.map(|(metric, phase, limit)| Gate { metric, phase, limit }).to_vec(),
         notes: Vec::new(),
         require_selftest: false,
+        sabotage: None,
     }
 }
 

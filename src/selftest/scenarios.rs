@@ -21,6 +21,7 @@ pub fn scenarios() -> &'static [(&'static str, &'static str)] {
         ("nothing-held", include_str!("scenarios/nothing-held.yml")),
         ("order", include_str!("scenarios/order.yml")),
         ("poison", include_str!("scenarios/poison.yml")),
+        ("redis-struck", include_str!("scenarios/redis-struck.yml")),
         ("scale-out", include_str!("scenarios/scale-out.yml")),
         ("undrained", include_str!("scenarios/undrained.yml")),
     ]

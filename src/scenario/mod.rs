@@ -23,6 +23,7 @@ pub use condition::ConditionText;
 pub use gates::GateLine;
 pub use overrides::Overrides;
 pub use problem::{Place, Position, Problem, Problems};
+pub use read::step_words;
 pub use shape::ShapePart;
 pub use source::{Source, shipped};
 pub use spelling::nearest;

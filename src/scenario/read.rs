@@ -180,6 +180,11 @@ const STEPS: [(&str, Make); 5] = [
     ("scale", Step::Scale),
 ];
 
+/// The words of the steps that strike instances.
+pub fn step_words() -> impl Iterator<Item = &'static str> {
+    STEPS.iter().map(|(word, _)| *word)
+}
+
 fn step(reader: &mut Reader, node: Node) -> Step {
     let span = node.span.clone();
     let mut entries = match node.kind {

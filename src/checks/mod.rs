@@ -13,6 +13,7 @@ mod backlog;
 mod broker;
 mod checkpoints;
 mod classes;
+mod clocks;
 mod conservation;
 mod disturbances;
 mod efficiency;
@@ -391,7 +392,7 @@ struct Case<'a> {
 type Check = fn(&Case) -> Vec<Finding>;
 
 /// Every check, in the order of the report: first whether the evidence carries a verdict, then what it says.
-const CHECKS: [(&str, Check); 19] = [
+const CHECKS: [(&str, Check); 20] = [
     ("sabotage", sabotaged::check),
     ("seeded bug", seeded::check),
     ("interrupted", interrupted::check),
@@ -399,6 +400,7 @@ const CHECKS: [(&str, Check); 19] = [
     ("instances", instances::check),
     ("evidence", soundness::check),
     ("conservation", conservation::check),
+    ("clocks", clocks::check),
     ("generator", generator::check),
     ("answers", answers::check),
     ("integrity", integrity::check),

@@ -19,6 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::disturbance::Disturbance;
+use crate::scenario::Shift;
 pub use database::{Database, DatabaseUrl};
 pub use load::{LoadPlan, Mix, ReadKeys};
 pub use reach::Reach;
@@ -141,6 +142,26 @@ pub struct TargetPlan {
     /// a PASS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seeded_bug: Option<String>,
+    /// Nodes whose own clock is wrong.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clock_offsets: Vec<ClockOffset>,
+}
+
+impl TargetPlan {
+    /// `worker-2 +30s`; `None`: every clock is right.
+    pub fn clocks_in_words(&self) -> Option<String> {
+        let told = |clock: &ClockOffset| format!("{} {}", clock.slot, Shift(clock.ahead_ms));
+        let clocks: Vec<String> = self.clock_offsets.iter().map(told).collect();
+        (!clocks.is_empty()).then(|| clocks.join(", "))
+    }
+}
+
+/// The clock of whoever fills this slot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockOffset {
+    pub slot: Slot,
+    /// Of its machine's; below 0: it is behind.
+    pub ahead_ms: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,6 +6,7 @@
 //! The parts stand in `resolve/`, one noun a file. Each takes its part of the scenario, notes what it finds in
 //! [`Remarks`] and goes on with a default, so that the next part can be looked at too.
 
+mod clocks;
 mod database;
 mod defaults;
 mod disturbances;

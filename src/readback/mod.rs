@@ -134,6 +134,9 @@ pub struct Counters {
     pub private_buffer: u64,
     pub processed_tasks: u64,
     pub failed_attempts: u64,
+    /// How far its own clock was ahead of mxctl's, in milliseconds; `None`: it told none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_ahead_ms: Option<i64>,
 }
 
 /// Everything that is known of the end.

@@ -24,6 +24,7 @@ pub fn scenarios() -> &'static [(&'static str, &'static str)] {
         ("redis-struck", include_str!("scenarios/redis-struck.yml")),
         ("scale-out", include_str!("scenarios/scale-out.yml")),
         ("undrained", include_str!("scenarios/undrained.yml")),
+        ("wrong-clock", include_str!("scenarios/wrong-clock.yml")),
     ]
 }
 

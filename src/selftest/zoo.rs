@@ -121,9 +121,10 @@ pub const ZOO: &[Case] = &[
     bug("ring-drops-oldest", "graceful-memory", Expected::Class(Lost)),
     quick(twin("graceful-memory")),
     quick(bug("no-prestop", "graceful-redis", Expected::GateAlone("error_rate.fault"))),
-    quick(bug("client-clock-lease", "graceful-redis", Expected::Check("duplicates"))),
     bug("undecodable-vanishes", "graceful-redis", Expected::Class(Stranded)),
     quick(twin("graceful-redis")),
+    quick(bug("client-clock-lease", "wrong-clock", Expected::Check("duplicates"))),
+    quick(twin("wrong-clock")),
     quick(bug("lifo", "order", Expected::Check("reordered"))),
     quick(twin("order")),
     // Instances that hang.

@@ -175,6 +175,7 @@ fn target(strategy: Strategy, slots: Vec<Slot>) -> TargetPlan {
         grace: Duration::from_secs(10),
         ready_within: Duration::from_secs(10),
         seeded_bug: None,
+        clock_offsets: Vec::new(),
     }
 }
 

@@ -7,17 +7,15 @@
 //! # Why the database packs what it gives
 //! A run of ten minutes leaves millions of rows and sightings. Row by row, each value is copied by the driver and freed
 //! by us, and with SQLite its thread and ours wait for each other most of the time. A pack is one value: a JSON array a
-//! line, in which a number, a text and a null stay apart, whatever the database. Nothing here holds more than one pack,
-//! and the sinks take line by line.
+//! line, in which a number, a text and a null stay apart, whatever the database. The sinks take line by line, and while
+//! they do, the database makes the next pack: nothing here holds more than two.
 
 use std::io;
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-
 use super::connection::{Access, Connection};
 use super::dialect::{Dialect, ROWS, WITNESS};
-use super::{Applied, Row, Sighting, SightingKind};
+use super::lines::{KeyLine, Line, RowLine, SightingLine, parsed};
+use super::{Applied, Row, Sighting};
 use crate::backends::DatabaseSource;
 use crate::plan::{RunKey, TargetPlan};
 
@@ -176,23 +174,50 @@ impl Database {
         const WHAT: &str = "read a checkpoint";
         let mut db = self.reader().await?;
         let mut applied = Applied::default();
-        let mut next = self.range.0;
-        while let Some(pack) = db.text(WHAT, &self.dialect.pack(&self.whole_keys(next))).await? {
-            for line in pack.lines() {
-                let (key, seq): (i64, i64) = parsed(WHAT, line)?;
-                if key < next {
-                    return Err(DatabaseError::OutOfOrder { what: WHAT });
-                }
-                applied.push(key as u64, seq as u64);
-                next = key + 1;
-            }
-        }
+        let take = |KeyLine(key, seq)| {
+            applied.push(key as u64, seq as u64);
+            Ok(())
+        };
+        self.each_line(WHAT, &mut db, self.range.0 - 1, |last| self.whole_keys_after(last), take).await?;
         Ok(applied)
     }
 
-    fn whole_keys(&self, from: i64) -> String {
+    /// Every line of a question in turn, and while a pack of them is taken, the database makes the next. `after` asks for
+    /// those after a place.
+    async fn each_line<L: Line>(
+        &self,
+        what: &'static str,
+        db: &mut Connection,
+        mut last: L::Place,
+        after: impl Fn(L::Place) -> String,
+        mut take: impl FnMut(L) -> Result<(), DatabaseError>,
+    ) -> Result<(), DatabaseError> {
+        let mut pack = db.text(what, &self.dialect.pack(&after(last))).await?;
+        while let Some(lines) = pack {
+            let end = L::of(what, lines.lines().next_back().unwrap_or_default())?.place();
+            let question = self.dialect.pack(&after(end));
+            let taking = async {
+                for line in lines.lines() {
+                    let line = L::of(what, line)?;
+                    if line.place() <= last {
+                        return Err(DatabaseError::OutOfOrder { what });
+                    }
+                    last = line.place();
+                    take(line)?;
+                }
+                Ok(())
+            };
+            // Asked first: its answer is on the way while lines are taken.
+            let (next, taken) = tokio::join!(biased; db.text(what, &question), taking);
+            taken?;
+            pack = next?;
+        }
+        Ok(())
+    }
+
+    fn whole_keys_after(&self, key: i64) -> String {
         format!(
-            "select {} as line from equipment_expectation_summary where game_character_id between {from} and {} \
+            "select {} as line from equipment_expectation_summary where game_character_id > {key} and game_character_id <= {} \
              group by game_character_id having count(*) = 3 order by game_character_id",
             self.dialect.line("game_character_id, min(write_seq)"),
             self.range.1
@@ -227,17 +252,9 @@ impl Database {
         const WHAT: &str = "read the rows";
         let seen = format!("select count(*) from mxctl_marker where marker = {marker}");
         let marker_seen = db.integer("look for the marker", &seen).await? == 1;
-        let mut last = (self.range.0 - 1, i64::MAX);
-        while let Some(pack) = db.text(WHAT, &self.dialect.pack(&self.rows_after(last))).await? {
-            for line in pack.lines() {
-                let found: RowLine = serde_json::from_str(line).map_err(|e| nonsense(line, &e))?;
-                if (found.0, found.1) <= last {
-                    return Err(DatabaseError::OutOfOrder { what: WHAT });
-                }
-                sink(found.row()?)?;
-                last = (found.0, found.1);
-            }
-        }
+        let before = (self.range.0 - 1, i64::MAX);
+        let take = |line: RowLine| Ok(sink(line.row()?)?);
+        self.each_line(WHAT, db, before, |last| self.rows_after(last), take).await?;
         Ok((*counted, marker_seen))
     }
 
@@ -271,17 +288,12 @@ impl Database {
             return Ok(false);
         }
         let counted = db.integer("count the sightings", &count(WITNESS, self.range.0, self.range.1)).await?;
-        let (mut last, mut read) = (i64::MIN, 0);
-        while let Some(pack) = db.text(WHAT, &self.dialect.pack(&self.sightings_after(last))).await? {
-            for line in pack.lines() {
-                let found: SightingLine = parsed(WHAT, line)?;
-                if found.0 <= last {
-                    return Err(DatabaseError::OutOfOrder { what: WHAT });
-                }
-                sink(found.sighting())?;
-                (last, read) = (found.0, read + 1);
-            }
-        }
+        let mut read = 0;
+        let take = |line: SightingLine| {
+            read += 1;
+            Ok(sink(line.sighting())?)
+        };
+        self.each_line(WHAT, db, i64::MIN, |last| self.sightings_after(last), take).await?;
         match read == counted {
             true => Ok(true),
             false => Err(DatabaseError::Incomplete { what: WHAT, counted, read }),
@@ -334,93 +346,6 @@ fn count(table: &str, first: i64, last: i64) -> String {
     format!("select count(*) from {table} where game_character_id between {first} and {last}")
 }
 
-fn parsed<T: DeserializeOwned>(what: &'static str, line: &str) -> Result<T, DatabaseError> {
-    serde_json::from_str(line).map_err(|source| DatabaseError::NoLine { what, line: line.to_owned(), source })
-}
-
-/// key, preset, seq, the five costs, written by.
-#[derive(Deserialize)]
-struct RowLine(i64, i64, i64, Amount, Amount, Amount, Amount, Amount, Option<String>);
-
-/// A number of hundredths, or a decimal as it is kept.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Amount {
-    Decimal(String),
-    /// Of hundredths, if it is a whole number.
-    Other(serde_json::Value),
-}
-
-/// In place of what is no amount in hundredths: no write says it, so its row is corrupt.
-const NO_AMOUNT: i64 = i64::MIN;
-
-impl Amount {
-    fn hundredths(&self) -> i64 {
-        match self {
-            Amount::Decimal(text) => exact_hundredths(text).unwrap_or(NO_AMOUNT),
-            Amount::Other(value) => value.as_i64().unwrap_or(NO_AMOUNT),
-        }
-    }
-}
-
-/// `12.34` is 1234, and so is `12.3400`; what has more than hundredths is none.
-fn exact_hundredths(text: &str) -> Option<i64> {
-    let (negative, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let fraction = fraction.trim_end_matches('0');
-    let plain = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
-    if whole.is_empty() || fraction.len() > 2 || !plain(whole) || !plain(fraction) {
-        return None;
-    }
-    let hundredths: i64 = format!("{whole}{fraction:0<2}").parse().ok()?;
-    Some(if negative { -hundredths } else { hundredths })
-}
-
-impl RowLine {
-    fn row(&self) -> Result<Row<'_>, DatabaseError> {
-        let RowLine(key, preset, seq, total, black, red, additional, starforce, written_by) = self;
-        let preset_no = u8::try_from(*preset).ok().filter(|preset| *preset > 0).ok_or_else(|| {
-            DatabaseError::Nonsense { key: *key, preset: *preset, what: format!("preset_no {preset}") }
-        })?;
-        Ok(Row {
-            key: *key as u64,
-            preset: preset_no,
-            seq: *seq as u64,
-            costs: [total, black, red, additional, starforce].map(Amount::hundredths),
-            written_by: written_by.as_deref().unwrap_or_default(),
-        })
-    }
-}
-
-/// What is in the database and is no row.
-fn nonsense(line: &str, error: &serde_json::Error) -> DatabaseError {
-    let values: Vec<serde_json::Value> = serde_json::from_str(line).unwrap_or_default();
-    let integer = |at: usize| values.get(at).and_then(serde_json::Value::as_i64).unwrap_or_default();
-    DatabaseError::Nonsense { key: integer(0), preset: integer(1), what: error.to_string() }
-}
-
-/// order, key, preset, old seq, new seq, written by, kind.
-#[derive(Deserialize)]
-struct SightingLine(i64, i64, i64, Option<i64>, i64, Option<String>, String);
-
-impl SightingLine {
-    fn sighting(&self) -> Sighting<'_> {
-        let SightingLine(order, key, preset, old_seq, new_seq, written_by, kind) = self;
-        Sighting {
-            order: *order as u64,
-            key: *key as u64,
-            preset: *preset as u8,
-            old_seq: old_seq.map(|seq| seq as u64),
-            new_seq: *new_seq as u64,
-            written_by: written_by.as_deref().unwrap_or_default(),
-            kind: match kind.as_str() {
-                "dropped" => SightingKind::Dropped,
-                _ => SightingKind::Attempted,
-            },
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use sqlx::sqlite::SqliteConnectOptions;
@@ -467,25 +392,6 @@ mod tests {
             let table = "equipment_expectation_summary";
             self.sql(&format!("insert into {table} values ({key}, {preset}, 5, 1, 2, 3, 4, {seq}, 'worker-1.1')"))
                 .await;
-        }
-    }
-
-    #[test]
-    fn an_amount_is_exact_or_none() {
-        for (text, hundredths) in [
-            ("12.34", Some(1234)),
-            ("12.3400", Some(1234)),
-            ("0.05", Some(5)),
-            ("99999999999999.99", Some(9_999_999_999_999_999)),
-            ("7", Some(700)),
-            ("-1.5", Some(-150)),
-            ("12.344", None),
-            ("NaN", None),
-            ("7abc", None),
-            ("", None),
-            ("99999999999999999999.00", None),
-        ] {
-            assert_eq!(exact_hundredths(text), hundredths, "{text}");
         }
     }
 
@@ -562,7 +468,7 @@ mod tests {
                 Ok(())
             };
             lab.reader().rows(&mut sink).await.unwrap();
-            assert_eq!(found, [NO_AMOUNT], "{cost}");
+            assert_eq!(found, [i64::MIN], "{cost}");
         }
     }
 
@@ -575,7 +481,7 @@ mod tests {
         assert!(lab.reader().witness(&mut nobody).await.unwrap());
         let key = RUN.key(0);
         lab.sql(&format!("insert into expectation_write_witness values (1, {key}, 2, null, 3, 'w', 'dropped')")).await;
-        let kind = SightingKind::Dropped;
+        let kind = crate::readback::SightingKind::Dropped;
         let logged = Sighting { order: 1, key, preset: 2, old_seq: None, new_seq: 3, written_by: "w", kind };
         let mut count = 0;
         let mut sink = |seen: Sighting<'_>| {

@@ -12,6 +12,7 @@ pub mod database;
 pub mod depth;
 mod dialect;
 pub mod exposition;
+mod lines;
 pub mod queue;
 mod reader;
 mod rows;

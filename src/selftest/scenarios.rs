@@ -11,6 +11,8 @@ use crate::scenario::Source;
 pub fn scenarios() -> &'static [(&'static str, &'static str)] {
     &[
         ("bursts", include_str!("scenarios/bursts.yml")),
+        ("clock-ahead", include_str!("scenarios/clock-ahead.yml")),
+        ("clock-behind", include_str!("scenarios/clock-behind.yml")),
         ("committed", include_str!("scenarios/committed.yml")),
         ("frozen-workers", include_str!("scenarios/frozen-workers.yml")),
         ("graceful-memory", include_str!("scenarios/graceful-memory.yml")),
@@ -24,7 +26,6 @@ pub fn scenarios() -> &'static [(&'static str, &'static str)] {
         ("redis-struck", include_str!("scenarios/redis-struck.yml")),
         ("scale-out", include_str!("scenarios/scale-out.yml")),
         ("undrained", include_str!("scenarios/undrained.yml")),
-        ("wrong-clock", include_str!("scenarios/wrong-clock.yml")),
     ]
 }
 

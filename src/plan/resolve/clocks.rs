@@ -67,6 +67,10 @@ mod tests {
     fn a_buffer_in_memory_has_no_workers_whose_clock_could_be_wrong() {
         let plan = resolved("in-memory", "worker-1: 30s, all-2: 5s").unwrap();
         assert_eq!(plan.target.clocks_in_words().unwrap(), "all-2 +5s");
-        assert!(plan.notes.iter().any(|note| note.starts_with("the clock of worker-1 is left out")), "{:?}", plan.notes);
+        assert!(
+            plan.notes.iter().any(|note| note.starts_with("the clock of worker-1 is left out")),
+            "{:?}",
+            plan.notes
+        );
     }
 }

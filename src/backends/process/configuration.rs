@@ -197,7 +197,7 @@ mod tests {
         let slot = |number| Slot { role: Role::Worker, number };
         let clock_offsets = vec![plan::ClockOffset { slot: slot(2), ahead_ms: -90_000 }];
         let plan = TargetPlan { clock_offsets, ..target() };
-        assert_says(&written("worker-2.1", slot(2), &plan, QueueSource::Private), &["clock_offset: \"-1m 30s\""]);
+        assert_says(&written("worker-2.1", slot(2), &plan, QueueSource::Private), &["clock_offset: -1m 30s"]);
         assert!(!written("worker-1.1", slot(1), &plan, QueueSource::Private).contains("clock_offset"));
     }
 

@@ -47,6 +47,9 @@ pub mod settle;
 pub mod checks;
 pub mod report;
 
+// What a run works with, and what a control of the selftest exchanges of it.
+pub mod sabotage;
+
 // The whole pass; its end alone, again, from a run's folder; and all runs of a reports folder.
 pub mod run;
 pub mod rejudge;

@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::archive::{Archive, ArchiveError};
 use crate::plan::{Plan, Reach};
 
 /// In the reports folder: a folder for each selftest.
@@ -172,6 +173,20 @@ impl Shelf {
     }
 }
 
+/// The runs that selftests left: those that were not as expected, or were killed. Oldest first.
+pub fn runs(reports: &Path) -> Result<Vec<PathBuf>, ArchiveError> {
+    let folder = reports.join(FOLDER);
+    let mut shelves = match fs::read_dir(&folder) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.and_then(|all| all.map(|e| Ok(e?.path())).collect::<io::Result<Vec<_>>>()),
+    }
+    .map_err(|source| ArchiveError::Runs { place: folder, source })?;
+    shelves.retain(|shelf| shelf.is_dir());
+    shelves.sort();
+    let runs = shelves.iter().map(|shelf| Archive::runs(shelf)).collect::<Result<Vec<_>, _>>()?;
+    Ok(runs.concat())
+}
+
 /// The newest selftest of this executable. One that is damaged is passed over: it proves nothing.
 pub fn newest(reports: &Path, executable_sha256: Option<&str>) -> Result<Option<Selftest>, ProvenError> {
     let Some(digest) = executable_sha256 else { return Ok(None) };
@@ -242,6 +257,18 @@ mod tests {
         assert!(!whole.holds());
         whole.results.clear();
         assert!(!whole.holds(), "nothing was tried");
+    }
+
+    #[test]
+    fn the_runs_of_selftests_are_found_on_their_shelves() {
+        let reports = tempfile::tempdir().unwrap();
+        assert_eq!(runs(reports.path()).unwrap(), [] as [PathBuf; 0]);
+        let later = NOW.checked_add(jiff::Span::new().seconds(60)).unwrap();
+        let left: Vec<PathBuf> = [NOW, later]
+            .map(|at| Archive::create(Shelf::new(reports.path(), at).root(), "zoo", 1, at).unwrap().root().to_owned())
+            .into();
+        Shelf::new(reports.path(), NOW).put(&selftest("a", NOW)).unwrap();
+        assert_eq!(runs(reports.path()).unwrap(), left);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! In: a plan, and where to run it. Out: a report, sealed in the run's folder. Whatever happens between `up` and
 //! `down`, `down` happens.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::archive::{Archive, ArchiveError, Environment, Piece};
 use crate::backends::process::Site;
 use crate::backends::{self, DatabaseSource, Deployment, DownError, Settled, UpError, kept};
 use crate::checks::{self, Evidence};
-use crate::clock::RunClock;
+use crate::clock::{Offset, RunClock};
 use crate::footprint::disk_bytes;
 use crate::harness::{self, Stopwatch};
 use crate::heal::{self, HealError};
@@ -25,11 +25,13 @@ use crate::proven::{self, ProvenError, Standing};
 use crate::readback::baseline::BaselineError;
 use crate::readback::database::{Database, DatabaseError};
 use crate::readback::depth::DepthProbe;
-use crate::readback::{self, Baseline, cpu};
+use crate::readback::{self, Baseline, Reader, cpu};
 use crate::report::{self, RenderError, RunReport};
+use crate::sabotage::{self, Parts};
+use crate::settle;
 use crate::stop::Stop;
+use crate::timeline::{self, Incidents};
 use crate::watch::{Event, Phase, Watch};
-use crate::{settle, timeline};
 
 /// From "everything is up" to the moment at which operation 0 is due: shards and timeline start their clocks in it.
 const LEAD: Duration = Duration::from_millis(250);
@@ -108,49 +110,27 @@ pub async fn run(plan: Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> R
     let began = Instant::now();
     let Opened { archive, journal, standing } = open(&plan, place)?;
     let clock = RunClock::unstarted();
+    let parts = sabotage::parts(&plan, &clock);
+    let pass = Pass { plan: &plan, archive: &archive, journal: &journal, parts: &*parts, clock: &clock, watch, stop };
 
     let mut stopwatch = Stopwatch::default();
     stopwatch.phase(Phase::Up, watch).await;
-    let (deployment, before) = up(&plan, place, &archive, &journal, &clock, stop).await?;
-    let mut probe = DepthProbe::new(deployment.sources()).since(&before);
+    let (target, before) = pass.up(&place.executable).await?;
+    let reader = pass.reader(&*target);
 
     stopwatch.phase(Phase::Load, watch).await;
-    clock.start_in(LEAD);
-    let loaded = CancellationToken::new();
-    let load = Load {
-        plan: &plan.load,
-        run: plan.run,
-        api_version: plan.target.strategy.api_version(),
-        endpoints: deployment.endpoints(),
-        folder: &archive.ledger_dir(),
-        clock: &clock,
-        watch,
-        stop,
-    };
-    let (ledger, mut incidents, depths, usage, memory) = join!(
-        drive(load, &loaded),
-        timeline::play(&plan, &*deployment, &clock, watch, stop),
-        probe.follow(&*deployment, &clock, watch, &loaded),
-        cpu::follow(&*deployment, &clock, &loaded),
-        harness::follow_memory(&clock, plan.load_end(), &loaded),
-    );
-    incidents.depths = depths;
-    incidents.add_cpu(usage.instances);
-    incidents.machine = usage.machine;
-    // Until the run has come to its own end, its folder says that it did not.
-    incidents.interrupted = true;
+    let Loaded { ledger, mut incidents, probe, memory } = pass.load(&*target, &before).await;
     let mut kept = archive.put_json(Piece::Incidents, &incidents);
 
     stopwatch.phase(Phase::Settle, watch).await;
-    let settled = settle::until_quiet(deployment, &plan, probe, watch, stop).await;
+    let settled = settle::until_quiet(target, &plan, probe, watch, stop).await;
 
     stopwatch.phase(Phase::ReadBack, watch).await;
-    let state = readback::read(&settled, &plan, &before, &archive).await;
+    let state = readback::read(&settled, &*reader, (&plan, &before), &archive).await;
     kept = kept.and(state.store(&archive));
 
     stopwatch.phase(Phase::Down, watch).await;
-    let grace = if stop.abort.is_cancelled() { Duration::ZERO } else { plan.target.grace };
-    let down = close(settled, grace, &journal, watch).await;
+    let down = pass.down(settled).await;
     incidents.interrupted = stop.interrupt.is_cancelled();
     kept = kept.and(archive.put_json(Piece::Incidents, &incidents));
     kept?;
@@ -197,33 +177,106 @@ fn target(plan: &Plan) -> String {
     }
 }
 
-/// Brings the target up, ready and empty, or leaves nothing behind. Says what it had counted before.
-async fn up(
-    plan: &Plan,
-    place: &Place,
-    archive: &Archive,
-    journal: &Arc<Journal>,
-    clock: &RunClock,
-    stop: &Stop,
-) -> Result<(Box<dyn Deployment>, Baseline), RunError> {
-    let site = Site {
-        executable: place.executable.clone(),
-        folder: archive.target_dir(),
-        journal: journal.clone(),
-        clock: clock.clone(),
-    };
-    if let (Lab::Own, Some(existing)) = (&plan.lab, Database::of_existing(&plan.target)) {
-        // Before anything is started that would wait for it.
-        existing.rehearse().await.inspect_err(|_| drop(journal.close()))?;
-    }
-    let up = async { refuse_leftovers(plan, backends::up(plan, site, stop).await?).await };
-    up.await.inspect_err(|_| {
-        let found = Found::read(archive.root());
-        if found.is_ok_and(|found| found.is_some_and(|found| found.leftovers().is_empty())) {
-            // Nothing of it runs any more. A journal that stays open makes the next run ask for `heal`.
-            let _ = journal.close();
+/// What every stage of one run works with.
+struct Pass<'a> {
+    plan: &'a Plan,
+    archive: &'a Archive,
+    journal: &'a Arc<Journal>,
+    parts: &'a dyn Parts,
+    clock: &'a RunClock,
+    watch: &'a dyn Watch,
+    stop: &'a Stop,
+}
+
+/// What is known when the load is over.
+struct Loaded {
+    ledger: Result<Ledger, RunError>,
+    incidents: Incidents,
+    probe: DepthProbe,
+    memory: Vec<(Offset, u64)>,
+}
+
+impl Pass<'_> {
+    /// Brings the target up, ready and empty, or leaves nothing behind. Says what it had counted before.
+    async fn up(&self, executable: &Path) -> Result<(Box<dyn Deployment>, Baseline), RunError> {
+        let Pass { plan, archive, journal, .. } = *self;
+        let site = Site {
+            executable: executable.to_owned(),
+            folder: archive.target_dir(),
+            journal: journal.clone(),
+            clock: self.clock.clone(),
+        };
+        if let (Lab::Own, Some(existing)) = (&plan.lab, Database::of_existing(&plan.target)) {
+            // Before anything is started that would wait for it.
+            existing.rehearse().await.inspect_err(|_| drop(journal.close()))?;
         }
-    })
+        let up = async { refuse_leftovers(plan, backends::up(plan, site, self.stop).await?).await };
+        let (target, before) = up.await.inspect_err(|_| {
+            let found = Found::read(archive.root());
+            if found.is_ok_and(|found| found.is_some_and(|found| found.leftovers().is_empty())) {
+                // Nothing of it runs any more. A journal that stays open makes the next run ask for `heal`.
+                let _ = journal.close();
+            }
+        })?;
+        Ok((self.parts.target(target), before))
+    }
+
+    /// What will read the rows once the target is at rest.
+    fn reader(&self, target: &dyn Deployment) -> Box<dyn Reader> {
+        self.parts.reader(Database::new(&target.sources().database, self.plan.run, self.plan.load.hot_keys))
+    }
+
+    /// The load, what is done to the target meanwhile, and whoever looks on.
+    async fn load(&self, target: &dyn Deployment, before: &Baseline) -> Loaded {
+        let Pass { plan, clock, watch, stop, .. } = *self;
+        let mut probe = DepthProbe::new(target.sources()).since(before);
+        clock.start_in(LEAD);
+        let loaded = CancellationToken::new();
+        let (ledger, mut incidents, depths, usage, memory) = join!(
+            self.drive(target, &loaded),
+            timeline::play(plan, target, clock, watch, stop),
+            probe.follow(target, clock, watch, &loaded),
+            cpu::follow(target, clock, &loaded),
+            harness::follow_memory(clock, plan.load_end(), &loaded),
+        );
+        incidents.depths = depths;
+        incidents.add_cpu(usage.instances);
+        incidents.machine = usage.machine;
+        // Until the run has come to its own end, its folder says that it did not.
+        incidents.interrupted = true;
+        Loaded { ledger, incidents, probe, memory }
+    }
+
+    /// Drives the load to its end. A ledger that could not be written to its end (a full disk) is judged as what it is:
+    /// torn.
+    async fn drive(&self, target: &dyn Deployment, loaded: &CancellationToken) -> Result<Ledger, RunError> {
+        let Pass { plan, clock, watch, stop, .. } = *self;
+        let folder = self.archive.ledger_dir();
+        let load = Load {
+            plan: &plan.load,
+            run: plan.run,
+            api_version: plan.target.strategy.api_version(),
+            endpoints: target.endpoints(),
+            folder: &folder,
+            clock,
+            alarm: self.parts.alarm(),
+            watch,
+            stop,
+        };
+        let driven = load::drive(load).await;
+        loaded.cancel();
+        let torn = |e| Ledger::recover(&folder, &format!("mxctl failed to {e}")).map_err(|_| RunError::Load(e));
+        self.parts.ledger(driven.or_else(torn)?, &folder).map_err(|e| RunError::Load(e.into()))
+    }
+
+    /// Takes the target down; the journal is closed only where nothing of it is left.
+    async fn down(&self, settled: Settled) -> Result<(), RunError> {
+        let grace = if self.stop.abort.is_cancelled() { Duration::ZERO } else { self.plan.target.grace };
+        for remark in settled.down(grace).await? {
+            self.watch.event(Event::Note(remark));
+        }
+        self.journal.close().map_err(RunError::Close)
+    }
 }
 
 /// What earlier loads left, and this run would be judged by: the target goes down again.
@@ -266,23 +319,6 @@ async fn refuse_backlog(deployment: &dyn Deployment) -> Result<Baseline, RunErro
         0 => Ok(before),
         waiting => Err(RunError::Backlog(waiting)),
     }
-}
-
-/// Drives the load to its end. A ledger that could not be written to its end (a full disk) is judged as what it is:
-/// torn.
-async fn drive(load: Load<'_>, loaded: &CancellationToken) -> Result<Ledger, RunError> {
-    let folder = load.folder;
-    let driven = load::drive(load).await;
-    loaded.cancel();
-    driven.or_else(|e| Ledger::recover(folder, &format!("mxctl failed to {e}")).map_err(|_| RunError::Load(e)))
-}
-
-/// Takes the target down; the journal is closed only where nothing of it is left.
-async fn close(settled: Settled, grace: Duration, journal: &Journal, watch: &dyn Watch) -> Result<(), RunError> {
-    for remark in settled.down(grace).await? {
-        watch.event(Event::Note(remark));
-    }
-    journal.close().map_err(RunError::Close)
 }
 
 /// The judgement of a run, as a report: from a run that has just ended, or from its folder.

@@ -12,12 +12,13 @@ use lab::{Ended, Lab, class};
 use nix::sys::signal::Signal;
 
 /// What is killed, in turn.
-const RUNS: [&[&str]; 5] = [
+const RUNS: [&[&str]; 6] = [
     &["chaos", "rolling-update"],
     &["loadtest", "--strategy", "in-memory"],
     &["chaos", "scale-out"],
     &["chaos", "rolling-update", "--strategy", "in-memory", "--database", "postgres"],
     &["chaos", "scale-curve", "--database", "mariadb"],
+    &["chaos", "redis-failure"],
 ];
 const MOMENTS: u64 = 15;
 /// Long enough to be at any stage of coming up, and in the first stop of a time line.

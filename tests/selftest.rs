@@ -3,6 +3,9 @@
 
 mod lab;
 
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
 use lab::{Lab, finding};
 use serde_json::Value;
 
@@ -82,6 +85,33 @@ fn a_service_that_a_person_starts_refuses_a_seeded_bug() {
         "{}",
         refused.stderr
     );
+}
+
+/// Waits for the journal of the one run that a selftest has under way.
+fn await_journal(lab: &Lab) {
+    let shelves = || std::fs::read_dir(lab.reports().join("selftest")).into_iter().flatten().flatten();
+    let runs = || shelves().flat_map(|shelf| std::fs::read_dir(shelf.path()).into_iter().flatten().flatten());
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !runs().any(|run| run.path().join("journal.jsonl").exists()) {
+        assert!(Instant::now() < deadline, "no journal within 30 s");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn what_a_killed_selftest_left_is_healed_and_may_be_removed() {
+    let lab = Lab::new();
+    let mut command = lab.mxctl(&["selftest", "--only", "bursts"]);
+    let mut selftest = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("mxctl starts");
+    await_journal(&lab);
+    selftest.kill().and_then(|()| selftest.wait()).expect("it was alive");
+    lab::assert_nothing_is_left(lab.folder());
+    let pruned = lab.run(&["report", "prune", "--keep", "0"]).exits_with(0).stdout;
+    assert!(pruned.contains("unhealed: `mxctl heal` first"), "{pruned}");
+    let healed = lab.run(&["heal"]).exits_with(0).stdout;
+    assert!(healed.contains("/selftest/") && healed.contains(": healed"), "{healed}");
+    let pruned = lab.run(&["report", "prune", "--keep", "0"]).exits_with(0).stdout;
+    assert!(pruned.contains("selftest/") && pruned.contains("1 of 1 runs removed"), "{pruned}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! laboratory broke before the first request. What a backend can do to its target is asked for as a trait
 //! ([`ProcessControl`]); a backend that lacks it says so at `check`, not in the middle of a run.
 
+mod ending;
 pub mod endpoints;
 mod in_process;
 pub mod kept;

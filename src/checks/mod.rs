@@ -13,6 +13,7 @@ mod backlog;
 mod broker;
 mod checkpoints;
 mod classes;
+mod clocks;
 mod conservation;
 mod disturbances;
 mod efficiency;
@@ -33,6 +34,7 @@ mod phases;
 mod recovery;
 mod redis_failure;
 mod rows;
+mod sabotaged;
 mod seeded;
 mod settled;
 mod sizes;
@@ -393,13 +395,15 @@ struct Case<'a> {
 type Check = fn(&Case) -> Vec<Finding>;
 
 /// Every check, in the order of the report: first whether the evidence carries a verdict, then what it says.
-const CHECKS: [(&str, Check); 18] = [
+const CHECKS: [(&str, Check); 20] = [
+    ("sabotage", sabotaged::check),
     ("seeded bug", seeded::check),
     ("interrupted", interrupted::check),
     ("settled", settled::check),
     ("instances", instances::check),
     ("evidence", soundness::check),
     ("conservation", conservation::check),
+    ("clocks", clocks::check),
     ("generator", generator::check),
     ("answers", answers::check),
     ("integrity", integrity::check),

@@ -3,6 +3,7 @@
 use super::exit::Exit;
 use super::lab_flags::LabFlags;
 use super::launch::{Asked, Kind, launch_scenario};
+use super::sabotage::SabotageFlag;
 use super::target_flags::PlanFlags;
 use super::{Global, fail};
 
@@ -31,13 +32,15 @@ pub struct Command {
     lab: LabFlags,
     #[command(flatten)]
     flags: PlanFlags,
+    #[command(flatten)]
+    sabotage: SabotageFlag,
 }
 
 pub async fn run(command: Command, global: &Global) -> Exit {
     let Some(name) = command.name.as_ref().or(command.scenario.as_ref()) else {
         return fail(&"choose a scenario: name one, such as `rolling-update`", Exit::BadInput);
     };
-    let Command { lab, flags, dry_run, .. } = &command;
-    let asked = Asked { scenario: name, flags, lab, kind: Kind::Chaos, dry_run: *dry_run };
+    let Command { lab, flags, dry_run, sabotage, .. } = &command;
+    let asked = Asked { scenario: name, flags, lab, kind: Kind::Chaos, sabotage: sabotage.0, dry_run: *dry_run };
     launch_scenario(&asked, global).await
 }

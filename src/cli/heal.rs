@@ -9,6 +9,7 @@ use super::{Global, fail};
 use crate::archive::Archive;
 use crate::heal::{self, HealError, Healing};
 use crate::labs;
+use crate::proven;
 use crate::runs;
 
 /// A killed process is gone within this, or it is stuck in the kernel.
@@ -40,22 +41,20 @@ pub fn run(command: Command, global: &Global) -> Exit {
     }
 }
 
-/// One run; or every run, and the labs whose keeper was killed.
-fn heal_all(run: Option<&Path>, labs: Vec<PathBuf>, reports: &Path) -> Result<Vec<(PathBuf, Healing)>, HealError> {
-    let runs = match run {
+/// One run; or every run, those of selftests included, and the labs whose keeper was killed.
+fn heal_all(one: Option<&Path>, labs: Vec<PathBuf>, reports: &Path) -> Result<Vec<(PathBuf, Healing)>, HealError> {
+    let runs = match one {
         Some(run) => vec![run.to_owned()],
-        None => Archive::runs(reports)?.into_iter().chain(labs).collect(),
+        None => [Archive::runs(reports)?, proven::runs(reports)?, labs].concat(),
     };
     let heal_one = |run: PathBuf| match heal::heal(&run, PATIENCE) {
         // A run that was refused before it did anything has no journal, and nothing to heal.
-        Err(HealError::NoJournal { .. }) if runs_are_many(&run, reports) => Ok((run, Healing::AtRest)),
+        Err(HealError::NoJournal { .. }) if one.is_none() || run.parent() == Some(reports) => {
+            Ok((run, Healing::AtRest))
+        }
         healed => healed.map(|healing| (run, healing)),
     };
     runs.into_iter().map(heal_one).collect()
-}
-
-fn runs_are_many(run: &Path, reports: &Path) -> bool {
-    run.parent() == Some(reports)
 }
 
 fn tell(healings: &[(PathBuf, Healing)], global: &Global) -> Exit {

@@ -16,7 +16,7 @@ use super::{Global, OutputFormat, fail, output, scenario};
 use crate::archive::Environment;
 use crate::backends::kept::LabFolder;
 use crate::labs;
-use crate::plan::{Given, Lab, Plan};
+use crate::plan::{Given, Lab, Plan, Sabotage};
 use crate::report::{Json, Renderer, RunReport, Terminal};
 use crate::run::{self, Place, Ran, RunError};
 use crate::stop::Stop;
@@ -38,6 +38,7 @@ pub struct Asked<'a> {
     pub flags: &'a PlanFlags,
     pub lab: &'a LabFlags,
     pub kind: Kind,
+    pub sabotage: Option<Sabotage>,
     /// Only say what would be done.
     pub dry_run: bool,
 }
@@ -83,7 +84,15 @@ fn plan(asked: &Asked<'_>, environment: &Environment, global: &Global) -> Result
             scenario::plan_on(&lab, name, flags, given)
         }
     };
-    resolved.map_err(|problems| refuse(&problems))
+    resolved.map_err(|problems| refuse(&problems)).and_then(|plan| sabotaged(plan, asked.sabotage))
+}
+
+/// The plan of a run that mxctl must see through; one that there is nothing to see in is refused.
+fn sabotaged(plan: Plan, sabotage: Option<Sabotage>) -> Result<Plan, Exit> {
+    match sabotage.and_then(|sabotage| sabotage.spoils_nothing_of(&plan).map(|why| (sabotage, why))) {
+        Some((sabotage, why)) => Err(fail(&format!("sabotage this run by {}: {why}", sabotage.word()), Exit::BadInput)),
+        None => Ok(Plan { sabotage, ..plan }),
+    }
 }
 
 /// Brings a lab up that stays, and runs on it. Once it is up, it stays whatever becomes of the run.

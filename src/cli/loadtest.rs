@@ -4,6 +4,7 @@ use super::Global;
 use super::exit::Exit;
 use super::lab_flags::LabFlags;
 use super::launch::{Asked, Kind, launch_scenario};
+use super::sabotage::SabotageFlag;
 use super::target_flags::PlanFlags;
 
 #[derive(Debug, clap::Args)]
@@ -25,10 +26,12 @@ pub struct Command {
     lab: LabFlags,
     #[command(flatten)]
     flags: PlanFlags,
+    #[command(flatten)]
+    sabotage: SabotageFlag,
 }
 
 pub async fn run(command: Command, global: &Global) -> Exit {
-    let Command { lab, flags, dry_run, .. } = &command;
-    let asked = Asked { scenario: &command.scenario, flags, lab, kind: Kind::Load, dry_run: *dry_run };
+    let Command { scenario, lab, flags, dry_run, sabotage } = &command;
+    let asked = Asked { scenario, flags, lab, kind: Kind::Load, sabotage: sabotage.0, dry_run: *dry_run };
     launch_scenario(&asked, global).await
 }

@@ -17,6 +17,7 @@ pub mod problems;
 mod progress;
 mod report;
 mod run_argument;
+mod sabotage;
 pub mod scenario;
 mod selftest;
 mod serve;

@@ -12,6 +12,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::alarm::Alarm;
 use super::horizon::Horizon;
 use super::ledger::{Ledger, LedgerError, LedgerWriter, Part};
 use super::pacer::Stages;
@@ -37,6 +38,8 @@ pub struct Load<'a> {
     pub folder: &'a Path,
     /// Operation 0 is due at its zero.
     pub clock: &'a RunClock,
+    /// Wakes the shards.
+    pub alarm: Arc<dyn Alarm>,
     pub watch: &'a dyn Watch,
     pub stop: &'a Stop,
 }
@@ -93,6 +96,7 @@ fn setups(load: &Load, cut: &CancellationToken) -> Result<Vec<Setup>, LoadError>
         api_version: load.api_version.to_owned(),
         endpoints: load.endpoints.clone(),
         clock: load.clock.clone(),
+        alarm: load.alarm.clone(),
         horizon: horizon.clone(),
         interrupt: load.stop.interrupt.clone(),
         cut: cut.clone(),

@@ -10,6 +10,7 @@
 //!                             └─ ledger (what was attempted), tally (for the eyes) ─ latency
 //! ```
 
+pub mod alarm;
 mod client;
 mod drive;
 mod horizon;

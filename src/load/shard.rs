@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::alarm::Alarm;
 use super::client::{Broken, Connection};
 use super::horizon::Horizon;
 use super::ledger::{Begin, Dispatch, End, LedgerError, LedgerWriter, Outcome, Part, Reason};
@@ -48,6 +49,7 @@ pub struct Setup {
     pub api_version: String,
     pub endpoints: Endpoints,
     pub clock: RunClock,
+    pub alarm: Arc<dyn Alarm>,
     pub horizon: Arc<Horizon>,
     /// Issue no more; what is open may still end.
     pub interrupt: CancellationToken,
@@ -110,7 +112,7 @@ impl Shard {
             self.tally.borrow_mut().tick(now);
             let (next_due, end) = (self.schedule.borrow_mut().next_due(), self.setup.horizon.end());
             if next_due.min(now) < end && !cut {
-                sleep_until(self.setup.clock.instant(next_due.min(now.plus(TICK)))).await;
+                self.setup.alarm.wake_at(self.setup.clock.instant(next_due.min(now.plus(TICK)))).await;
                 continue;
             }
             let drained_by = issuing_ended.get_or_insert(now).plus(self.setup.load.grace);

@@ -105,6 +105,9 @@ fn target(plan: &Plan, page: &mut Page) {
         let path = if proxied { ", reached through a proxy" } else { "" };
         page.row("redis", format!("private, {disk}{path}"));
     }
+    if let Some(clocks) = target.clocks_in_words() {
+        page.row("own clocks", format!("{clocks}, from the machine's"));
+    }
     let d = &defaults.worker;
     page.row("batch", format!("{} tasks", set(worker.batch, d.batch)));
     page.row("flush interval", time(worker.flush_interval, d.flush_interval));

@@ -9,6 +9,7 @@ pub mod explain;
 mod load;
 mod reach;
 mod resolve;
+mod sabotage;
 mod shape;
 
 use std::path::PathBuf;
@@ -18,10 +19,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::disturbance::Disturbance;
+use crate::scenario::Shift;
 pub use database::{Database, DatabaseUrl};
 pub use load::{LoadPlan, Mix, ReadKeys};
 pub use reach::Reach;
 pub use resolve::{Given, KeptTarget, scenario_schema};
+pub use sabotage::Sabotage;
 pub use shape::{Shape, Stage};
 
 /// A resolved run. `plan.json` in a run's folder is this, as JSON.
@@ -45,6 +48,10 @@ pub struct Plan {
     /// No PASS unless a selftest of this executable has caught a seeded bug with what this plan does.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub require_selftest: bool,
+    /// What is done to mxctl itself, so that it proves itself: set by tests and the selftest alone. Such a run is never a
+    /// PASS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sabotage: Option<Sabotage>,
 }
 
 impl Plan {
@@ -135,6 +142,26 @@ pub struct TargetPlan {
     /// a PASS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seeded_bug: Option<String>,
+    /// Nodes whose own clock is wrong.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clock_offsets: Vec<ClockOffset>,
+}
+
+impl TargetPlan {
+    /// `worker-2 +30s`; `None`: every clock is right.
+    pub fn clocks_in_words(&self) -> Option<String> {
+        let told = |clock: &ClockOffset| format!("{} {}", clock.slot, Shift(clock.ahead_ms));
+        let clocks: Vec<String> = self.clock_offsets.iter().map(told).collect();
+        (!clocks.is_empty()).then(|| clocks.join(", "))
+    }
+}
+
+/// The clock of whoever fills this slot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockOffset {
+    pub slot: Slot,
+    /// Of its machine's; below 0: it is behind.
+    pub ahead_ms: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -424,6 +451,8 @@ pub enum Replaced {
 }
 
 impl StopMode {
+    pub const ALL: [StopMode; 4] = [StopMode::Graceful, StopMode::Hard, StopMode::Pause, StopMode::PauseThenKill];
+
     pub fn word(self) -> &'static str {
         match self {
             StopMode::Graceful => "graceful",

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Backend, Plan, StopPlan, Strategy};
+use super::{Backend, ClockOffset, Plan, StopPlan, Strategy};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reach {
@@ -16,7 +16,7 @@ pub struct Reach {
     pub witness: bool,
     /// Lanes that write: `write-once`, `hot-key`, `poison`.
     pub lanes: BTreeSet<String>,
-    /// `hard worker at worker.leased`, `start`.
+    /// `hard worker at worker.leased`, `start`, `clock of worker behind`.
     pub acts: BTreeSet<String>,
     /// Claims and gates, by name.
     pub judged_by: BTreeSet<String>,
@@ -33,7 +33,7 @@ impl Reach {
             backend: plan.target.backend,
             witness: plan.target.witness,
             lanes: lanes.into_iter().filter(|(_, share)| *share > 0).map(|(lane, _)| lane.to_owned()).collect(),
-            acts: plan.stops().map(act).chain(starts).collect(),
+            acts: plan.stops().map(act).chain(starts).chain(plan.target.clock_offsets.iter().map(clock)).collect(),
             judged_by: claims.chain(plan.gates.iter().map(|gate| gate.name())).collect(),
         }
     }
@@ -52,6 +52,11 @@ impl Reach {
             && self.acts.is_superset(&other.acts)
             && self.judged_by.is_superset(&other.judged_by)
     }
+}
+
+fn clock(offset: &ClockOffset) -> String {
+    let way = if offset.ahead_ms < 0 { "behind" } else { "ahead" };
+    format!("clock of {} {way}", offset.slot.role.word())
 }
 
 fn act(stop: &StopPlan) -> String {

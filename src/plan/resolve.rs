@@ -6,6 +6,7 @@
 //! The parts stand in `resolve/`, one noun a file. Each takes its part of the scenario, notes what it finds in
 //! [`Remarks`] and goes on with a default, so that the next part can be looked at too.
 
+mod clocks;
 mod database;
 mod defaults;
 mod disturbances;
@@ -104,8 +105,8 @@ fn resolve(scenario: Scenario, overrides: Overrides, given: Given, wanted: Wante
 
     Problems::check(remarks.problems)?;
     let timeline = timeline.steps;
-    let (notes, require_selftest) = (remarks.notes, false);
-    Ok(Plan { name, run, lab, target, load, timeline, settle, claims, gates, notes, require_selftest })
+    let (notes, require_selftest, sabotage) = (remarks.notes, false, None);
+    Ok(Plan { name, run, lab, target, load, timeline, settle, claims, gates, notes, require_selftest, sabotage })
 }
 
 /// The steps that are left, and whether all that was written is in them: if not, nothing is concluded from a gap.

@@ -82,7 +82,13 @@ mod tests {
 
     fn baseline() -> Baseline {
         let look = Look { depth: Depth { dead: 2, ..Depth::default() }, accepted: 100 };
-        let own = Counters { instance: "api-1.1".into(), private_buffer: 0, processed_tasks: 90, failed_attempts: 3 };
+        let own = Counters {
+            instance: "api-1.1".into(),
+            private_buffer: 0,
+            processed_tasks: 90,
+            failed_attempts: 3,
+            clock_ahead_ms: None,
+        };
         Baseline { look, counters: [(own.instance.clone(), own)].into() }
     }
 
@@ -102,6 +108,7 @@ mod tests {
             private_buffer: 0,
             processed_tasks,
             failed_attempts: 3,
+            clock_ahead_ms: None,
         };
         let since = baseline().out_of_counters(vec![count("api-1.1", 95), count("api-1.2", 40)]);
         let figures: Vec<_> = since.iter().map(|own| (own.processed_tasks, own.failed_attempts)).collect();

@@ -2,7 +2,7 @@
 //! rows. Nothing else is judged by it.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Counters, exposition};
 use crate::backends::Instance;
@@ -45,6 +45,7 @@ impl Scraper {
             private_buffer: ready + leased + delayed,
             processed_tasks: total("processed_tasks_total"),
             failed_attempts: total("processed_tasks_failed_total"),
+            clock_ahead_ms: clock_ahead_ms(&samples, SystemTime::now()),
         })
     }
 
@@ -76,6 +77,13 @@ impl Scraper {
         let text = answer.error_for_status().map_err(scrape)?.text().await.map_err(scrape)?;
         exposition::parse(&text).map_err(|source| CountersError::Parse { instance: name.to_owned(), source })
     }
+}
+
+/// From what it said a moment ago, and the time of now.
+fn clock_ahead_ms(samples: &[exposition::Sample], now: SystemTime) -> Option<i64> {
+    let own = samples.iter().find(|sample| sample.name == "clock_seconds")?.value;
+    let now = now.duration_since(UNIX_EPOCH).ok()?.as_secs_f64();
+    Some(((own - now) * 1e3).round() as i64)
 }
 
 fn private_depth(samples: &[exposition::Sample]) -> Depth {

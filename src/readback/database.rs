@@ -48,6 +48,13 @@ pub enum DatabaseError {
     Sink(#[from] io::Error),
 }
 
+/// A connection that answers as of one moment.
+pub struct Moment {
+    db: Connection,
+    /// What `count(*)` of the rows said then.
+    counted: u64,
+}
+
 /// A reader of one run's key range.
 pub struct Database {
     source: DatabaseSource,
@@ -225,18 +232,35 @@ impl Database {
     /// Commits a marker on the primary, then reads every row of the range, ascending by key and preset, and looks for
     /// the marker, in one read transaction: what `count(*)` says there, and whether the marker is visible.
     pub async fn rows(&self, sink: &mut RowSink<'_>) -> Result<(u64, bool), DatabaseError> {
-        const WHAT: &str = "read the rows";
         self.refuse_replica().await?;
         let marker = self.commit_marker().await?;
+        let mut moment = self.moment().await?;
+        self.rows_at(&mut moment, marker, sink).await
+    }
+
+    /// From now on everything is answered as it is now, whatever is written later.
+    pub async fn moment(&self) -> Result<Moment, DatabaseError> {
         let mut db = self.reader().await?;
         db.run("begin to read", self.dialect.begin_to_read).await?;
+        // A database may wait for the first question before it takes a moment.
+        let counted = db.integer("count the rows", &count(ROWS, self.range.0, self.range.1)).await? as u64;
+        Ok(Moment { db, counted })
+    }
+
+    /// Every row of the range as of one moment, as [`Database::rows`] does.
+    pub async fn rows_at(
+        &self,
+        Moment { db, counted }: &mut Moment,
+        marker: i64,
+        sink: &mut RowSink<'_>,
+    ) -> Result<(u64, bool), DatabaseError> {
+        const WHAT: &str = "read the rows";
         let seen = format!("select count(*) from mxctl_marker where marker = {marker}");
         let marker_seen = db.integer("look for the marker", &seen).await? == 1;
-        let counted = db.integer("count the rows", &count(ROWS, self.range.0, self.range.1)).await? as u64;
         let before = (self.range.0 - 1, i64::MAX);
         let take = |line: RowLine| Ok(sink(line.row()?)?);
-        self.each_line(WHAT, &mut db, before, |last| self.rows_after(last), take).await?;
-        Ok((counted, marker_seen))
+        self.each_line(WHAT, db, before, |last| self.rows_after(last), take).await?;
+        Ok((*counted, marker_seen))
     }
 
     fn rows_after(&self, (key, preset): (i64, i64)) -> String {
@@ -253,19 +277,28 @@ impl Database {
 
     /// Reads the witness's log, in any order; false where the database has none.
     pub async fn witness(&self, sink: &mut SightingSink<'_>) -> Result<bool, DatabaseError> {
-        const WHAT: &str = "read the witness";
         let mut db = self.reader().await?;
+        db.run("begin to read", self.dialect.begin_to_read).await?;
+        self.witness_in(&mut db, sink).await
+    }
+
+    /// The same as of one moment.
+    pub async fn witness_at(&self, moment: &mut Moment, sink: &mut SightingSink<'_>) -> Result<bool, DatabaseError> {
+        self.witness_in(&mut moment.db, sink).await
+    }
+
+    async fn witness_in(&self, db: &mut Connection, sink: &mut SightingSink<'_>) -> Result<bool, DatabaseError> {
+        const WHAT: &str = "read the witness";
         if db.integer("look for the witness", &self.dialect.named(WITNESS)).await? == 0 {
             return Ok(false);
         }
-        db.run("begin to read", self.dialect.begin_to_read).await?;
         let counted = db.integer("count the sightings", &count(WITNESS, self.range.0, self.range.1)).await?;
         let mut read = 0;
         let take = |line: SightingLine| {
             read += 1;
             Ok(sink(line.sighting())?)
         };
-        self.each_line(WHAT, &mut db, i64::MIN, |last| self.sightings_after(last), take).await?;
+        self.each_line(WHAT, db, i64::MIN, |last| self.sightings_after(last), take).await?;
         match read == counted {
             true => Ok(true),
             false => Err(DatabaseError::Incomplete { what: WHAT, counted, read }),
@@ -290,7 +323,8 @@ impl Database {
         }
     }
 
-    async fn commit_marker(&self) -> Result<i64, DatabaseError> {
+    /// A row of mxctl's own, on the primary: whoever does not see it reads something else, or something older.
+    pub async fn commit_marker(&self) -> Result<i64, DatabaseError> {
         const WHAT: &str = "commit the marker";
         let mut db = self.open(Access::Write).await?;
         if db.integer(WHAT, &self.dialect.named("mxctl_marker")).await? == 0 {

@@ -14,6 +14,7 @@ mod dialect;
 pub mod exposition;
 mod lines;
 pub mod queue;
+mod reader;
 mod rows;
 mod sizes;
 mod sightings;
@@ -34,6 +35,7 @@ pub use baseline::Baseline;
 use counters::Scraper;
 use database::{Database, DatabaseError};
 use queue::Queue;
+pub use reader::Reader;
 pub use rows::{Row, RowRecord, RowSet};
 pub use sightings::{Sighting, SightingKind, SightingRecord, SightingWriter, WitnessLog};
 use table::{Table, TableError, TableWriter};
@@ -133,6 +135,9 @@ pub struct Counters {
     pub private_buffer: u64,
     pub processed_tasks: u64,
     pub failed_attempts: u64,
+    /// How far its own clock was ahead of mxctl's, in milliseconds; `None`: it told none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_ahead_ms: Option<i64>,
 }
 
 /// Everything that is known of the end.
@@ -181,10 +186,14 @@ enum ReadError {
 
 /// Reads everything that can be read of this run, which began at `before`. What cannot is a gap, not an error. The
 /// long tables go straight into the run's folder; [`FinalState::store`] puts the rest beside them.
-pub async fn read(settled: &Settled, plan: &Plan, before: &Baseline, archive: &Archive) -> FinalState {
+pub async fn read(
+    settled: &Settled,
+    reader: &dyn Reader,
+    (plan, before): (&Plan, &Baseline),
+    archive: &Archive,
+) -> FinalState {
     let deployment = settled.deployment();
-    let database = Database::new(&deployment.sources().database, plan.run, plan.load.hot_keys);
-    let (rows, witness) = tables(&database, archive).await;
+    let (rows, witness) = tables(reader, archive).await;
     FinalState {
         settle: settled.outcome().clone(),
         rows,
@@ -195,8 +204,8 @@ pub async fn read(settled: &Settled, plan: &Plan, before: &Baseline, archive: &A
 }
 
 /// The two long tables, side by side.
-pub async fn tables(database: &Database, archive: &Archive) -> (Source<RowSet>, Source<WitnessLog>) {
-    let (rows, witness) = tokio::join!(read_rows(database, archive), read_witness(database, archive));
+pub async fn tables(reader: &dyn Reader, archive: &Archive) -> (Source<RowSet>, Source<WitnessLog>) {
+    let (rows, witness) = tokio::join!(read_rows(reader, archive), read_witness(reader, archive));
     let witness = match witness {
         Ok(Some(log)) => Source::Read(log),
         Ok(None) => Source::Absent { why: "the database keeps no witness in this run".into() },
@@ -205,19 +214,19 @@ pub async fn tables(database: &Database, archive: &Archive) -> (Source<RowSet>, 
     (source(rows), witness)
 }
 
-async fn read_rows(database: &Database, archive: &Archive) -> Result<RowSet, ReadError> {
+async fn read_rows(reader: &dyn Reader, archive: &Archive) -> Result<RowSet, ReadError> {
     let mut table = TableWriter::begin(archive.aside(Piece::Rows)?)?;
-    let (counted, marker_seen) = database.rows(&mut |row| table.row(&row)).await?;
+    let (counted, marker_seen) = reader.rows(&mut |row| table.row(&row)).await?;
     archive.keep(Piece::Rows, table.finish()?)?;
     let rows = Table::open(&archive.place(Piece::Rows))?;
-    let (count_query, server) = (database.count_query(), database.server());
-    Ok(RowSet { rows, counted, marker_seen, count_query, server, software: database.software().await? })
+    let (count_query, server) = (reader.count_query(), reader.server());
+    Ok(RowSet { rows, counted, marker_seen, count_query, server, software: reader.software().await? })
 }
 
 /// `None`: there is no witness.
-async fn read_witness(database: &Database, archive: &Archive) -> Result<Option<WitnessLog>, ReadError> {
+async fn read_witness(reader: &dyn Reader, archive: &Archive) -> Result<Option<WitnessLog>, ReadError> {
     let mut log = SightingWriter::begin(archive.aside(Piece::Witness)?, archive.root())?;
-    if !database.witness(&mut |sighting| log.sighting(&sighting)).await? {
+    if !reader.witness(&mut |sighting| log.sighting(&sighting)).await? {
         return Ok(None);
     }
     archive.keep(Piece::Witness, log.finish()?)?;

@@ -30,7 +30,7 @@ impl PlanSummary {
             name: plan.name.clone(),
             run_number: plan.run.number,
             seed: plan.run.seed,
-            target: target(&plan.target),
+            target: target(&plan.target) + &sabotage(plan),
             load: load(&plan.load),
             rps: plan.load.shape.mean_rps(),
             load_duration: plan.load.duration(),
@@ -62,8 +62,14 @@ fn target(target: &TargetPlan) -> String {
         Backend::InProcess => ", in-process",
     };
     let (generation, word) = (target.strategy.generation(), target.strategy.word());
+    let clocks = target.clocks_in_words().map_or_else(String::new, |clocks| format!(", clock of {clocks}"));
     let bug = target.seeded_bug.as_ref().map_or_else(String::new, |bug| format!(", SEEDED BUG {bug}"));
-    format!("{generation} {word}{strategy}, {}, {database}, witness {witness}{backend}{bug}", instances(target))
+    format!("{generation} {word}{strategy}, {}, {database}, witness {witness}{backend}{clocks}{bug}", instances(target))
+}
+
+/// `, SABOTAGED wrong-target`: nobody takes such a run for one of the product.
+fn sabotage(plan: &Plan) -> String {
+    plan.sabotage.map_or_else(String::new, |sabotage| format!(", SABOTAGED {}", sabotage.word()))
 }
 
 /// `3 api + 2 worker`.

@@ -15,6 +15,7 @@ pub use prune::{Fate, Pruned, Retention, prune};
 use crate::archive::{Archive, ArchiveError, Environment, Piece, Stored};
 use crate::journal::Found;
 use crate::plan::Plan;
+use crate::proven;
 use crate::report::{ListLine, PlanSummary, RunReport, RunState};
 
 /// One run, as far as its folder goes.
@@ -45,6 +46,11 @@ pub enum ReportError {
 /// Every run in a reports folder, newest first.
 pub fn all(reports: &Path) -> Result<Vec<RunFolder>, ArchiveError> {
     Archive::runs(reports)?.into_iter().rev().map(RunFolder::open).collect()
+}
+
+/// Every run that a selftest left, newest first.
+fn of_selftests(reports: &Path) -> Result<Vec<RunFolder>, ArchiveError> {
+    proven::runs(reports)?.into_iter().rev().map(RunFolder::open).collect()
 }
 
 /// What [`find`] found, with its report.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Life, RunFolder, all};
+use super::{Life, RunFolder, all, of_selftests};
 use crate::archive::{Archive, ArchiveError};
 use crate::checks::Verdict;
 use crate::report::RunState;
@@ -42,19 +42,26 @@ pub enum Fate {
     Failed(String),
 }
 
-/// Looks at every run, newest first, and removes what may go; with `dry_run` nothing is touched.
+/// Looks at every run, newest first, then at those that selftests left, which are counted by themselves, and removes
+/// what may go; with `dry_run` nothing is touched.
 pub fn prune(reports: &Path, retention: Retention, now: Timestamp, dry_run: bool) -> Result<Vec<Pruned>, ArchiveError> {
-    let prune_one = |(newer, run): (usize, &RunFolder)| one(run, retention.reason_to_keep(run, newer, now), dry_run);
-    Ok(all(reports)?.iter().enumerate().map(prune_one).collect())
+    let mut pruned = Vec::new();
+    for runs in [all(reports)?, of_selftests(reports)?] {
+        pruned.extend(runs.iter().enumerate().map(|(newer, run)| {
+            let name = run.folder.strip_prefix(reports).unwrap_or(&run.folder).display().to_string();
+            one(name, run, retention.reason_to_keep(run, newer, now), dry_run)
+        }));
+    }
+    Ok(pruned)
 }
 
-fn one(run: &RunFolder, keep: Option<&'static str>, dry_run: bool) -> Pruned {
+fn one(name: String, run: &RunFolder, keep: Option<&'static str>, dry_run: bool) -> Pruned {
     let (bytes, fate) = match keep {
         Some(why) => (0, Fate::Kept(why)),
         None if dry_run => (Archive::disk_usage(&run.folder), Fate::ToRemove),
         None => remove(&run.folder),
     };
-    Pruned { run: run.name(), fate, bytes }
+    Pruned { run: name, fate, bytes }
 }
 
 fn remove(folder: &Path) -> (u64, Fate) {
@@ -128,6 +135,18 @@ mod tests {
         let why = ["not made by mxctl", "unhealed: `mxctl heal` first", "still running"];
         assert_eq!(fates(reports.path(), all, false), why.map(Fate::Kept));
         assert!(running.root().exists() && reports.path().join("sample").exists());
+    }
+
+    #[test]
+    fn what_a_selftest_left_goes_by_the_same_rules_and_is_counted_by_itself() {
+        let reports = tempfile::tempdir().unwrap();
+        drop(run_of_age(reports.path(), "a", 0));
+        let shelf = reports.path().join("selftest/20261124T001203Z");
+        (1..3).for_each(|days| drop(run_of_age(&shelf, "zoo", days)));
+        let pruned = prune(reports.path(), KEEP_ONE, NOW, false).unwrap();
+        let fates: Vec<_> = pruned.iter().map(|one| one.fate.clone()).collect();
+        assert_eq!(fates, [Fate::Kept("among the newest"), Fate::Kept("among the newest"), Fate::Removed]);
+        assert!(pruned[2].run.starts_with("selftest/20261124T001203Z/"), "{pruned:#?}");
     }
 
     #[test]

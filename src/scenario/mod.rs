@@ -23,10 +23,11 @@ pub use condition::ConditionText;
 pub use gates::GateLine;
 pub use overrides::Overrides;
 pub use problem::{Place, Position, Problem, Problems};
+pub use read::step_words;
 pub use shape::ShapePart;
 pub use source::{Source, shipped};
 pub use spelling::nearest;
-pub use value::{Count, Entry, Located, Moment, Percent, Period, Rate, Rps, Size, Switch, Word, Written, Wrong};
+pub use value::{Count, Entry, Located, Moment, Percent, Period, Rate, Rps, Shift, Size, Switch, Word, Written, Wrong};
 
 /// One scenario file, or one with flags laid over it.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,6 +65,14 @@ pub struct Target {
     pub appendfsync: Entry<Word>,
     pub persistence: Entry<Word>,
     pub grace: Entry<Period>,
+    pub clock_offset: Entry<Vec<ClockLine>>,
+}
+
+/// The clock of one instance: `worker-2: 30s`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClockLine {
+    pub slot: Located<Word>,
+    pub ahead: Located<Shift>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]

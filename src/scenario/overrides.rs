@@ -129,6 +129,7 @@ impl Target {
             appendfsync: over.appendfsync.or(self.appendfsync),
             persistence: over.persistence.or(self.persistence),
             grace: over.grace.or(self.grace),
+            clock_offset: over.clock_offset.or(self.clock_offset),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::reader::{Fields, Reader, items};
 use super::shape::ShapePart;
 use super::source::Source;
 use super::value::{Entry, Located, Word, Written};
-use super::{Load, Mix, Scenario, Settle, Step, StepFields, Target, nearest};
+use super::{ClockLine, Load, Mix, Scenario, Settle, Step, StepFields, Target, nearest};
 
 impl Scenario {
     /// Reads a scenario. Never fails: what is wrong is in `problems`.
@@ -75,7 +75,23 @@ fn target(fields: &mut Fields<'_>) -> Target {
         appendfsync: fields.one("appendfsync"),
         persistence: fields.one("persistence"),
         grace: fields.one("grace"),
+        clock_offset: clock_offset(fields),
     }
+}
+
+/// One clock an entry, under the name of its instance.
+fn clock_offset(fields: &mut Fields<'_>) -> Entry<Vec<ClockLine>> {
+    let Some((key, node)) = fields.take("clock_offset") else { return Entry::Absent };
+    let reader = fields.reader();
+    let place = reader.place(&key.span);
+    let Some(entries) = reader.entries(&key, node, "{ worker-2: 30s }") else { return Entry::Unreadable };
+    let mut value = Vec::new();
+    for (key, node) in &entries {
+        let Entry::Given(ahead) = reader.value(key, node) else { return Entry::Unreadable };
+        let slot = Located { value: Word(key.name.clone()), place: reader.place(&key.span) };
+        value.push(ClockLine { slot, ahead });
+    }
+    Entry::Given(Located { value, place })
 }
 
 fn load(fields: &mut Fields<'_>) -> Load {
@@ -179,6 +195,11 @@ const STEPS: [(&str, Make); 5] = [
     ("pause", Step::Pause),
     ("scale", Step::Scale),
 ];
+
+/// The words of the steps that strike instances.
+pub fn step_words() -> impl Iterator<Item = &'static str> {
+    STEPS.iter().map(|(word, _)| *word)
+}
 
 fn step(reader: &mut Reader, node: Node) -> Step {
     let span = node.span.clone();

@@ -126,6 +126,32 @@ impl std::fmt::Display for Period {
     }
 }
 
+/// How far a clock is ahead, in milliseconds; below 0: behind. `30s`, `+30s`, `-30s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shift(pub i64);
+
+impl Written for Shift {
+    const EXAMPLE: &'static str = "30s";
+
+    fn read(text: &str) -> Result<Self, Wrong> {
+        let text = text.trim();
+        let (sign, length) = match text.strip_prefix('-') {
+            Some(length) => (-1, length),
+            None => (1, text.strip_prefix('+').unwrap_or(text)),
+        };
+        let length = Period::read(length)?.0;
+        Ok(Shift(sign * length.as_millis() as i64))
+    }
+}
+
+impl std::fmt::Display for Shift {
+    /// With its sign: `+30s`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sign = if self.0 < 0 { '-' } else { '+' };
+        write!(f, "{sign}{}", Period(Duration::from_millis(self.0.unsigned_abs())))
+    }
+}
+
 /// Longer than any run, and short enough that sums of times never overflow.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 

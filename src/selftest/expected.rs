@@ -97,13 +97,16 @@ fn told(finding: &Finding) -> String {
     format!("{}: {}{}", finding.check, finding.summary, details.collect::<String>())
 }
 
-/// The verdict and every finding that is no pass, but for what the seeded bug itself says.
+/// What says no more than that the run was made wrong on purpose.
+const ON_PURPOSE: [&str; 2] = ["seeded bug", "sabotage"];
+
+/// The verdict and every finding that is no pass, but for what is said of the run's purpose.
 fn came_to(report: &RunReport) -> String {
     let open = report.judgement.findings.iter().filter(|found| found.verdict == report.verdict);
-    let open: Vec<String> = open.filter(|found| found.check != "seeded bug").map(told).collect();
+    let open: Vec<String> = open.filter(|found| !ON_PURPOSE.contains(&found.check.as_str())).map(told).collect();
     match (report.verdict, open.as_slice()) {
         (Verdict::Pass, _) => "PASS".to_owned(),
-        (Verdict::Inconclusive, []) => "PASS, but for the seeded bug".to_owned(),
+        (Verdict::Inconclusive, []) => "PASS, but for what was made wrong".to_owned(),
         (verdict, open) => format!("{} by {}", verdict.word(), open.join(" | ")),
     }
 }
@@ -119,7 +122,7 @@ pub fn busy(report: &RunReport) -> Option<String> {
         let told = told(found);
         found.check == "generator" || OF_THE_MACHINE.iter().any(|words| told.contains(words))
     };
-    open.filter(|found| found.check != "seeded bug").find(|found| of_the_machine(found)).map(told)
+    open.filter(|found| !ON_PURPOSE.contains(&found.check.as_str())).find(|found| of_the_machine(found)).map(told)
 }
 
 #[cfg(test)]

@@ -145,6 +145,7 @@ fn plan(case: &Case, number: usize) -> Result<Plan, SelftestError> {
     let mut plan = Plan::resolve(scenario, flags, given)
         .map_err(|problems| SelftestError::Scenario { case: case.name.to_owned(), problems })?;
     plan.target.seeded_bug = case.bug.map(str::to_owned);
+    plan.sabotage = case.sabotage;
     Ok(plan)
 }
 
@@ -164,6 +165,7 @@ mod tests {
         for (number, case) in ZOO.iter().enumerate() {
             let plan = plan(case, number).unwrap_or_else(|e| panic!("{e}"));
             assert_eq!(plan.target.seeded_bug.as_deref(), case.bug);
+            assert_eq!(case.sabotage.and_then(|sabotage| sabotage.spoils_nothing_of(&plan)), None, "{}", case.name);
             assert!(case.strategy.is_none_or(|strategy| strategy == plan.target.strategy.word()));
             assert!(plan.load.duration().as_secs() <= 15, "{}: short", case.name);
             for check in case.expected.judges() {

@@ -11,6 +11,8 @@ use crate::scenario::Source;
 pub fn scenarios() -> &'static [(&'static str, &'static str)] {
     &[
         ("bursts", include_str!("scenarios/bursts.yml")),
+        ("clock-ahead", include_str!("scenarios/clock-ahead.yml")),
+        ("clock-behind", include_str!("scenarios/clock-behind.yml")),
         ("committed", include_str!("scenarios/committed.yml")),
         ("frozen-workers", include_str!("scenarios/frozen-workers.yml")),
         ("graceful-memory", include_str!("scenarios/graceful-memory.yml")),
@@ -21,6 +23,7 @@ pub fn scenarios() -> &'static [(&'static str, &'static str)] {
         ("nothing-held", include_str!("scenarios/nothing-held.yml")),
         ("order", include_str!("scenarios/order.yml")),
         ("poison", include_str!("scenarios/poison.yml")),
+        ("redis-struck", include_str!("scenarios/redis-struck.yml")),
         ("scale-out", include_str!("scenarios/scale-out.yml")),
         ("undrained", include_str!("scenarios/undrained.yml")),
     ]

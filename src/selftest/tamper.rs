@@ -1,19 +1,16 @@
 //! What controls do to the folder of a sound run before it is judged again: evidence is taken away, and the judge must say
 //! that it is.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::archive::Piece;
+use crate::sabotage::cut_ledger;
 
 /// The last quarter of the ledger is gone, as after a crash of the disk.
 pub(super) fn cut_the_ledger(run: &Path) -> io::Result<()> {
-    for file in files(&run.join("ledger"))? {
-        let file = File::options().write(true).open(file)?;
-        file.set_len(file.metadata()?.len() / 4 * 3)?;
-    }
-    Ok(())
+    cut_ledger(&run.join("ledger"))
 }
 
 /// The database counts more rows than were read, as behind a reader with a limit.
@@ -24,10 +21,6 @@ pub(super) fn limit_the_reader(run: &Path) -> io::Result<()> {
 /// The plan is another run's: its keys are others.
 pub(super) fn number_another_run(run: &Path) -> io::Result<()> {
     change_json(&run.join(Piece::Plan.path()), &["run", "number"], |number| number + 1)
-}
-
-fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect()
 }
 
 /// Changes the number at this place of a file. A place that is not there is an error: the control would control nothing.

@@ -12,6 +12,7 @@ use std::path::Path;
 use super::expected::Expected;
 use super::tamper;
 use crate::checks::Class::{Lost, Stale, Stranded};
+use crate::plan::Sabotage;
 use crate::proven::Kind::{self, Bug, Control, Twin};
 
 /// One run, and what it must come to.
@@ -25,6 +26,8 @@ pub struct Case {
     pub strategy: Option<&'static str>,
     /// What is seeded into the service.
     pub bug: Option<&'static str>,
+    /// What is done to mxctl itself.
+    pub sabotage: Option<Sabotage>,
     /// The twin of a bug: the same scenario, and the correct service.
     pub twin: Option<&'static str>,
     pub expected: Expected,
@@ -38,6 +41,11 @@ pub struct Case {
 
 const fn bug(name: &'static str, scenario: &'static str, expected: Expected) -> Case {
     Case { bug: Some(name), twin: Some(scenario), ..case(name, Bug, scenario, expected) }
+}
+
+/// A bug that shows in another way under another name.
+const fn of(bug: &'static str, case: Case) -> Case {
+    Case { bug: Some(bug), ..case }
 }
 
 /// The correct service; it is called as its scenario.
@@ -54,6 +62,11 @@ const fn set_up(name: &'static str, scenario: &'static str, check: &'static str,
     Case { bug: Some(name), ..control(name, scenario, check, says) }
 }
 
+/// A control with a part of mxctl itself that is wrong.
+const fn sabotaged(name: &'static str, by: Sabotage, scenario: &'static str, undecided: [&'static str; 2]) -> Case {
+    Case { sabotage: Some(by), ..control(name, scenario, undecided[0], undecided[1]) }
+}
+
 /// A control over the folder of a run that was sound.
 const fn tampered(name: &'static str, by: fn(&Path) -> std::io::Result<()>, says: &'static str) -> Case {
     Case { tampered: Some(by), ..control(name, "bursts", "evidence", says) }
@@ -66,6 +79,7 @@ const fn case(name: &'static str, kind: Kind, scenario: &'static str, expected: 
         scenario,
         strategy: None,
         bug: None,
+        sabotage: None,
         twin: None,
         expected,
         tampered: None,
@@ -79,10 +93,23 @@ const fn quick(case: Case) -> Case {
     Case { quick: true, ..case }
 }
 
+/// Never beside another run: what it measures is what another one would disturb.
+const fn alone(case: Case) -> Case {
+    Case { alone: true, ..case }
+}
+
 /// With another strategy than its scenario, and so than its twin.
 const fn with(strategy: &'static str, case: Case) -> Case {
     Case { strategy: Some(strategy), ..case }
 }
+
+/// By which check a sabotaged run is undecided, and in which words.
+const NO_KILL: [&str; 2] = ["F2", "not proven: the process was ended by SIGKILL"];
+const NO_TOXIC: [&str; 2] = ["redis-failure", "not proven: the proxy delays answers"];
+const NOT_REPLACED: [&str; 2] = ["F2", "not proven: another process fills the slot"];
+const NO_MARKER: [&str; 2] = ["evidence", "the marker that was committed after settling is not visible"];
+const STALLED: [&str; 2] = ["F2", "own lag p99 was"];
+const STARVED: [&str; 2] = ["generator", "below the floor of 99 %"];
 
 pub const ZOO: &[Case] = &[
     // Instances that die while they hold work.
@@ -99,9 +126,13 @@ pub const ZOO: &[Case] = &[
     bug("ring-drops-oldest", "graceful-memory", Expected::Class(Lost)),
     quick(twin("graceful-memory")),
     quick(bug("no-prestop", "graceful-redis", Expected::GateAlone("error_rate.fault"))),
-    quick(bug("client-clock-lease", "graceful-redis", Expected::Check("duplicates"))),
     bug("undecodable-vanishes", "graceful-redis", Expected::Class(Stranded)),
     quick(twin("graceful-redis")),
+    // Nodes whose own clock is wrong.
+    quick(bug("client-clock-lease", "clock-behind", Expected::Check("duplicates"))),
+    quick(twin("clock-behind")),
+    of("client-clock-lease", bug("client-clock-lease-late", "clock-ahead", Expected::Class(Stranded))),
+    twin("clock-ahead"),
     quick(bug("lifo", "order", Expected::Check("reordered"))),
     quick(twin("order")),
     // Instances that hang.
@@ -128,6 +159,13 @@ pub const ZOO: &[Case] = &[
     quick(set_up("error-pages", "bursts", "answers", "0 of")),
     quick(set_up("another-key", "bursts", "evidence", "the queue probe never saw anything")),
     set_up("slow-database", "undrained", "evidence", "still draining at the hard cap"),
+    // A harness that is wrong itself must see through itself.
+    quick(sabotaged("fault-does-nothing", Sabotage::FaultDoesNothing, "hard-redis", NO_KILL)),
+    sabotaged("redis-fault-does-nothing", Sabotage::FaultDoesNothing, "redis-struck", NO_TOXIC),
+    quick(sabotaged("wrong-target", Sabotage::WrongTarget, "hard-redis", NOT_REPLACED)),
+    quick(sabotaged("lagging-reader", Sabotage::LaggingReader, "bursts", NO_MARKER)),
+    alone(sabotaged("generator-stall-at-kill", Sabotage::GeneratorStallAtKill, "hard-redis", STALLED)),
+    sabotaged("generator-below-its-rate", Sabotage::StarveGenerator, "bursts", STARVED),
     tampered("truncated-ledger", tamper::cut_the_ledger, "the ledger is torn"),
     tampered("reader-behind-a-limit", tamper::limit_the_reader, "rows, and"),
     tampered("rows-of-an-earlier-run", tamper::number_another_run, "records of the ledger are not what the plan says"),

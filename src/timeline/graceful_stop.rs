@@ -36,8 +36,12 @@ impl GracefulStop {
     }
 }
 
-/// After the endpoint lag, a victim refuses offers; this much later it surely does.
-const REFUSES: Duration = Duration::from_millis(100);
+/// After the endpoint lag, a victim refuses connections within this, or it has no shutdown of this kind.
+const REFUSES_WITHIN: Duration = Duration::from_secs(1);
+/// Between two looks.
+const EVERY: Duration = Duration::from_millis(10);
+/// A shutdown that does not wait for what is held has gone on without it by then.
+const GOES_ON: Duration = Duration::from_millis(100);
 
 /// SIGTERM just after a probe; the held task goes on once the victim's shutdown has come to it. Says when the victim had
 /// noticed.
@@ -50,8 +54,8 @@ async fn terminate(scene: &Scene<'_>, record: &mut StopRecord) -> Result<Option<
     scene.processes.signal(victim.id, Signal::SIGTERM)?;
     let readiness_off = readiness_off(scene, victim, patience).await;
     if record.held.is_some() && victim.slot.role.answers_requests() {
-        let refuses = signalled.plus(probe.endpoint_lag + REFUSES);
-        tokio::time::sleep_until(scene.clock.instant(refuses)).await;
+        tokio::time::sleep_until(scene.clock.instant(signalled.plus(probe.endpoint_lag))).await;
+        until_it_refuses(victim).await;
     }
     record.exposure = exposure::confirm(scene, victim, record.held, record.exposure.clone()).await;
     if let Some(held) = &mut record.held {
@@ -59,6 +63,18 @@ async fn terminate(scene: &Scene<'_>, record: &mut StopRecord) -> Result<Option<
         held.released = Some(scene.clock.now());
     }
     Ok(readiness_off)
+}
+
+/// Waits until the victim takes no connection any more, and a moment longer.
+async fn until_it_refuses(victim: &Instance) {
+    let refuses = async {
+        while !proofs::refuses(victim).await {
+            tokio::time::sleep(EVERY).await;
+        }
+        tokio::time::sleep(GOES_ON).await;
+    };
+    // One that goes on taking them is released all the same: what becomes of the held task then is its own doing.
+    let _ = tokio::time::timeout(REFUSES_WITHIN, refuses).await;
 }
 
 async fn await_exit(scene: &Scene<'_>, record: &mut StopRecord, grace: Duration) -> Result<(), ControlError> {

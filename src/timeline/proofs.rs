@@ -160,6 +160,11 @@ async fn connect(instance: &Instance) -> Connected {
     tokio::time::timeout(CONNECT_PATIENCE, TcpStream::connect(instance.addr)).await
 }
 
+/// Whether nobody listens at its address.
+pub(super) async fn refuses(instance: &Instance) -> bool {
+    matches!(connect(instance).await, Ok(Err(e)) if e.kind() == io::ErrorKind::ConnectionRefused)
+}
+
 /// Nobody listens at the victim's address any more.
 pub(super) async fn refuses_connections(victim: &Instance) -> Proof {
     let (seen, holds) = match connect(victim).await {

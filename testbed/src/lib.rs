@@ -10,6 +10,7 @@
 //! Start with `service.rs`: what is opened, what runs, how it ends.
 
 // What a person wrote.
+pub mod clock;
 pub mod config;
 mod duration;
 

@@ -14,6 +14,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use std::sync::atomic::AtomicU64;
 
+use crate::clock::Clock;
 use crate::strategy::{BufferType, Durability, Size};
 
 /// What a gauge of the buffer says of itself. `scope` keeps readers from adding up one queue N times.
@@ -61,10 +62,12 @@ pub struct Metrics {
     flushes: Histogram,
     l1_hits: Counter,
     l1_misses: Counter,
+    clock: Clock,
+    own_time: Gauge<f64, AtomicU64>,
 }
 
 impl Metrics {
-    pub fn new(buffer: BufferLabels) -> Self {
+    pub fn new(buffer: BufferLabels, clock: Clock) -> Self {
         let mut metrics = Metrics {
             registry: Registry::default(),
             buffer,
@@ -80,6 +83,8 @@ impl Metrics {
             flushes: Histogram::new(buckets()),
             l1_hits: Counter::default(),
             l1_misses: Counter::default(),
+            clock,
+            own_time: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -100,6 +105,7 @@ impl Metrics {
         registry.register("flush_duration_seconds", "One batch's transactions", self.flushes.clone());
         registry.register("l1_cache_hits", "Reads that the L1 cache answered", self.l1_hits.clone());
         registry.register("l1_cache_misses", "Reads that went to the database", self.l1_misses.clone());
+        registry.register("clock_seconds", "This instance's own clock: seconds since 1970", self.own_time.clone());
     }
 
     pub fn processed(&self, tasks: usize) {
@@ -126,6 +132,7 @@ impl Metrics {
     /// The text of a scrape.
     pub fn render(&self, reading: BufferReading) -> String {
         self.name_strategy(reading.buffer_type, reading.durability);
+        self.own_time.set(self.clock.now_ms() as f64 / 1e3);
         match reading.size {
             Some(size) => self.show(size),
             None => self.hide(),
@@ -177,7 +184,7 @@ mod tests {
     use super::*;
 
     fn metrics() -> Metrics {
-        Metrics::new(BufferLabels { buffer: "redis".into(), scope: "shared" })
+        Metrics::new(BufferLabels { buffer: "redis".into(), scope: "shared" }, Clock::default())
     }
 
     fn reading(size: Option<Size>) -> BufferReading {

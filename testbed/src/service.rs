@@ -67,7 +67,11 @@ impl Service {
             let path = PathBuf::from("the configuration");
             return Err(ConfigError::Contradictions { path, contradictions }.into());
         }
-        let context = StrategyContext { instance: config.instance.clone(), max_attempts: config.worker.max_attempts };
+        let context = StrategyContext {
+            instance: config.instance.clone(),
+            max_attempts: config.worker.max_attempts,
+            clock: config.clock_offset,
+        };
         let buffer = parts.buffer(&config.buffer, &context).await?;
         buffer.ping().await?;
         let signature = Signature { instance: config.instance.clone(), witness: config.witness };
@@ -75,7 +79,7 @@ impl Service {
             .await
             .map_err(|source| ServeError::Database { url: config.database.url.clone(), source })?
             .behind(|tables| parts.tables(tables, &config.database));
-        let metrics = Arc::new(Metrics::new(labels(&config, &*buffer)));
+        let metrics = Arc::new(Metrics::new(labels(&config, &*buffer), config.clock_offset));
         let l1_cache = L1Cache::new(&config.l1_cache);
         let (lifecycle, shutdown) = (parts.lifecycle(), parts.shutdown());
         Ok(Service { config, buffer, store, lifecycle, shutdown, pause, metrics, l1_cache })

@@ -90,7 +90,13 @@ impl ProcessControl for Powerless {
     }
 
     async fn start(&self, slot: &Slot) -> Result<Instance, ControlError> {
-        self.in_slot(slot).ok_or_else(|| ControlError::EmptySlot(slot.to_string()))
+        let new = |other: &Instance| Instance {
+            id: InstanceId(self.instances.len() as u16),
+            name: format!("{slot}.1"),
+            slot: slot.clone(),
+            ..other.clone()
+        };
+        Ok(self.in_slot(slot).unwrap_or_else(|| new(&self.instances[0])))
     }
 
     fn signal(&self, _id: InstanceId, _signal: Signal) -> Result<(), ControlError> {

@@ -240,7 +240,13 @@ impl Run {
 
     fn state(&self, written: &Written) {
         let instances = incidents::alive(&self.incidents);
-        let own = |instance: String| Counters { instance, private_buffer: 0, processed_tasks: 0, failed_attempts: 0 };
+        let own = |instance: String| Counters {
+            instance,
+            private_buffer: 0,
+            processed_tasks: 0,
+            failed_attempts: 0,
+            clock_ahead_ms: None,
+        };
         let state = FinalState {
             settle: SettleOutcome {
                 end: SettleEnd::Quiet,

@@ -27,7 +27,7 @@ use super::process::control::Control;
 use super::process::servers::Servers;
 use super::process::{Site, configuration};
 use super::{
-    Deployment, DownError, Endpoint, Endpoints, Instance, InstanceId, ProcessControl, Sources, UpError, prober,
+    Deployment, DownError, Endpoint, Endpoints, Instance, InstanceId, ProcessControl, Sources, UpError, ending, prober,
 };
 use crate::plan::{Slot, TargetPlan};
 use crate::stop::Stop;
@@ -234,15 +234,7 @@ impl Deployment for InProcess {
     async fn down(&self, grace: Duration) -> Result<(), DownError> {
         let mut left = self.end_services(grace).await;
         left.extend(self.servers.stop().await);
-        self.over.cancel();
-        let mut tasks = std::mem::take(&mut *self.tasks());
-        if !left.is_empty() {
-            // Who reaps a process that outlives SIGKILL would wait for ever.
-            tasks.shutdown().await;
-            return Err(DownError(left));
-        }
-        while tasks.join_next().await.is_some() {}
-        Ok(())
+        ending::end(left, &self.over, &self.tasks).await
     }
 
     fn remarks(&self) -> Vec<String> {

@@ -17,6 +17,8 @@ struct Application<'a> {
     worker: Worker,
     database: Database,
     witness: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock_offset: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -106,7 +108,15 @@ fn application<'a>(name: &'a str, slot: &Slot, plan: &'a TargetPlan, sources: &'
         },
         database: Database { url: database_url(plan, &sources.database), busy_timeout: text(busy_timeout(plan)) },
         witness: plan.witness,
+        clock_offset: clock_offset(slot, plan),
     }
+}
+
+/// Of the instance whose own clock is wrong.
+fn clock_offset(slot: &Slot, plan: &TargetPlan) -> Option<String> {
+    let clock = plan.clock_offsets.iter().find(|clock| clock.slot == *slot)?;
+    let sign = if clock.ahead_ms < 0 { "-" } else { "" };
+    Some(format!("{sign}{}", text(Duration::from_millis(clock.ahead_ms.unsigned_abs()))))
 }
 
 /// What a frozen worker holds in the database is free again before its tasks are given to another. MariaDB counts in
@@ -180,6 +190,15 @@ mod tests {
         let plan = TargetPlan { seeded_bug: Some("lifo".into()), ..target() };
         let slot = Slot { role: Role::Worker, number: 1 };
         assert_says(&written("worker-1.1", slot, &plan, QueueSource::Private), &["strategy: redis", "bug: lifo"]);
+    }
+
+    #[test]
+    fn a_wrong_clock_is_that_of_one_instance_alone() {
+        let slot = |number| Slot { role: Role::Worker, number };
+        let clock_offsets = vec![plan::ClockOffset { slot: slot(2), ahead_ms: -90_000 }];
+        let plan = TargetPlan { clock_offsets, ..target() };
+        assert_says(&written("worker-2.1", slot(2), &plan, QueueSource::Private), &["clock_offset: -1m 30s"]);
+        assert!(!written("worker-1.1", slot(1), &plan, QueueSource::Private).contains("clock_offset"));
     }
 
     #[test]

@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use super::prober::{Probe, Prober};
 use super::{
     ControlError, DatabaseSource, Deployment, DownError, Endpoint, Endpoints, Exit, Instance, InstanceId,
-    ProcessControl, ProcessIdentity, QueueSource, RedisControl, Sources, UpError, prober,
+    ProcessControl, ProcessIdentity, QueueSource, RedisControl, Sources, UpError, ending, prober,
 };
 use crate::clock::RunClock;
 use crate::journal::{Entry, Journal};
@@ -283,15 +283,7 @@ impl Deployment for Processes {
     async fn down(&self, grace: Duration) -> Result<(), DownError> {
         let mut left = self.end_instances(grace).await;
         left.extend(self.servers.stop().await);
-        self.over.cancel();
-        let mut tasks = std::mem::take(&mut *self.tasks());
-        if !left.is_empty() {
-            // Who reaps a process that outlives SIGKILL would wait for ever.
-            tasks.shutdown().await;
-            return Err(DownError(left));
-        }
-        while tasks.join_next().await.is_some() {}
-        Ok(())
+        ending::end(left, &self.over, &self.tasks).await
     }
 }
 

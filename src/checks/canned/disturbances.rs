@@ -28,7 +28,11 @@ pub(super) fn plan() -> Plan {
         stops: Vec::new(),
         disturbance: Some(disturbance),
     };
-    Plan { claims: vec![Claim::RedisFailure], ..plans::plan(Strategy::Redis, slots, vec![step], true) }
+    Plan {
+        name: "redis-failure-v5".into(),
+        claims: vec![Claim::RedisFailure],
+        ..plans::plan(Strategy::Redis, slots, vec![step], true)
+    }
 }
 
 /// Whether Redis takes no write at this moment.

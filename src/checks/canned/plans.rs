@@ -57,6 +57,7 @@ pub(super) fn plan(strategy: Strategy, slots: Vec<Slot>, timeline: Vec<StepPlan>
         ],
         notes: Vec::new(),
         require_selftest: false,
+        sabotage: None,
     }
 }
 
@@ -81,6 +82,7 @@ fn target(strategy: Strategy, slots: Vec<Slot>, witness: bool) -> TargetPlan {
         grace: S(10),
         ready_within: S(20),
         seeded_bug: None,
+        clock_offsets: Vec::new(),
     }
 }
 

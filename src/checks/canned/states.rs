@@ -100,6 +100,7 @@ fn counters(incidents: &Incidents, tasks: u64) -> Vec<Counters> {
         private_buffer: 0,
         processed_tasks: if place == 0 { tasks } else { 0 },
         failed_attempts: 0,
+        clock_ahead_ms: Some(0),
     };
     alive.map(|instance| &instance.name).enumerate().map(own).collect()
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::backends::{Endpoint, InstanceId};
+use crate::load::alarm::Timer;
 use crate::load::fake_target::{FakeTarget, Reply, Seen, acknowledge, answer};
 use crate::load::latency::LaneHistograms;
 use crate::load::ledger::{Attempt, Outcome, Reason, Soundness};
@@ -51,7 +52,8 @@ impl Lab {
     async fn try_drive(&self, plan: &LoadPlan, watch: &dyn Watch) -> Result<Ledger, LoadError> {
         let Lab { folder, endpoints, clock, stop } = self;
         let (folder, api_version) = (folder.path(), "v5");
-        drive(Load { plan, run: RUN, api_version, endpoints, folder, clock, watch, stop }).await
+        let alarm = Arc::new(Timer);
+        drive(Load { plan, run: RUN, api_version, endpoints, folder, clock, alarm, watch, stop }).await
     }
 
     /// Drives to the end; every ledger must be sealed and hold what the pacer says, each operation once.

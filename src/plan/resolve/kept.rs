@@ -54,7 +54,7 @@ struct Said {
 /// A key of a target: where it was written, and its value in a plan.
 type Field = (&'static str, fn(&Target) -> Option<&Place>, fn(&TargetPlan) -> String);
 
-const FIELDS: [Field; 14] = [
+const FIELDS: [Field; 15] = [
     ("backend", |t| t.backend.place(), |p| word(&p.backend)),
     ("strategy", |t| t.strategy.place(), |p| word(&p.strategy)),
     ("instances", |t| t.instances.place(), |p| count(p, |role| role.answers_requests())),
@@ -69,6 +69,7 @@ const FIELDS: [Field; 14] = [
     ("appendfsync", |t| t.appendfsync.place(), |p| p.redis.appendfsync.clone()),
     ("persistence", |t| t.persistence.place(), |p| word(&p.redis.persistence)),
     ("grace", |t| t.grace.place(), |p| Period(p.grace).to_string()),
+    ("clock_offset", |t| t.clock_offset.place(), |p| p.clocks_in_words().unwrap_or_else(|| "none".to_owned())),
 ];
 
 /// What somebody wrote of a target that is not the lab's. What means nothing at all is a problem, as ever.

@@ -48,7 +48,19 @@ fn target() -> Value {
         ("appendfsync", words(&FSYNC, "When Redis calls fsync")),
         ("persistence", words(&PERSISTENCE, "What Redis has on its disk: an append-only file, or nothing")),
         ("grace", period("From SIGTERM to SIGKILL", "10s")),
+        ("clock_offset", clock_offset()),
     ])
+}
+
+/// Under the name of each instance.
+fn clock_offset() -> Value {
+    let pattern = r"^\s*[+-]?\s*([0-9]+(\.[0-9]+)?\s*[a-z]+\s*)+$";
+    json!({
+        "type": "object",
+        "additionalProperties": { "type": "string", "pattern": pattern },
+        "description": "How far the own clock of an instance is ahead of its machine's (-30s: behind)",
+        "examples": [{ "worker-2": "30s" }, { "api-1": "-1m30s" }],
+    })
 }
 
 /// A private one by its word, an existing one by its URL.

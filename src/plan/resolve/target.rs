@@ -7,7 +7,7 @@ use crate::scenario::{Entry, Period, Target};
 
 use super::database::{self, Consent};
 use super::words::{BACKENDS, FSYNC, PERSISTENCE, STRATEGIES};
-use super::{Defaults, Remarks};
+use super::{Defaults, Remarks, clocks};
 
 /// Processes of one role on one machine.
 pub const INSTANCES_MAX: u64 = 100;
@@ -17,12 +17,14 @@ pub fn resolve(target: &Target, defaults: &Defaults, consent: &Consent<'_>, rema
     let worker = worker(target, &defaults.worker, remarks);
     check_lease(target, &worker, database, remarks);
     let strategy = STRATEGIES.meaning(&target.strategy, defaults.strategy, remarks);
+    let slots = slots(target, strategy, defaults, remarks);
     TargetPlan {
         backend: BACKENDS.meaning(&target.backend, crate::plan::Backend::Process, remarks),
         strategy,
         database,
         existing,
-        slots: slots(target, strategy, defaults, remarks),
+        clock_offsets: clocks::resolve(target, &slots, strategy, remarks),
+        slots,
         worker,
         probe: defaults.probe.clone(),
         redis: redis(target, strategy, defaults, remarks),

@@ -1,6 +1,6 @@
 //! Reports for tests and for `reports/sample/`: a PASS with ten stops, a FAIL with exhibits, an INCONCLUSIVE with
-//! reasons, whose figures are invented and agree with each other; and a scale-out that passes and one that fails, which
-//! are what the checks make of canned evidence.
+//! reasons, whose figures are invented and agree with each other; and a scale-out that passes, one that fails, and a
+//! failure of Redis, which are what the checks make of canned evidence.
 
 mod incidents;
 mod judgement;
@@ -34,6 +34,7 @@ pub fn reports() -> Vec<(&'static str, RunReport)> {
         ("inconclusive", report(&plan(), inconclusive(), killed)),
         ("scale-out-pass", judged(&canned::scale_out())),
         ("scale-out-fail", judged(&canned::fragmented())),
+        ("redis-failure", judged(&canned::redis_failure())),
     ]
 }
 
@@ -129,6 +130,7 @@ pub fn plan() -> Plan {
         gates: gates.map(|(metric, phase, limit)| Gate { metric, phase, limit }).to_vec(),
         notes: Vec::new(),
         require_selftest: false,
+        sabotage: None,
     }
 }
 
@@ -174,6 +176,7 @@ fn target(strategy: Strategy, slots: Vec<Slot>) -> TargetPlan {
         grace: Duration::from_secs(10),
         ready_within: Duration::from_secs(10),
         seeded_bug: None,
+        clock_offsets: Vec::new(),
     }
 }
 

@@ -1,5 +1,5 @@
-//! The end of a lease is reckoned by the node's own clock, and the clock of one node is behind by more than a lease: what
-//! it takes is free again at once, while it works on it.
+//! The end of a lease is reckoned by the node's own clock. One that is behind takes what is free again at once, while it
+//! works on it; one that is ahead keeps what it had for so much longer after its death.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,37 +8,31 @@ use async_trait::async_trait;
 
 use super::Bug;
 use super::twisted::{Twist, twisted};
+use crate::clock::Clock;
 use crate::parts::{Buffer, Parts};
 use crate::strategy::config::BufferConfig;
 use crate::strategy::{self, BufferError, Delivery, Receipt, StrategyContext, StrategyError};
 
 pub(super) const BUG: Bug = Bug { name: "client-clock-lease", parts: || Arc::new(ClientClockLease) };
 
-const BEHIND: Duration = Duration::from_secs(3600);
-/// The node whose clock is wrong.
-const NODE: &str = "worker-1.";
-
 struct ClientClockLease;
 
 #[async_trait]
 impl Parts for ClientClockLease {
     async fn buffer(&self, config: &BufferConfig, context: &StrategyContext) -> Result<Buffer, StrategyError> {
-        let behind = if context.instance.starts_with(NODE) { BEHIND } else { Duration::ZERO };
-        Ok(twisted(strategy::build(config, context).await?, Clock { behind }))
+        Ok(twisted(strategy::build(config, context).await?, ByOwnClock(context.clock)))
     }
 }
 
-struct Clock {
-    behind: Duration,
-}
+struct ByOwnClock(Clock);
 
 #[async_trait]
-impl Twist for Clock {
+impl Twist for ByOwnClock {
     async fn poll(&self, inner: &Buffer, max: usize, lease: Duration) -> Result<Vec<Delivery>, BufferError> {
-        inner.poll(max, lease.saturating_sub(self.behind)).await
+        inner.poll(max, self.0.as_others_see(lease)).await
     }
 
     async fn extend(&self, inner: &Buffer, receipts: &[Receipt], lease: Duration) -> Result<u64, BufferError> {
-        inner.extend(receipts, lease.saturating_sub(self.behind)).await
+        inner.extend(receipts, self.0.as_others_see(lease)).await
     }
 }

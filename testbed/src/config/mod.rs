@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::clock::Clock;
 use crate::strategy::config::BufferConfig;
 pub use contradictions::Contradiction;
 pub use database::DatabaseConfig;
@@ -35,6 +36,8 @@ pub struct Config {
     pub l1_cache: L1CacheConfig,
     /// Database triggers log every attempted upsert.
     pub witness: bool,
+    /// How far this node's own clock is ahead of its machine's, to try out what a wrong one spoils.
+    pub clock_offset: Clock,
 }
 
 impl Default for Config {
@@ -48,6 +51,7 @@ impl Default for Config {
             database: DatabaseConfig::default(),
             l1_cache: L1CacheConfig::default(),
             witness: false,
+            clock_offset: Clock::default(),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::config::BufferConfig;
 use super::{WriteBackBufferStrategy, in_memory, redis};
+use crate::clock::Clock;
 
 /// Every strategy there is, in the order in which they are named to people.
 pub const STRATEGIES: &[Strategy] = &[in_memory::STRATEGY, redis::STRATEGY];
@@ -26,6 +27,7 @@ pub struct StrategyContext {
     pub instance: String,
     /// So many deliveries of a task may fail before it is dead.
     pub max_attempts: u32,
+    pub clock: Clock,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -110,7 +112,7 @@ mod tests {
     #[tokio::test]
     async fn a_buffer_without_room_is_refused() {
         let config = BufferConfig { capacity: 0, ..BufferConfig::default() };
-        let context = StrategyContext { instance: "local".into(), max_attempts: 5 };
+        let context = StrategyContext { instance: "local".into(), max_attempts: 5, clock: Clock::default() };
         let error = build(&config, &context).await.map(|_| ()).unwrap_err();
         assert_eq!(error.to_string(), "use buffer.capacity = 0: at least 1");
     }

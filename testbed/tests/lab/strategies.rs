@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use testbed::clock::Clock;
 use testbed::strategy::config::{BufferConfig, RedisConfig};
 use testbed::strategy::{
     DeadLetter, Delivery, Offered, STRATEGIES, Size, StrategyContext, WriteBackBufferStrategy, build,
@@ -82,7 +83,7 @@ pub async fn built(config: &BufferConfig, instance: &str) -> Arc<dyn WriteBackBu
 }
 
 pub fn context(instance: &str) -> StrategyContext {
-    StrategyContext { instance: instance.into(), max_attempts: MAX_ATTEMPTS }
+    StrategyContext { instance: instance.into(), max_attempts: MAX_ATTEMPTS, clock: Clock::default() }
 }
 
 /// The configuration of a roomy Redis buffer on this server.

@@ -43,7 +43,7 @@ impl InMemoryBufferStrategy {
     pub fn new(config: &BufferConfig, context: &StrategyContext) -> Self {
         InMemoryBufferStrategy {
             instance: context.instance.clone(),
-            store: Mutex::new(Store::new(config, context.max_attempts)),
+            store: Mutex::new(Store::new(config, context)),
             closed: AtomicBool::new(false),
             became_ready: Notify::new(),
         }
@@ -156,6 +156,7 @@ impl WriteBackBufferStrategy for InMemoryBufferStrategy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
     use crate::task::{Costs, Money};
 
     fn task(seq: u64) -> ExpectationWriteTask {
@@ -170,7 +171,7 @@ mod tests {
     }
 
     fn buffer() -> InMemoryBufferStrategy {
-        let context = StrategyContext { instance: "local".into(), max_attempts: 3 };
+        let context = StrategyContext { instance: "local".into(), max_attempts: 3, clock: Clock::default() };
         InMemoryBufferStrategy::new(&BufferConfig::default(), &context)
     }
 

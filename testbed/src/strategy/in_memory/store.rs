@@ -1,19 +1,20 @@
 //! Where each task of the buffer in memory is: ready, leased, delayed or dead. Synchronous; the time is an argument.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
+use crate::clock::Clock;
 use crate::strategy::config::BufferConfig;
 use crate::strategy::dead_letter::LEASE_EXPIRED;
-use crate::strategy::{Cause, DeadLetter, Delivery, Receipt, Size};
+use crate::strategy::{Cause, DeadLetter, Delivery, Receipt, Size, StrategyContext};
 use crate::task::ExpectationWriteTask;
 
 /// Tasks by place. Receipt numbers rise with each delivery, so ordered maps keep the order of delivery.
 pub(super) struct Store {
     capacity: usize,
     max_attempts: u32,
+    clock: Clock,
     ready: VecDeque<Item>,
     leased: BTreeMap<u64, Held>,
     delayed: BTreeMap<u64, Held>,
@@ -47,10 +48,11 @@ impl Leased {
 
 impl Store {
     /// A task owns no memory outside its item, so the bound in bytes is one in items too.
-    pub(super) fn new(config: &BufferConfig, max_attempts: u32) -> Self {
+    pub(super) fn new(config: &BufferConfig, context: &StrategyContext) -> Self {
         Store {
             capacity: config.capacity.min(config.capacity_bytes / size_of::<Held>()),
-            max_attempts,
+            max_attempts: context.max_attempts,
+            clock: context.clock,
             ready: VecDeque::new(),
             leased: BTreeMap::new(),
             delayed: BTreeMap::new(),
@@ -151,7 +153,7 @@ impl Store {
         self.dead.push(DeadLetter {
             cause: cause.to_owned(),
             attempts: item.failed,
-            at_ms: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64),
+            at_ms: self.clock.now_ms(),
             payload: serde_json::to_string(&item.task).expect("a task has no map keys and no floats"),
         });
         None

@@ -24,6 +24,7 @@ pub enum Disturbance {
     RedisReset,
     RedisBlackhole,
     RedisDropReply,
+    RedisDropRequest,
 }
 
 /// What everyone needs to know of one.
@@ -47,7 +48,7 @@ pub struct Sheet {
 }
 
 /// Every disturbance, in the order in which a person meets them.
-const LIST: [Sheet; 13] = {
+const LIST: [Sheet; 14] = {
     use Disturbance::*;
     const RESTARTED: &str = "a new process on the same port and data";
     [
@@ -77,6 +78,7 @@ const LIST: [Sheet; 13] = {
         network(RedisReset, "redis-reset", 2_000, "connections reset on their way", "no more resets"),
         network(RedisBlackhole, "redis-blackhole", 2_000, "nothing passes", "what was held arrives late"),
         network(RedisDropReply, "redis-drop-reply", 2_000, "scripts applied, their answers lost", "answers arrive"),
+        network(RedisDropRequest, "redis-drop-request", 2_000, "scripts lost on their way", "scripts arrive"),
     ]
 };
 

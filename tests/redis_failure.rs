@@ -30,9 +30,11 @@ fn every_failure(lasts: &str) -> String {
         format!("  - {}: {{ at: 1s, {lasts}window: 1s, window_acks: 20 }}\n", sheet.word)
     };
     let steps: String = Disturbance::all().map(step).collect();
+    // Each with the time that the leases take whose holder never heard of them.
+    let seconds = 3 * Disturbance::all().count();
     format!(
         "target: {{ strategy: redis, instances: 2, workers: 1, {} }}
-load: {{ rps: 100, duration: 36s, mix: {{ write-once: 80%, hot-key: 20% }}, hot_keys: 2, connections: 200 }}
+load: {{ rps: 100, duration: {seconds}s, mix: {{ write-once: 80%, hot-key: 20% }}, hot_keys: 2, connections: 200 }}
 timeline:
 {steps}",
         lab::QUICK_TARGET
@@ -123,6 +125,7 @@ fn mechanism_of(disturbance: Disturbance) -> &'static str {
         Disturbance::RedisReset => "the proxy resets connections",
         Disturbance::RedisBlackhole => "the proxy holds back what passes",
         Disturbance::RedisDropReply => "the proxy loses answers",
+        Disturbance::RedisDropRequest => "the proxy loses requests",
     }
 }
 

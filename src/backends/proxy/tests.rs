@@ -131,6 +131,24 @@ async fn an_answer_is_swallowed_after_the_server_has_acted_and_only_to_the_word_
 }
 
 #[tokio::test]
+async fn a_request_is_swallowed_for_good_and_its_connection_reset_when_the_toxic_is_out() {
+    let (echo, proxy, mut client) = lab().await;
+    proxy.put("swallow", Direction::ToServer, Toxic::SwallowRequestWith("EVAL"));
+    assert_eq!(ask(&mut client, "PING").await.unwrap().0, "PING");
+    client.write_all(b"EVAL 1\nPING 2\n").await.unwrap();
+    let silent = tokio::time::timeout(SOON, client.read_u8()).await;
+    assert!(silent.is_err(), "{silent:?}");
+    proxy.take("swallow");
+    let broken = tokio::time::timeout(PATIENCE, client.read_u8()).await.expect("it is reset").unwrap_err();
+    assert_eq!(broken.kind(), io::ErrorKind::ConnectionReset);
+    // A line of a later connection has come, and none of those.
+    let mut another = TcpStream::connect(proxy.addr()).await.unwrap();
+    assert_eq!(ask(&mut another, "EVAL 3").await.unwrap().0, "EVAL 3");
+    assert_eq!(*echo.got.borrow(), ["PING", "EVAL 3"]);
+    assert_eq!((proxy.passed().swallowed, proxy.passed().reset), (1, 1));
+}
+
+#[tokio::test]
 async fn a_server_that_is_gone_is_the_end_of_a_connection() {
     let unused = StdListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
     let proxy = Proxy::start(unused).unwrap();

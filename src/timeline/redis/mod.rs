@@ -14,6 +14,7 @@
 mod blackhole;
 mod client_kill;
 mod drop_reply;
+mod drop_request;
 mod evict;
 mod eye;
 mod info;
@@ -68,6 +69,7 @@ fn fault_of(plan: &DisturbancePlan) -> Box<dyn RedisFault> {
         Disturbance::RedisReset => Box::new(reset::Reset::default()),
         Disturbance::RedisBlackhole => Box::new(blackhole::Blackhole::default()),
         Disturbance::RedisDropReply => Box::new(drop_reply::DropReply::default()),
+        Disturbance::RedisDropRequest => Box::new(drop_request::DropRequest::default()),
     }
 }
 

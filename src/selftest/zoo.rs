@@ -23,7 +23,10 @@ pub struct Case {
     pub scenario: &'static str,
     /// In place of the scenario's.
     pub strategy: Option<&'static str>,
-    /// What is seeded into the service.
+    /// How Redis is set up, in place of the scenario's `persistence` and `appendfsync`.
+    pub persistence: Option<&'static str>,
+    pub appendfsync: Option<&'static str>,
+    /// What is seeded into the service; `None` also where the mistake is in how its Redis is set up.
     pub bug: Option<&'static str>,
     /// The twin of a bug: the same scenario, and the correct service.
     pub twin: Option<&'static str>,
@@ -65,6 +68,8 @@ const fn case(name: &'static str, kind: Kind, scenario: &'static str, expected: 
         kind,
         scenario,
         strategy: None,
+        persistence: None,
+        appendfsync: None,
         bug: None,
         twin: None,
         expected,
@@ -82,6 +87,11 @@ const fn quick(case: Case) -> Case {
 /// With another strategy than its scenario, and so than its twin.
 const fn with(strategy: &'static str, case: Case) -> Case {
     Case { strategy: Some(strategy), ..case }
+}
+
+/// The mistake is none of the service's: another scenario or set-up than its twin has.
+const fn around_it(case: Case) -> Case {
+    Case { bug: None, ..case }
 }
 
 pub const ZOO: &[Case] = &[
@@ -111,6 +121,18 @@ pub const ZOO: &[Case] = &[
     quick(bug("unversioned-upsert", "frozen-workers", Expected::Class(Stale))),
     bug("ack-by-id", "frozen-workers", Expected::Class(Lost)),
     quick(twin("frozen-workers")),
+    // Redis that fails.
+    quick(bug("push-error-swallowed", "redis-refuses", Expected::Class(Lost))),
+    bug("oom-refusal-ignored", "redis-refuses", Expected::Class(Lost)),
+    bug("unbounded-fallback", "redis-refuses", Expected::Class(Lost)),
+    quick(twin("redis-refuses")),
+    bug("timeout-is-success", "lost-requests", Expected::Class(Lost)),
+    twin("lost-requests"),
+    bug("resend-after-timeout", "lost-replies", Expected::Check("duplicates")),
+    twin("lost-replies"),
+    Case { persistence: Some("none"), ..around_it(bug("no-persistence", "redis-killed", Expected::Class(Lost))) },
+    twin("redis-killed"),
+    Case { appendfsync: Some("everysec"), ..case("fsync-everysec-tail", Control, "redis-killed", Expected::Pass) },
     // No fault at all.
     bug("one-slot-per-key", "bursts", Expected::Class(Lost)),
     bug("twice-in-one-batch", "bursts", Expected::Class(Stranded)),

@@ -28,6 +28,7 @@ pub enum DepthError {
 }
 
 pub struct DepthProbe {
+    source: QueueSource,
     place: Probed,
     before: Baseline,
     saw_something: bool,
@@ -49,7 +50,7 @@ impl DepthProbe {
             },
             QueueSource::Private => Probed::Private(Scraper::default()),
         };
-        DepthProbe { place, before: Baseline::default(), saw_something: false }
+        DepthProbe { source: sources.queue.clone(), place, before: Baseline::default(), saw_something: false }
     }
 
     /// Believed by what it sees from here on.
@@ -57,8 +58,17 @@ impl DepthProbe {
         DepthProbe { before: before.clone(), ..self }
     }
 
+    /// Where the buffer is now.
     pub async fn look(&mut self, deployment: &dyn Deployment) -> Result<Look, DepthError> {
+        self.turn_to(&deployment.sources());
         self.look_at(&deployment.alive()).await
+    }
+
+    /// After a failover the buffer is in another server. What was seen in the one before says nothing of this one.
+    fn turn_to(&mut self, sources: &Sources) {
+        if sources.queue != self.source {
+            *self = DepthProbe::new(sources).since(&self.before);
+        }
     }
 
     /// The same, where these are alive.
@@ -72,7 +82,7 @@ impl DepthProbe {
         Ok(look)
     }
 
-    /// Whether any look of this run saw anything.
+    /// Whether any look of this run saw anything, in the server that it looks at now.
     pub fn saw_something(&self) -> bool {
         self.saw_something
     }

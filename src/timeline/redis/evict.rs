@@ -20,8 +20,8 @@ const EMPTY: &str = "for i = 1, ARGV[1] do redis.call('DEL', 'mxctl:filler:' .. 
 const COUNT: &str = "local n = 0 for i = 1, ARGV[1] do n = n + redis.call('EXISTS', 'mxctl:filler:' .. i) end return n";
 /// Seconds; the clock of the eviction counts whole ones.
 const AGE: u64 = 2;
-/// What has to go: about a quarter of the filler.
-const TOO_MUCH: u64 = 1024 * 1024;
+/// In bytes: what may stay of the filler. A service that goes on pushing has that much until it is the buffer's turn.
+const LEFT: u64 = 512 * 1024;
 
 #[derive(Default)]
 pub(super) struct Evict {
@@ -38,6 +38,11 @@ impl Evict {
 /// A number that Redis answers.
 async fn number(at: &Struck<'_>, words: &[&str]) -> Option<u64> {
     ask(at.addr(), words).await.ok()?.strip_prefix(':')?.parse().ok()
+}
+
+/// In bytes.
+async fn used_memory(at: &Struck<'_>) -> u64 {
+    Info::read(at.addr()).await.ok().and_then(|info| info.number("used_memory")).unwrap_or(0)
 }
 
 /// Until nobody has touched the filler for long enough; whether there is one is a matter of proof.
@@ -63,12 +68,13 @@ impl RedisFault for Evict {
 
     async fn inject(&mut self, at: &Struck<'_>) -> Result<(), ControlError> {
         let fill = Change::command(&["EVAL", FILL, "0", FILLER], Some(&["EVAL", EMPTY, "0", FILLER]));
+        let empty = used_memory(at).await;
         self.change(at, fill).await?;
+        let filler = used_memory(at).await.saturating_sub(empty);
         age(at).await;
         let policy = Change::setting("maxmemory-policy", "allkeys-lru", at.before.get("maxmemory-policy"));
         self.change(at, policy).await?;
-        let used = Info::read(at.addr()).await.ok().and_then(|info| info.number("used_memory")).unwrap_or(0);
-        let most = used.saturating_sub(TOO_MUCH).to_string();
+        let most = used_memory(at).await.saturating_sub(filler.saturating_sub(LEFT)).to_string();
         self.change(at, Change::setting("maxmemory", &most, at.before.get("maxmemory"))).await
     }
 

@@ -118,3 +118,24 @@ async fn private_depth(scraper: &Scraper, alive: &[Instance]) -> Result<Depth, C
     }
     Ok(all)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backends::DatabaseSource;
+
+    fn sources(port: u16) -> Sources {
+        let queue = QueueSource::Redis { url: format!("redis://127.0.0.1:{port}"), key: "{buffer}".into() };
+        Sources { database: DatabaseSource::File("expectation.db".into()), queue }
+    }
+
+    #[test]
+    fn what_was_seen_in_one_server_says_nothing_of_the_one_that_took_its_place() {
+        let mut probe = DepthProbe::new(&sources(1));
+        probe.saw_something = true;
+        probe.turn_to(&sources(1));
+        assert!(probe.saw_something());
+        probe.turn_to(&sources(2));
+        assert_eq!((probe.saw_something(), &probe.source), (false, &sources(2).queue));
+    }
+}

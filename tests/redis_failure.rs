@@ -181,7 +181,7 @@ fn a_failover_to_a_replica_that_lags_loses_what_it_had_not_got_and_the_run_says_
 #[test]
 fn after_a_failover_the_new_primary_is_looked_at_and_nothing_is_lost() {
     let lab = Lab::new();
-    let step = "  - redis-failover: { at: 2s, when: buffer_size >= 100, window: 1s, window_acks: 50 }\n";
+    let step = "  - redis-failover: { at: 5s, when: buffer_size >= 100, window: 1s, window_acks: 50 }\n";
     let there = killed("").replace("redis-kill", "redis-failover").replace("for: 500ms, ", "");
     let file = lab.scenario("back", &there.replace("settle:", &format!("{step}settle:")));
     lab.run_punctually(&["chaos", &file]).exits_with(0);

@@ -11,6 +11,7 @@
 //! disturbs Redis is a file in `redis/`, and its line in `fault_of` there.
 
 mod condition;
+mod disturbing;
 mod exposure;
 mod graceful_stop;
 mod hard_stop;
@@ -34,6 +35,7 @@ use crate::plan::{Plan, StepPlan, StopMode, StopPlan};
 use crate::readback::cpu::{self, CpuReading};
 use crate::stop::Stop;
 use crate::watch::{Event, Watch};
+use disturbing::Disturbing;
 use graceful_stop::GracefulStop;
 use hard_stop::HardStop;
 use pause::Pause;
@@ -168,7 +170,8 @@ async fn play_acts(step: &StepPlan, scene: &Scene<'_>, record: &mut StepRecord) 
     }
     if let Some(planned) = &step.disturbance {
         let of = |why| format!("{}: {why}", planned.id);
-        let done = in_time(scene, play_fault(redis::disturbing(planned), scene)).await.map_err(of)?;
+        let fault = Box::new(Disturbing::by(redis::blow(planned), planned));
+        let done = in_time(scene, play_fault(fault, scene)).await.map_err(of)?;
         scene.watch.event(Event::Note(words::of_disturbance(&done)));
         record.disturbance = Some(done);
     }

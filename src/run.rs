@@ -219,7 +219,8 @@ async fn up(
     let up = async { refuse_leftovers(plan, backends::up(plan, site, stop).await?).await };
     up.await.inspect_err(|_| {
         let found = Found::read(archive.root());
-        if found.is_ok_and(|found| found.is_some_and(|found| found.leftovers().is_empty())) {
+        let left_nothing = |found: Found| found.leftovers().is_empty() && found.mounted().is_empty();
+        if found.is_ok_and(|found| found.is_some_and(left_nothing)) {
             // Nothing of it runs any more. A journal that stays open makes the next run ask for `heal`.
             let _ = journal.close();
         }

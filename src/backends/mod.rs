@@ -4,6 +4,7 @@
 //! laboratory broke before the first request. What a backend can do to its target is asked for as a trait
 //! ([`ProcessControl`]); a backend that lacks it says so at `check`, not in the middle of a run.
 
+pub mod database_control;
 pub mod endpoints;
 mod in_process;
 pub mod kept;
@@ -24,6 +25,7 @@ use crate::clock::Offset;
 use crate::plan::{Backend, Database, DatabaseUrl, Lab, PausePoint, Plan, Slot};
 pub use crate::process::ProcessIdentity;
 use crate::stop::Stop;
+pub use database_control::DatabaseControl;
 pub use endpoints::{Endpoint, Endpoints};
 pub use redis_control::RedisControl;
 
@@ -150,6 +152,10 @@ pub trait Deployment: Send + Sync {
     fn redis(&self) -> Option<&dyn RedisControl> {
         None
     }
+    /// The database that may be struck; `None`: it is not the run's own.
+    fn database(&self) -> Option<&dyn DatabaseControl> {
+        None
+    }
     /// Ends everything that the run started: SIGTERM, and SIGKILL after the grace. Idempotent. A lab that was up before
     /// the run is made whole instead, and stays.
     async fn down(&self, grace: Duration) -> Result<(), DownError>;
@@ -274,7 +280,17 @@ pub enum ControlError {
     Tell { what: String, why: String },
     #[error("find a Redis that may be struck: this target has none of the run's own")]
     NoRedis,
-    #[error("find a proxy in front of Redis: the plan has none")]
+    #[error("tell the database `{what}`: {why}")]
+    TellDatabase { what: String, why: String },
+    #[error("find a database that may be struck: this target has none of the run's own")]
+    NoDatabase,
+    #[error("find a server: the database is a file")]
+    NoServer,
+    #[error("find a file: the database is a server")]
+    NoFile,
+    #[error("find a file system of the database's own: the plan has none")]
+    NoRoom,
+    #[error("find a proxy in front of it: the plan has none")]
     NoProxy,
     #[error("{what}: the run was interrupted")]
     Interrupted { what: String },

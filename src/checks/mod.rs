@@ -19,6 +19,7 @@ mod efficiency;
 mod exhibits;
 mod f1;
 mod f2;
+mod failures;
 mod figures;
 mod gates;
 mod generator;
@@ -31,7 +32,6 @@ mod operations;
 mod order;
 mod phases;
 mod recovery;
-mod redis_failure;
 mod rows;
 mod seeded;
 mod settled;
@@ -390,7 +390,7 @@ struct Case<'a> {
 type Check = fn(&Case) -> Vec<Finding>;
 
 /// Every check, in the order of the report: first whether the evidence carries a verdict, then what it says.
-const CHECKS: [(&str, Check); 18] = [
+const CHECKS: [(&str, Check); 19] = [
     ("seeded bug", seeded::check),
     ("interrupted", interrupted::check),
     ("settled", settled::check),
@@ -405,7 +405,8 @@ const CHECKS: [(&str, Check); 18] = [
     ("order", order::check),
     ("F1", f1::check),
     ("F2", f2::check),
-    ("redis-failure", redis_failure::check),
+    ("redis-failure", failures::of_redis),
+    ("database-failure", failures::of_database),
     ("gates", gates::check),
     ("backlog", backlog::check),
     ("metrics", metrics::check),

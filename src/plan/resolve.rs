@@ -25,7 +25,7 @@ mod words;
 
 use crate::scenario::{Count, Entry, Overrides, Place, Problem, Problems, Scenario};
 
-use super::{Lab, Plan, RunKey, StepPlan};
+use super::{Lab, Plan, RunKey, StepPlan, Subject};
 use database::Consent;
 pub use defaults::Defaults;
 pub use kept::KeptTarget;
@@ -98,7 +98,8 @@ fn resolve(scenario: Scenario, overrides: Overrides, given: Given, wanted: Wante
     in_process::refuse_existing(&scenario.target, &target, &mut remarks);
     let load = load::resolve(&scenario.load, target.strategy, &defaults, &mut remarks);
     let timeline = timeline::resolve(&scenario, (&lab, &target), &load, &mut remarks);
-    target.redis.proxied = disturbances::need_proxy(&timeline.steps);
+    target.redis.proxied = disturbances::need_proxy(Subject::Redis, &timeline.steps);
+    target.database_setup = disturbances::database_setup(&timeline.steps, &load, &target);
     let settle = settle::resolve(&scenario, &target.worker, &mut remarks);
     let (claims, gates) = gates::resolve(&scenario, &timeline, &mut remarks);
 

@@ -170,6 +170,7 @@ fn target(strategy: Strategy, slots: Vec<Slot>) -> TargetPlan {
             endpoint_lag: Duration::from_millis(400),
         },
         redis: RedisPlan { appendfsync: "always".into(), persistence: Persistence::Aof, proxied: false },
+        database_setup: DatabaseSetup::default(),
         witness: true,
         grace: Duration::from_secs(10),
         ready_within: Duration::from_secs(10),

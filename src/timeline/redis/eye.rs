@@ -12,8 +12,8 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-pub(super) use crate::timeline::disturbing::Seen;
 use crate::timeline::Scene;
+pub(super) use crate::timeline::disturbing::Seen;
 use crate::timeline::disturbing::{OwnWrites, Sight};
 
 /// Where the writes go: beside every key of the buffer.

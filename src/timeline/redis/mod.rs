@@ -39,9 +39,9 @@ use crate::plan::{Disturbance, DisturbancePlan};
 /// What Redis was told, it does within this.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The registry: how a disturbance is done.
-fn fault_of(plan: &DisturbancePlan) -> Box<dyn RedisFault> {
-    match plan.disturbance {
+/// The registry: how a disturbance is done; `None`: it strikes something else.
+fn fault_of(plan: &DisturbancePlan) -> Option<Box<dyn RedisFault>> {
+    Some(match plan.disturbance {
         Disturbance::RedisKill => Box::new(kill::Kill::default()),
         Disturbance::RedisRestart => Box::new(restart::Restart::default()),
         Disturbance::RedisPause => Box::new(pause::Pause),
@@ -55,7 +55,14 @@ fn fault_of(plan: &DisturbancePlan) -> Box<dyn RedisFault> {
         Disturbance::RedisReset => Box::new(reset::Reset::default()),
         Disturbance::RedisBlackhole => Box::new(blackhole::Blackhole::default()),
         Disturbance::RedisDropReply => Box::new(drop_reply::DropReply::default()),
-    }
+        Disturbance::DatabasePause
+        | Disturbance::DatabaseRestart
+        | Disturbance::DatabaseKill
+        | Disturbance::DatabaseDisconnect
+        | Disturbance::DatabaseSlow
+        | Disturbance::DatabaseLocked
+        | Disturbance::DatabaseFull => return None,
+    })
 }
 
 /// Something bad that is done to Redis, or to the way to it.
@@ -102,8 +109,10 @@ struct RedisBlow {
     process: Option<ProcessIdentity>,
 }
 
-pub(super) fn blow(plan: &DisturbancePlan) -> Box<dyn Blow> {
-    Box::new(RedisBlow { fault: fault_of(plan), before: Info::default(), process: None })
+/// `None`: it strikes something else.
+pub(super) fn blow(plan: &DisturbancePlan) -> Option<Box<dyn Blow>> {
+    let fault = fault_of(plan)?;
+    Some(Box::new(RedisBlow { fault, before: Info::default(), process: None }))
 }
 
 fn redis_of<'a>(scene: &'a Scene<'_>) -> Result<&'a dyn RedisControl, ControlError> {

@@ -17,6 +17,7 @@ pub fn scenarios() -> &'static [(&'static str, &'static str)] {
         ("graceful-redis", include_str!("scenarios/graceful-redis.yml")),
         ("hard-redis", include_str!("scenarios/hard-redis.yml")),
         ("late", include_str!("scenarios/late.yml")),
+        ("locked", include_str!("scenarios/locked.yml")),
         ("never", include_str!("scenarios/never.yml")),
         ("nothing-held", include_str!("scenarios/nothing-held.yml")),
         ("order", include_str!("scenarios/order.yml")),

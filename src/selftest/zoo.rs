@@ -111,6 +111,10 @@ pub const ZOO: &[Case] = &[
     quick(bug("unversioned-upsert", "frozen-workers", Expected::Class(Stale))),
     bug("ack-by-id", "frozen-workers", Expected::Class(Lost)),
     quick(twin("frozen-workers")),
+    // A database that is away for a while.
+    quick(bug("drop-on-db-error", "locked", Expected::CheckAnd("database-failure", Lost))),
+    bug("lease-too-short", "locked", Expected::Check("duplicates")),
+    quick(twin("locked")),
     // No fault at all.
     bug("one-slot-per-key", "bursts", Expected::Class(Lost)),
     bug("twice-in-one-batch", "bursts", Expected::Class(Stranded)),

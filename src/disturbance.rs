@@ -1,7 +1,8 @@
 //! Disturbances: what can be done to that which the service depends on, while instances and load go on.
 //!
 //! This list is the one place that knows their words. A scenario reads them, a plan gives them times, `explain` and
-//! the report put them into sentences, and the time line (`src/timeline/redis/`, one a file) does them.
+//! the report put them into sentences, and the time line (`src/timeline/redis/` and `src/timeline/database/`, one a file)
+//! does them.
 
 use std::time::Duration;
 
@@ -27,12 +28,47 @@ pub enum Disturbance {
     RedisDropRequest,
     RedisFailover,
     RedisFailoverLagging,
+    DatabasePause,
+    DatabaseRestart,
+    DatabaseKill,
+    DatabaseDisconnect,
+    DatabaseSlow,
+    DatabaseLocked,
+    DatabaseFull,
+}
+
+/// What is struck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    Redis,
+    Database,
+}
+
+impl Subject {
+    /// As people write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Subject::Redis => "Redis",
+            Subject::Database => "the database",
+        }
+    }
+
+    /// Behind an article.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Subject::Redis => "Redis",
+            Subject::Database => "database",
+        }
+    }
 }
 
 /// What everyone needs to know of one.
 #[derive(Debug, Clone, Copy)]
 pub struct Sheet {
     pub disturbance: Disturbance,
+    pub subject: Subject,
+    /// The words of the databases that it can be done to, where it is a database that is struck.
+    pub databases: &'static [&'static str],
     /// In a scenario file.
     pub word: &'static str,
     /// What is done.
@@ -47,14 +83,20 @@ pub struct Sheet {
     pub proxied: bool,
     /// It needs a replica of the server. There is a proxy as well, which leads to whoever is the primary.
     pub replica: bool,
-    /// Nobody can be told of a stored write while it lasts.
+    /// What is struck stores nothing while it lasts. Of Redis: so nobody can be told of a stored write.
     pub takes_no_write: bool,
+    /// The file is in a small file system of the run's own, which takes root.
+    pub in_a_room: bool,
 }
 
+const SERVERS: &[&str] = &["postgres", "mariadb"];
+const FILE: &[&str] = &["sqlite"];
+
 /// Every disturbance, in the order in which a person meets them.
-const LIST: [Sheet; 16] = {
+const LIST: [Sheet; 23] = {
     use Disturbance::*;
     const RESTARTED: &str = "a new process on the same port and data";
+    const RECOVERED: &str = "a new process that recovers the data";
     [
         outage(RedisKill, "redis-kill", 2_000, "SIGKILL", RESTARTED),
         outage(RedisRestart, "redis-restart", 1_000, "SIGTERM", RESTARTED),
@@ -85,6 +127,23 @@ const LIST: [Sheet; 16] = {
         network(RedisDropRequest, "redis-drop-request", 2_000, "scripts lost on their way", "scripts arrive"),
         failover(RedisFailover, "redis-failover", "failover to a replica that has caught up"),
         failover(RedisFailoverLagging, "redis-failover-lagging", "failover to a replica that lags"),
+        database(SERVERS, outage(DatabasePause, "database-pause", 3_000, "SIGSTOP of every process", "SIGCONT")),
+        database(SERVERS, outage(DatabaseRestart, "database-restart", 1_000, "a shutdown in order", RESTARTED)),
+        database(SERVERS, outage(DatabaseKill, "database-kill", 2_000, "SIGKILL of every process", RECOVERED)),
+        database(SERVERS, moment(DatabaseDisconnect, "database-disconnect", "every connection ended by the server")),
+        database(
+            SERVERS,
+            Sheet {
+                delay: Some(Duration::from_millis(100)),
+                takes_no_write: false,
+                ..network(DatabaseSlow, "database-slow", 3_000, "answers delayed on their way", "no delay")
+            },
+        ),
+        database(FILE, outage(DatabaseLocked, "database-locked", 3_000, "its write lock held by another", "let go")),
+        Sheet {
+            in_a_room: true,
+            ..database(FILE, outage(DatabaseFull, "database-full", 3_000, "a filler takes all that is free", "removed"))
+        },
     ]
 };
 
@@ -97,7 +156,7 @@ const fn outage(
     undo: &'static str,
 ) -> Sheet {
     let lasts = Some(Duration::from_millis(lasts_ms));
-    Sheet { disturbance, word, act, undo, lasts, delay: None, proxied: false, replica: false, takes_no_write: true }
+    Sheet { lasts, undo, takes_no_write: true, ..moment(disturbance, word, act) }
 }
 
 /// An outage of the way to it.
@@ -114,6 +173,8 @@ const fn network(
 const fn moment(disturbance: Disturbance, word: &'static str, act: &'static str) -> Sheet {
     Sheet {
         disturbance,
+        subject: Subject::Redis,
+        databases: &[],
         word,
         act,
         undo: "",
@@ -122,12 +183,18 @@ const fn moment(disturbance: Disturbance, word: &'static str, act: &'static str)
         proxied: false,
         replica: false,
         takes_no_write: false,
+        in_a_room: false,
     }
 }
 
 /// Another server becomes the primary, for good.
 const fn failover(disturbance: Disturbance, word: &'static str, act: &'static str) -> Sheet {
     Sheet { proxied: true, replica: true, ..moment(disturbance, word, act) }
+}
+
+/// It strikes the database, where that is one of these.
+const fn database(databases: &'static [&'static str], of_redis: Sheet) -> Sheet {
+    Sheet { subject: Subject::Database, databases, ..of_redis }
 }
 
 impl Disturbance {
@@ -145,6 +212,10 @@ impl Disturbance {
 
     pub fn word(self) -> &'static str {
         self.sheet().word
+    }
+
+    pub fn subject(self) -> Subject {
+        self.sheet().subject
     }
 }
 

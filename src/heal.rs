@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::archive::{Archive, ArchiveError};
 use crate::journal::{Entry, Found, Journal};
 use crate::process::ProcessIdentity;
+use crate::room::Room;
 
 /// Servers that hear a signal of their own when mxctl dies, and put things in order: killed in the middle of that,
 /// PostgreSQL leaves shared memory that nobody removes.
@@ -75,6 +76,10 @@ pub fn heal(run: &Path, patience: Duration) -> Result<Healing, HealError> {
         return Ok(Healing::Failed { left });
     }
     reverted.extend(ended_with_their_servers(&found.changed()));
+    match clear_all(&found, patience) {
+        Ok(cleared) => reverted.extend(cleared),
+        Err(left) => return Ok(Healing::Failed { left }),
+    }
     Journal::reopen(run).and_then(|j| j.write(&Entry::Healed { reverted: reverted.clone() })).map_err(fault)?;
     Ok(Healing::Healed { reverted })
 }
@@ -85,6 +90,26 @@ fn thaw_all(frozen: &[(String, ProcessIdentity)]) -> Vec<String> {
     let frozen = frozen.iter().filter(|(_, process)| process.is_frozen());
     let thawed = frozen.filter(|(_, process)| process.signal(Signal::SIGCONT).is_ok());
     thawed.map(|(name, process)| format!("{name} (pid {}) goes on", process.pid)).collect()
+}
+
+/// Removes fillers, then takes file systems away that nobody uses any more: what is in them stays beside them.
+fn clear_all(found: &Found, patience: Duration) -> Result<Vec<String>, Vec<String>> {
+    let (mut cleared, mut left) = (Vec::new(), Vec::new());
+    for file in found.fillers().iter().filter(|file| file.exists()) {
+        match std::fs::remove_file(file) {
+            Ok(()) => cleared.push(format!("removed the filler {}", file.display())),
+            Err(e) => left.push(format!("the filler {}: {e}", file.display())),
+        }
+    }
+    for at in found.mounted() {
+        let (room, what) = (Room::found(&at), at.display());
+        let was_there = room.is_there();
+        match at.parent().map_or(Ok(()), |outside| room.leave(outside, patience)) {
+            Ok(()) => cleared.extend(was_there.then(|| format!("unmounted {what}"))),
+            Err(e) => left.push(format!("the file system at {what}: {e}")),
+        }
+    }
+    if left.is_empty() { Ok(cleared) } else { Err(left) }
 }
 
 /// A setting, or a toxic in front of a server, does not outlive its process: nothing is left of a change whose server
@@ -98,6 +123,10 @@ fn ended_with_their_servers(changed: &[(String, ProcessIdentity, String)]) -> Ve
 fn end_all(leftovers: &[(String, ProcessIdentity)], patience: Duration) -> (Vec<String>, Vec<String>) {
     let deadline = Instant::now() + patience;
     for (_, process) in leftovers.iter().filter(|(name, _)| END_BY_THEMSELVES.contains(&name.as_str())) {
+        if process.is_frozen() {
+            // It has not heard its signal yet. One that ended in this moment is what we want.
+            let _ = process.signal(Signal::SIGCONT);
+        }
         gone(*process, Instant::now() + patience / 2);
     }
     let living: Vec<_> = leftovers.iter().filter(|(_, process)| process.is_alive()).collect();

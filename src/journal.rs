@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
@@ -77,6 +77,21 @@ pub enum Entry {
         name: String,
         process: ProcessIdentity,
         change: String,
+    },
+    /// A file system of the run's own is about to be there. To revert: move what is in it beside it, and unmount it.
+    Mounting {
+        at: PathBuf,
+    },
+    /// It is gone, or never was.
+    Unmounted {
+        at: PathBuf,
+    },
+    /// A file is about to take all that is free where it is. To revert: remove it.
+    Filling {
+        file: PathBuf,
+    },
+    Emptied {
+        file: PathBuf,
     },
     /// Last line of a run that left nothing behind.
     Closed,
@@ -185,6 +200,32 @@ impl Found {
             }
         }
         changed
+    }
+
+    /// Every file system that was made and not seen to be gone.
+    pub fn mounted(&self) -> Vec<PathBuf> {
+        let mut left = Vec::new();
+        for entry in &self.entries {
+            match entry {
+                Entry::Mounting { at } => left.push(at.clone()),
+                Entry::Unmounted { at } => left.retain(|other| other != at),
+                _ => {}
+            }
+        }
+        left
+    }
+
+    /// Every filler that was not removed.
+    pub fn fillers(&self) -> Vec<PathBuf> {
+        let mut left = Vec::new();
+        for entry in &self.entries {
+            match entry {
+                Entry::Filling { file } => left.push(file.clone()),
+                Entry::Emptied { file } => left.retain(|other| other != file),
+                _ => {}
+            }
+        }
+        left
     }
 
     /// Every process that was started and not seen to end.

@@ -41,6 +41,15 @@ impl ProcessIdentity {
         Stat::read(self.pid).ok().filter(|stat| stat.start_ticks == self.start_ticks).map(|stat| stat.parent)
     }
 
+    /// Those that it started, or that were started for it, and are alive.
+    pub fn children(self) -> Vec<ProcessIdentity> {
+        let pids = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        let all = pids.filter_map(|pid| Some((pid, Stat::read(pid).ok()?)));
+        let own = all.filter(|(_, stat)| stat.parent == self.pid && !matches!(stat.state, 'Z' | 'X'));
+        own.map(|(pid, stat)| ProcessIdentity { pid, start_ticks: stat.start_ticks }).collect()
+    }
+
     /// Waits for a SIGSTOP to take effect; false where it does not in time.
     pub async fn freezes(self, within: Duration) -> bool {
         let frozen = async {

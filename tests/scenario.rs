@@ -8,7 +8,7 @@ use mxctl::cli::OutputFormat;
 use mxctl::cli::problems::render;
 use mxctl::cli::scenario::{Command, answer, plan, shown};
 use mxctl::cli::target_flags::PlanFlags;
-use mxctl::plan::{Claim, Given, Plan, Role, Strategy};
+use mxctl::plan::{Claim, Given, Plan, Role, Strategy, Subject};
 use mxctl::scenario::{Overrides, Problems, Scenario, Source, shipped};
 use proptest::prelude::*;
 
@@ -57,7 +57,7 @@ fn every_shipped_scenario_resolves() {
         let path = file.to_str().unwrap();
         let plan = resolve(path, &[]).unwrap_or_else(|p| panic!("{}", render(&p, false)));
         assert_eq!(plan.name, file.file_stem().unwrap().to_str().unwrap());
-        let needs_redis = plan.disturbances().next().is_some();
+        let needs_redis = plan.disturbances().any(|one| one.disturbance.subject() == Subject::Redis);
         for strategy in Strategy::ALL.into_iter().filter(|strategy| strategy.shared() || !needs_redis) {
             resolve(path, &["--strategy", strategy.word()]).unwrap_or_else(|p| panic!("{}", render(&p, false)));
         }
@@ -67,6 +67,16 @@ fn every_shipped_scenario_resolves() {
 #[test]
 fn redis_failure_is_explained() {
     insta::assert_snapshot!(words(&resolve("redis-failure", &[]).unwrap()));
+}
+
+#[test]
+fn database_failure_is_explained() {
+    insta::assert_snapshot!(words(&resolve("database-failure", &[]).unwrap()));
+}
+
+#[test]
+fn database_failure_of_a_server_is_explained() {
+    insta::assert_snapshot!(words(&resolve("database-failure", &["--database", "postgres"]).unwrap()));
 }
 
 #[test]
@@ -505,7 +515,7 @@ proptest! {
     /// Half-written files are the normal case: whatever stands in one, the answer is a plan or problems with places.
     #[test]
     fn no_text_makes_reading_panic(cut in 0usize..1200, length in 0usize..12, junk in "[ -~ß\n\u{1F980}]{0,12}") {
-        let shipped = shipped()[1].1;
+        let shipped = shipped()[2].1;
         let at = shipped.floor_char_boundary(cut);
         let end = shipped.floor_char_boundary(at + length);
         let text = format!("{}{junk}{}", &shipped[..at], &shipped[end..]);

@@ -4,6 +4,7 @@
 //! laboratory broke before the first request. What a backend can do to its target is asked for as a trait
 //! ([`ProcessControl`]); a backend that lacks it says so at `check`, not in the middle of a run.
 
+pub mod database_control;
 mod ending;
 pub mod endpoints;
 mod in_process;
@@ -25,6 +26,7 @@ use crate::clock::Offset;
 use crate::plan::{Backend, Database, DatabaseUrl, Lab, PausePoint, Plan, Slot};
 pub use crate::process::ProcessIdentity;
 use crate::stop::Stop;
+pub use database_control::DatabaseControl;
 pub use endpoints::{Endpoint, Endpoints};
 pub use redis_control::RedisControl;
 
@@ -150,6 +152,10 @@ pub trait Deployment: Send + Sync {
     fn processes(&self) -> Option<&dyn ProcessControl>;
     /// The Redis that may be struck; `None`: there is none, or it is not the run's own.
     fn redis(&self) -> Option<&dyn RedisControl> {
+        None
+    }
+    /// The database that may be struck; `None`: it is not the run's own.
+    fn database(&self) -> Option<&dyn DatabaseControl> {
         None
     }
     /// Ends everything that the run started: SIGTERM, and SIGKILL after the grace. Idempotent. A lab that was up before
@@ -278,7 +284,17 @@ pub enum ControlError {
     NoRedis,
     #[error("find a replica of Redis: the plan has none")]
     NoReplica,
-    #[error("find a proxy in front of Redis: the plan has none")]
+    #[error("tell the database `{what}`: {why}")]
+    TellDatabase { what: String, why: String },
+    #[error("find a database that may be struck: this target has none of the run's own")]
+    NoDatabase,
+    #[error("find a server: the database is a file")]
+    NoServer,
+    #[error("find a file: the database is a server")]
+    NoFile,
+    #[error("find a file system of the database's own: the plan has none")]
+    NoRoom,
+    #[error("find a proxy in front of it: the plan has none")]
     NoProxy,
     #[error("{what}: the run was interrupted")]
     Interrupted { what: String },

@@ -10,7 +10,7 @@
 //! in any run.
 
 use super::{Case, Class, StartJudgement, StopJudgement, Verdict};
-use crate::plan::{Claim, Condition, StepKind, StepPlan};
+use crate::plan::{Claim, Condition, StepKind, StepPlan, Subject};
 use crate::timeline::{StepRecord, StopRecord};
 
 /// What losing a write looks like.
@@ -30,7 +30,7 @@ fn claim_of_stops(kind: StepKind) -> Claim {
     match kind {
         StepKind::Pause => Claim::F1,
         StepKind::RollingUpdate | StepKind::Kill | StepKind::Terminate | StepKind::Scale => Claim::F2,
-        StepKind::Disturb(_) => Claim::RedisFailure,
+        StepKind::Disturb(disturbance) => Claim::of_failures(disturbance.subject()),
     }
 }
 
@@ -94,9 +94,10 @@ fn unmet(step: &StepPlan, record: &StepRecord) -> Option<String> {
     (!met).then(|| format!("{} did not see its condition hold: buffer_size >= {at_least}", step.id))
 }
 
-/// Disturbances whose step began without its condition, or ended early.
-pub(super) fn unmet_of_disturbances(case: &Case) -> Vec<String> {
-    let steps = case.plan.timeline.iter().filter(|step| step.disturbance.is_some());
+/// Disturbances of this whose step began without its condition, or ended early.
+pub(super) fn unmet_of_disturbances(case: &Case, of: Subject) -> Vec<String> {
+    let strikes = |step: &&StepPlan| step.disturbance.as_ref().is_some_and(|one| one.disturbance.subject() == of);
+    let steps = case.plan.timeline.iter().filter(strikes);
     let records = &case.evidence.incidents.steps;
     let recorded = steps.filter_map(|step| Some((step, records.iter().find(|record| record.id == step.id)?)));
     recorded.filter_map(|(step, record)| unmet(step, record)).collect()

@@ -4,9 +4,13 @@
 //! [`DisturbanceJudgement`] for every *planned* one. One that never fired, has no proof, struck while nothing was at
 //! stake, was not undone, or had too little load around it, proves nothing, and says why.
 //!
-//! # Why an ack during an outage counts against it
+//! # Why an ack during an outage of Redis counts against it
 //! Where nobody can be told of a stored write, an acknowledged one was kept somewhere else: in the memory of its
 //! instance, say, or in another Redis than the one that was struck. What then survives is not what was put to the test.
+//!
+//! # Why no ack during an outage of the database does
+//! The buffer is there so that writes go on being acknowledged while the database is away. Where none was, nothing says
+//! what becomes of those that wait for it.
 
 use std::time::Duration;
 
@@ -18,7 +22,7 @@ use super::generator::Pace;
 use super::phases::{Span, touches};
 use super::{Conservation, Evidence, Verdict, latency, operations};
 use crate::clock::Offset;
-use crate::disturbance::Disturbance;
+use crate::disturbance::{Disturbance, Subject};
 use crate::load::{Attempt, Outcome};
 use crate::plan::{DisturbancePlan, Plan};
 use crate::timeline::incident::ProofOf;
@@ -64,7 +68,7 @@ pub(super) struct DisturbanceFigures {
     /// The windows before and after it; the second ends where the next disturbance begins.
     before: Span,
     after: Span,
-    /// Nothing could be stored.
+    /// Nothing could be stored in what was struck.
     outage: Option<Span>,
     cost: Conservation,
     acks_before: u64,
@@ -173,7 +177,10 @@ impl Disturbances<'_> {
         let mut reasons = unproven(planned, record);
         reasons.extend(no_exposure(record));
         reasons.extend(self.too_little_load(planned, figures));
-        reasons.extend(kept_elsewhere(figures));
+        reasons.extend(match planned.disturbance.subject() {
+            Subject::Redis => kept_elsewhere(figures),
+            Subject::Database => nothing_waited(figures),
+        });
         reasons.extend(recovery.is_none().then(|| "nobody saw errors, p99 and backlog back in band".to_owned()));
         let lost = broken.filter(|count| *count > 0);
         let verdict = match (lost, reasons.is_empty()) {
@@ -280,6 +287,11 @@ fn kept_elsewhere(figures: &DisturbanceFigures) -> Option<String> {
     let acks = figures.acks_during;
     let why = "nobody could be told of a stored write: they are kept elsewhere";
     (acks > 0).then(|| format!("{acks} writes were acknowledged while {why}"))
+}
+
+fn nothing_waited(figures: &DisturbanceFigures) -> Option<String> {
+    let none = figures.outage.is_some() && figures.acks_during == 0;
+    none.then(|| "no write was acknowledged while it lasted: nothing had to wait for the database".to_owned())
 }
 
 fn never_fired(planned: &DisturbancePlan, reason: String) -> DisturbanceJudgement {

@@ -20,6 +20,7 @@ mod efficiency;
 mod exhibits;
 mod f1;
 mod f2;
+mod failures;
 mod figures;
 mod gates;
 mod generator;
@@ -32,7 +33,6 @@ mod operations;
 mod order;
 mod phases;
 mod recovery;
-mod redis_failure;
 mod rows;
 mod sabotaged;
 mod seeded;
@@ -395,7 +395,7 @@ struct Case<'a> {
 type Check = fn(&Case) -> Vec<Finding>;
 
 /// Every check, in the order of the report: first whether the evidence carries a verdict, then what it says.
-const CHECKS: [(&str, Check); 20] = [
+const CHECKS: [(&str, Check); 21] = [
     ("sabotage", sabotaged::check),
     ("seeded bug", seeded::check),
     ("interrupted", interrupted::check),
@@ -412,7 +412,8 @@ const CHECKS: [(&str, Check); 20] = [
     ("order", order::check),
     ("F1", f1::check),
     ("F2", f2::check),
-    ("redis-failure", redis_failure::check),
+    ("redis-failure", failures::of_redis),
+    ("database-failure", failures::of_database),
     ("gates", gates::check),
     ("backlog", backlog::check),
     ("metrics", metrics::check),

@@ -13,13 +13,14 @@ use super::{Global, fail};
   mxctl chaos rolling-update --strategy in-memory
   mxctl chaos scale-out
   mxctl chaos redis-failure
+  mxctl chaos database-failure --database postgres
   mxctl chaos --scenario ./my-scenario.yml --rps 400 --fail-if 'p99.steady > 100ms'
   mxctl chaos rolling-update --keep              the lab stays up afterwards, to look at
   mxctl chaos rolling-update --dry-run           what would be struck when; nothing is started
 
 Exit codes: 0 pass, 1 fail, 2 bad input, 3 inconclusive, 4 laboratory, 70 bug, 130/143 interrupted")]
 pub struct Command {
-    /// A shipped scenario (rolling-update, scale-out, redis-failure, scale-curve) or a scenario file
+    /// A shipped scenario (rolling-update, scale-out, redis-failure, database-failure, scale-curve) or a scenario file
     #[arg(value_name = "SCENARIO", required_unless_present = "scenario")]
     name: Option<String>,
     /// The same, as a flag

@@ -58,8 +58,8 @@ pub async fn launch_scenario(asked: &Asked<'_>, global: &Global) -> Exit {
         return fail(&why, Exit::BadInput);
     }
     if let (Some(first), Some(_)) = (plan.disturbances().next(), &asked.lab.keep) {
-        let what = first.disturbance.word();
-        let why = format!("play {what} on a lab that stays: its Redis is its keeper's; leave `--keep` out");
+        let (what, struck) = (first.disturbance.word(), first.disturbance.subject().kind());
+        let why = format!("play {what} on a lab that stays: its {struck} is its keeper's; leave `--keep` out");
         return fail(&why, Exit::BadInput);
     }
     if asked.dry_run {

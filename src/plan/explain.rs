@@ -13,7 +13,8 @@ use crate::scenario::{Period, Size};
 
 use super::resolve::Defaults;
 use super::{
-    Backend, Claim, Database, Disturbance, Gate, GateMetric, Persistence, Plan, ReadKeys, Shape, Strategy, TargetPlan,
+    Backend, Claim, Database, DatabaseSetup, Disturbance, Gate, GateMetric, Persistence, Plan, ReadKeys, Shape,
+    Strategy, TargetPlan,
 };
 
 /// Operations of each lane, from first to last.
@@ -139,9 +140,17 @@ fn backend(backend: Backend) -> &'static str {
 }
 
 fn database(target: &TargetPlan) -> String {
+    let DatabaseSetup { proxied, room_bytes } = target.database_setup;
     match (target.database, &target.existing) {
+        (Database::Sqlite, _) if room_bytes > 0 => {
+            let room = Size(room_bytes);
+            format!("SQLite, a file in a file system of {room} that mxctl mounts in the run's folder (takes root)")
+        }
         (Database::Sqlite, _) => "SQLite, a file in the run's folder".to_owned(),
-        (own, None) => format!("{}, a private server with its data in the run's folder", own.name()),
+        (own, None) => {
+            let path = if proxied { ", reached through a proxy" } else { "" };
+            format!("{}, a private server with its data in the run's folder{path}", own.name())
+        }
         (existing, Some(url)) => format!("{}, an existing one: {url}", existing.name()),
     }
 }
@@ -232,10 +241,10 @@ fn gates(plan: &Plan, page: &mut Page) {
     if plan.claims.contains(&Claim::F2) {
         page.gate("F2", "lost = stranded = stale = torn = 0, and every stop exposed and proven");
     }
-    if plan.claims.contains(&Claim::RedisFailure) {
-        page.gate("redis-failure", "lost = stranded = stale = torn = 0, and every failure proven, with tasks at stake");
+    for claim in [Claim::RedisFailure, Claim::DatabaseFailure].iter().filter(|claim| plan.claims.contains(claim)) {
+        page.gate(claim.word(), "lost = stranded = stale = torn = 0, and every failure proven, with tasks at stake");
     }
-    if plan.target.redis.persistence == Persistence::None && plan.disturbances().next().is_some() {
+    if plan.target.redis.persistence == Persistence::None && plan.claims.contains(&Claim::RedisFailure) {
         page.gate("", "expect a FAIL: a Redis without persistence forgets what it holds when it ends");
     }
     if plan.disturbances().any(|planned| planned.disturbance == Disturbance::RedisFailoverLagging) {

@@ -18,7 +18,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use crate::disturbance::Disturbance;
+pub use crate::disturbance::{Disturbance, Subject};
 use crate::scenario::Shift;
 pub use database::{Database, DatabaseUrl};
 pub use load::{LoadPlan, Mix, ReadKeys};
@@ -132,6 +132,8 @@ pub struct TargetPlan {
     pub worker: WorkerPlan,
     pub probe: ProbePlan,
     pub redis: RedisPlan,
+    #[serde(default, skip_serializing_if = "DatabaseSetup::is_bare")]
+    pub database_setup: DatabaseSetup,
     /// Database triggers log every attempted upsert.
     pub witness: bool,
     /// SIGTERM → SIGKILL where the run takes the target down, and the default of a step.
@@ -299,6 +301,28 @@ pub struct RedisPlan {
     /// Whether it has a replica: where a step of the time line makes that one the primary.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replicated: bool,
+}
+
+/// What the time line needs around a private database.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabaseSetup {
+    /// The instances reach it through a proxy that can spoil what passes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub proxied: bool,
+    /// The bytes of a small file system that its file is in; 0: it is a file among others.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub room_bytes: u64,
+}
+
+impl DatabaseSetup {
+    fn is_bare(&self) -> bool {
+        *self == DatabaseSetup::default()
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What a Redis has on its disk.
@@ -526,6 +550,8 @@ pub enum Claim {
     F2,
     /// A failure of Redis loses nothing that was acknowledged.
     RedisFailure,
+    /// A failure of the database does not, either.
+    DatabaseFailure,
 }
 
 impl Claim {
@@ -534,6 +560,15 @@ impl Claim {
             Claim::F1 => "F1",
             Claim::F2 => "F2",
             Claim::RedisFailure => "redis-failure",
+            Claim::DatabaseFailure => "database-failure",
+        }
+    }
+
+    /// The one that a failure of this puts to the test.
+    pub fn of_failures(of: Subject) -> Claim {
+        match of {
+            Subject::Redis => Claim::RedisFailure,
+            Subject::Database => Claim::DatabaseFailure,
         }
     }
 }

@@ -26,7 +26,7 @@ mod words;
 
 use crate::scenario::{Count, Entry, Overrides, Place, Problem, Problems, Scenario};
 
-use super::{Lab, Plan, RunKey, StepPlan};
+use super::{Lab, Plan, RunKey, StepPlan, Subject};
 use database::Consent;
 pub use defaults::Defaults;
 pub use kept::KeptTarget;
@@ -99,8 +99,9 @@ fn resolve(scenario: Scenario, overrides: Overrides, given: Given, wanted: Wante
     in_process::refuse_existing(&scenario.target, &target, &mut remarks);
     let load = load::resolve(&scenario.load, target.strategy, &defaults, &mut remarks);
     let timeline = timeline::resolve(&scenario, (&lab, &target), &load, &mut remarks);
-    target.redis.proxied = disturbances::need(&timeline.steps, |sheet| sheet.proxied);
-    target.redis.replicated = disturbances::need(&timeline.steps, |sheet| sheet.replica);
+    target.redis.proxied = disturbances::need(Subject::Redis, &timeline.steps, |sheet| sheet.proxied);
+    target.redis.replicated = disturbances::need(Subject::Redis, &timeline.steps, |sheet| sheet.replica);
+    target.database_setup = disturbances::database_setup(&timeline.steps, &load, &target);
     let settle = settle::resolve(&scenario, &target.worker, &mut remarks);
     let (claims, gates) = gates::resolve(&scenario, &timeline, &mut remarks);
 

@@ -87,7 +87,7 @@ fn disturbance(one: &DisturbanceRecord) -> Vec<TimelineLine> {
     let act = one.disturbance.sheet().act;
     let held = one.exposure.map_or_else(|| "an unread number of".to_owned(), |tasks| tasks.to_string());
     let moments = [
-        one.done.map(|at| (at, format!("{}: {act}, with {held} tasks in it", one.id))),
+        one.done.map(|at| (at, format!("{}: {act}, with {held} tasks in the buffer", one.id))),
         one.undone.map(|at| (at, format!("{} is being undone", one.id))),
         one.healed.map(|at| (at, format!("{}: an own write is stored again", one.id))),
         one.error.as_ref().map(|error| (one.began, format!("{} ends early: {error}", one.id))),

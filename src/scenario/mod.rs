@@ -147,6 +147,8 @@ pub struct StepFields {
     pub lasts: Entry<Period>,
     /// Of every answer.
     pub delay: Entry<Period>,
+    /// The databases that a disturbance is meant for: with another one it is left out.
+    pub databases: Entry<Vec<Located<Word>>>,
     /// What comes after a pause.
     pub then: Entry<Word>,
     /// How many instances there are after scaling.
@@ -168,6 +170,7 @@ impl StepFields {
             grace: Entry::Absent,
             lasts: Entry::Absent,
             delay: Entry::Absent,
+            databases: Entry::Absent,
             then: Entry::Absent,
             to: Entry::Absent,
             window: Entry::Absent,

@@ -245,6 +245,7 @@ fn step_fields(mut fields: Fields<'_>, key: &Key) -> StepFields {
         grace: of_kind(&mut fields, "grace", matches!(kind, "rolling-update" | "terminate" | "scale")),
         lasts: of_kind(&mut fields, "for", kind == "pause"),
         delay: Entry::Absent,
+        databases: Entry::Absent,
         then: of_kind(&mut fields, "then", kind == "pause"),
         to: of_kind(&mut fields, "to", kind == "scale"),
         window: fields.one("window"),
@@ -259,7 +260,9 @@ fn step_fields(mut fields: Fields<'_>, key: &Key) -> StepFields {
 fn disturbance_fields(mut fields: Fields<'_>, key: &Key, disturbance: Disturbance) -> StepFields {
     let place = fields.reader().place(&key.span);
     let sheet = disturbance.sheet();
+    let databases = if sheet.databases.is_empty() { Entry::Absent } else { words(&mut fields, "database") };
     let step = StepFields {
+        databases,
         at: fields.one("at"),
         when: fields.one("when"),
         lasts: of_kind(&mut fields, "for", sheet.lasts.is_some()),

@@ -16,6 +16,7 @@ pub struct Source {
 /// The scenarios inside the executable: name, text. `scenarios/NAME.yml` in the repository.
 pub fn shipped() -> &'static [(&'static str, &'static str)] {
     &[
+        ("database-failure", include_str!("../../scenarios/database-failure.yml")),
         ("loadtest", include_str!("../../scenarios/loadtest.yml")),
         ("redis-failure", include_str!("../../scenarios/redis-failure.yml")),
         ("rolling-update", include_str!("../../scenarios/rolling-update.yml")),

@@ -19,6 +19,7 @@ pub fn scenarios() -> &'static [(&'static str, &'static str)] {
         ("graceful-redis", include_str!("scenarios/graceful-redis.yml")),
         ("hard-redis", include_str!("scenarios/hard-redis.yml")),
         ("late", include_str!("scenarios/late.yml")),
+        ("locked", include_str!("scenarios/locked.yml")),
         ("lost-replies", include_str!("scenarios/lost-replies.yml")),
         ("lost-requests", include_str!("scenarios/lost-requests.yml")),
         ("never", include_str!("scenarios/never.yml")),

@@ -172,6 +172,10 @@ pub const ZOO: &[Case] = &[
         ..bug("async-failover", "redis-failover-lagging", Expected::Class(Lost))
     }),
     twin("redis-failover"),
+    // A database that is away for a while.
+    quick(bug("drop-on-db-error", "locked", Expected::CheckAnd("database-failure", Lost))),
+    bug("lease-too-short", "locked", Expected::Check("duplicates")),
+    quick(twin("locked")),
     // No fault at all.
     bug("one-slot-per-key", "bursts", Expected::Class(Lost)),
     bug("twice-in-one-batch", "bursts", Expected::Class(Stranded)),

@@ -8,9 +8,11 @@
 //! ```
 //!
 //! One fault a file. One that stops an instance is a file with `impl Fault`, and its line in `faults_of`; one that
-//! disturbs Redis is a file in `redis/`, and its line in `fault_of` there.
+//! disturbs Redis or the database is a file in `redis/` or `database/`, and its line in `fault_of` there.
 
 mod condition;
+mod database;
+mod disturbing;
 mod exposure;
 mod graceful_stop;
 mod hard_stop;
@@ -28,12 +30,13 @@ use nix::sys::signal::Signal;
 
 pub use incident::{DisturbanceRecord, Exposure, Held, Incidents, Proof, StartRecord, StepRecord, StopRecord};
 
-use crate::backends::{ControlError, Deployment, ProcessControl};
+use crate::backends::{ControlError, DatabaseControl, Deployment, ProcessControl};
 use crate::clock::{Offset, RunClock};
-use crate::plan::{Plan, StepPlan, StopMode, StopPlan};
+use crate::plan::{DisturbancePlan, Plan, StepPlan, StopMode, StopPlan};
 use crate::readback::cpu::{self, CpuReading};
 use crate::stop::Stop;
 use crate::watch::{Event, Watch};
+use disturbing::{Blow, Disturbing};
 use graceful_stop::GracefulStop;
 use hard_stop::HardStop;
 use pause::Pause;
@@ -99,6 +102,11 @@ fn faults_of(step: &StepPlan) -> Vec<(&StopPlan, Stopping)> {
         }
     };
     step.stops.iter().map(|stop| (stop, fault(stop))).collect()
+}
+
+/// How a disturbance is done: whoever knows what it strikes knows that.
+fn blow_of(plan: &DisturbancePlan) -> Box<dyn Blow> {
+    redis::blow(plan).or_else(|| database::blow(plan)).expect("a disturbance strikes one of these")
 }
 
 /// Plays every step of the plan, or as far as the load lasts.
@@ -168,7 +176,8 @@ async fn play_acts(step: &StepPlan, scene: &Scene<'_>, record: &mut StepRecord) 
     }
     if let Some(planned) = &step.disturbance {
         let of = |why| format!("{}: {why}", planned.id);
-        let done = in_time(scene, play_fault(redis::disturbing(planned), scene)).await.map_err(of)?;
+        let fault = Box::new(Disturbing::by(blow_of(planned), planned));
+        let done = in_time(scene, play_fault(fault, scene)).await.map_err(of)?;
         scene.watch.event(Event::Note(words::of_disturbance(&done)));
         record.disturbance = Some(done);
     }
@@ -202,6 +211,10 @@ fn thaw_everybody(scene: &Scene<'_>) {
     }
     if let Some(redis) = scene.deployment.redis().filter(|redis| redis.process().is_frozen()) {
         let _ = redis.signal(Signal::SIGCONT);
+    }
+    let frozen = |database: &&dyn DatabaseControl| database.processes().iter().any(|process| process.is_frozen());
+    if let Some(database) = scene.deployment.database().filter(frozen) {
+        let _ = database.signal(Signal::SIGCONT);
     }
 }
 

@@ -1,17 +1,19 @@
 //! A deployment whose controls say yes and do nothing: every signal is swallowed, every start gives the process that
 //! was there before.
 
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use mxctl::backends::database_control;
 use mxctl::backends::proxy::{Passed, Proxy};
 use mxctl::backends::redis_control::Change;
 use mxctl::backends::{
-    ControlError, DatabaseSource, Deployment, DownError, Endpoints, Exit, Instance, InstanceId, ProcessControl,
-    QueueSource, RedisControl, Sources,
+    ControlError, DatabaseControl, DatabaseSource, Deployment, DownError, Endpoints, Exit, Instance, InstanceId,
+    ProcessControl, QueueSource, RedisControl, Sources,
 };
 use mxctl::plan::{PausePoint, Plan, Slot};
 use mxctl::process::ProcessIdentity;
@@ -23,6 +25,7 @@ pub struct Powerless {
     sources: Sources,
     instances: Vec<Instance>,
     redis: Option<PowerlessRedis>,
+    database: Option<PowerlessDatabase>,
 }
 
 impl Powerless {
@@ -41,7 +44,13 @@ impl Powerless {
             sources: Sources { database: DatabaseSource::File(database.to_owned()), queue: QueueSource::Private },
             instances: plan.target.slots.iter().enumerate().map(instance).collect(),
             redis: None,
+            database: None,
         }
+    }
+
+    /// The same, with a database that is well whatever is done to it.
+    pub fn with_database(self, database: PowerlessDatabase) -> Powerless {
+        Powerless { database: Some(database), ..self }
     }
 
     /// The same, with a Redis that is well whatever is done to it.
@@ -76,6 +85,10 @@ impl Deployment for Powerless {
 
     fn redis(&self) -> Option<&dyn RedisControl> {
         self.redis.as_ref().map(|redis| redis as &dyn RedisControl)
+    }
+
+    fn database(&self) -> Option<&dyn DatabaseControl> {
+        self.database.as_ref().map(|database| database as &dyn DatabaseControl)
     }
 
     async fn down(&self, _grace: Duration) -> Result<(), DownError> {
@@ -211,6 +224,74 @@ impl RedisControl for PowerlessRedis {
     }
 
     async fn change_back(&self, _change: &Change) -> Result<(), ControlError> {
+        Ok(())
+    }
+}
+
+/// A database that every control says yes to and does nothing to: a file, which says of itself what a server would.
+pub struct PowerlessDatabase {
+    file: PathBuf,
+}
+
+impl PowerlessDatabase {
+    pub fn over(file: &Path) -> PowerlessDatabase {
+        PowerlessDatabase { file: file.to_owned() }
+    }
+}
+
+#[async_trait]
+impl DatabaseControl for PowerlessDatabase {
+    fn source(&self) -> DatabaseSource {
+        DatabaseSource::File(self.file.clone())
+    }
+
+    fn proxied(&self) -> Option<DatabaseSource> {
+        Some(self.source())
+    }
+
+    fn passed(&self) -> Passed {
+        Passed::default()
+    }
+
+    /// Whatever is around the file has room.
+    fn room(&self) -> Option<PathBuf> {
+        self.file.parent().map(Path::to_owned)
+    }
+
+    /// The test's own one.
+    fn processes(&self) -> Vec<ProcessIdentity> {
+        vec![ProcessIdentity::of(std::process::id() as i32).expect("this process is alive")]
+    }
+
+    fn signal(&self, _signal: Signal) -> Result<(), ControlError> {
+        Ok(())
+    }
+
+    fn end_in_order(&self) -> Result<(), ControlError> {
+        Ok(())
+    }
+
+    async fn frozen(&self, _within: Duration) -> Result<(), ControlError> {
+        Ok(())
+    }
+
+    async fn exited(&self, _within: Duration) -> Result<Option<Exit>, ControlError> {
+        Ok(None)
+    }
+
+    async fn start(&self) -> Result<(), ControlError> {
+        Ok(())
+    }
+
+    async fn connections(&self) -> Result<BTreeSet<String>, ControlError> {
+        Ok(["1", "2"].map(str::to_owned).into())
+    }
+
+    async fn change(&self, _change: &database_control::Change) -> Result<(), ControlError> {
+        Ok(())
+    }
+
+    async fn change_back(&self, _change: &database_control::Change) -> Result<(), ControlError> {
         Ok(())
     }
 }

@@ -74,17 +74,16 @@ impl InProcess {
 
     /// What the services need is up, and no service yet.
     async fn prepared(plan: &TargetPlan, site: Site, stop: &Stop) -> Result<InProcess, UpError> {
-        let mut tasks = JoinSet::new();
-        let servers = Servers::start(plan, &site, &mut tasks, stop).await?;
+        let servers = Servers::start(plan, &site, stop).await?;
         Ok(InProcess {
-            sources: servers.sources(plan, &site),
+            sources: servers.sources(plan),
             plan: plan.clone(),
             site,
             servers,
             endpoints: Endpoints::default(),
             lives: Mutex::default(),
             remarks: Mutex::default(),
-            tasks: Mutex::new(tasks),
+            tasks: Mutex::default(),
             over: CancellationToken::new(),
         })
     }

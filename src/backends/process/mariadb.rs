@@ -1,10 +1,11 @@
 //! How a private MariaDB is made and started.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tokio::process::Command;
 
 use super::recipe::{Grounds, NAME, Recipe, program};
@@ -24,7 +25,12 @@ pub(super) const RECIPE: Recipe = Recipe {
     serve,
     open: |grounds| Box::pin(open(grounds)),
     url: |port| format!("mariadb://{USER}@127.0.0.1:{port}/{NAME}?ssl-mode=DISABLED"),
+    connections: |url| Box::pin(connections(url)),
+    disconnect: |url| Box::pin(disconnect(url)),
 };
+
+/// `ER_NO_SUCH_THREAD`: it has ended by itself.
+const NO_SUCH_THREAD: u16 = 1094;
 
 fn initialise(grounds: &Grounds) -> std::io::Result<Command> {
     // Statements are lines there, executed whenever the server starts. `root` comes over the socket in the data folder,
@@ -63,6 +69,37 @@ async fn open(grounds: &Grounds<'_>) -> Result<(), sqlx::Error> {
         return Err(sqlx::Error::Protocol("another server took the port".into()));
     }
     connection.close().await
+}
+
+async fn connections(url: &str) -> Result<BTreeSet<String>, sqlx::Error> {
+    let mut connection = MySqlConnection::connect(url).await?;
+    let found = others(&mut connection).await?;
+    connection.close().await?;
+    Ok(found)
+}
+
+/// The ids of all connections but this one: they count up.
+async fn others(connection: &mut MySqlConnection) -> Result<BTreeSet<String>, sqlx::Error> {
+    let asked = "SELECT CAST(id AS CHAR) FROM information_schema.processlist \
+                 WHERE user = SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AND id <> CONNECTION_ID()";
+    let found: Vec<String> = sqlx::query_scalar(asked).fetch_all(connection).await?;
+    Ok(found.into_iter().collect())
+}
+
+async fn disconnect(url: &str) -> Result<(), sqlx::Error> {
+    let mut connection = MySqlConnection::connect(url).await?;
+    for id in others(&mut connection).await? {
+        let killed = sqlx::raw_sql(AssertSqlSafe(format!("KILL CONNECTION {id}"))).execute(&mut connection).await;
+        match killed {
+            Err(sqlx::Error::Database(e)) if is_no_such_thread(&*e) => {}
+            killed => drop(killed?),
+        }
+    }
+    connection.close().await
+}
+
+fn is_no_such_thread(error: &dyn sqlx::error::DatabaseError) -> bool {
+    error.try_downcast_ref::<MySqlDatabaseError>().is_some_and(|error| error.number() == NO_SUCH_THREAD)
 }
 
 fn init_file(grounds: &Grounds) -> PathBuf {

@@ -14,6 +14,7 @@ mod redis;
 mod redis_server;
 pub(super) mod servers;
 mod slots;
+mod sqlite_file;
 mod unprivileged;
 
 use std::net::SocketAddr;
@@ -30,8 +31,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::prober::{Probe, Prober};
 use super::{
-    ControlError, DatabaseSource, Deployment, DownError, Endpoint, Endpoints, Exit, Instance, InstanceId,
-    ProcessControl, ProcessIdentity, QueueSource, RedisControl, Sources, UpError, ending, prober,
+    ControlError, DatabaseControl, DatabaseSource, Deployment, DownError, Endpoint, Endpoints, Exit, Instance,
+    InstanceId, ProcessControl, ProcessIdentity, QueueSource, RedisControl, Sources, UpError, ending, prober,
 };
 use crate::clock::RunClock;
 use crate::journal::{Entry, Journal};
@@ -95,15 +96,14 @@ struct Handle {
 impl Processes {
     /// Brings every slot up, ready and in rotation. On failure nothing is left running.
     pub async fn up(plan: &TargetPlan, site: Site, stop: &Stop) -> Result<Box<dyn Deployment>, UpError> {
-        let mut tasks = JoinSet::new();
-        let servers = Servers::start(plan, &site, &mut tasks, stop).await?;
+        let servers = Servers::start(plan, &site, stop).await?;
         let target = Processes {
             plan: plan.clone(),
             site,
             servers,
             endpoints: Endpoints::default(),
             slots: Mutex::default(),
-            tasks: Mutex::new(tasks),
+            tasks: Mutex::default(),
             over: CancellationToken::new(),
         };
         let filled = stop.interrupt.run_until_cancelled(target.fill_every_slot()).await;
@@ -260,7 +260,7 @@ impl Deployment for Processes {
     }
 
     fn sources(&self) -> Sources {
-        self.servers.sources(&self.plan, &self.site)
+        self.servers.sources(&self.plan)
     }
 
     fn roster(&self) -> Vec<Instance> {
@@ -277,6 +277,10 @@ impl Deployment for Processes {
 
     fn redis(&self) -> Option<&dyn RedisControl> {
         self.servers.redis()
+    }
+
+    fn database(&self) -> Option<&dyn DatabaseControl> {
+        self.servers.database()
     }
 
     async fn down(&self, grace: Duration) -> Result<(), DownError> {

@@ -7,6 +7,7 @@
 //! Whoever is a superuser of PostgreSQL runs programs as the user of its process. Any user of this machine may come as
 //! [`USER`], who owns one database; the superuser's password is this run's secret.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -33,6 +34,8 @@ pub(super) const RECIPE: Recipe = Recipe {
     serve,
     open: |grounds| Box::pin(open(grounds)),
     url: |port| format!("postgres://{USER}@127.0.0.1:{port}/{NAME}?sslmode=disable"),
+    connections: |url| Box::pin(connections(url)),
+    disconnect: |url| Box::pin(disconnect(url)),
 };
 
 fn initialise(grounds: &Grounds) -> std::io::Result<Command> {
@@ -77,6 +80,24 @@ async fn open(grounds: &Grounds<'_>) -> Result<(), sqlx::Error> {
             sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await?;
         }
     }
+    connection.close().await
+}
+
+/// A pid may come again; a pid with the moment at which its connection began does not.
+async fn connections(url: &str) -> Result<BTreeSet<String>, sqlx::Error> {
+    let mut connection = PgConnection::connect(url).await?;
+    let asked = "SELECT pid || '@' || backend_start FROM pg_stat_activity \
+                 WHERE usename = current_user AND pid <> pg_backend_pid()";
+    let found: Vec<String> = sqlx::query_scalar(asked).fetch_all(&mut connection).await?;
+    connection.close().await?;
+    Ok(found.into_iter().collect())
+}
+
+async fn disconnect(url: &str) -> Result<(), sqlx::Error> {
+    let mut connection = PgConnection::connect(url).await?;
+    let all = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+               WHERE usename = current_user AND pid <> pg_backend_pid()";
+    sqlx::raw_sql(all).execute(&mut connection).await?;
     connection.close().await
 }
 

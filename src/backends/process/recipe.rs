@@ -1,5 +1,6 @@
 //! What one kind of private database server needs to be told: a recipe each, in `postgres.rs` and `mariadb.rs`.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,9 +30,14 @@ pub(super) struct Recipe {
     pub open: for<'a> fn(&'a Grounds<'a>) -> Opening<'a>,
     /// Of the database, without a password.
     pub url: fn(port: u16) -> String,
+    /// Who is connected to it there, but for whoever asks: ids, none of which is ever used again.
+    pub connections: for<'a> fn(url: &'a str) -> Answering<'a, BTreeSet<String>>,
+    /// Ends the connections of all of them.
+    pub disconnect: for<'a> fn(url: &'a str) -> Opening<'a>,
 }
 
-type Opening<'a> = Pin<Box<dyn Future<Output = Result<(), sqlx::Error>> + Send + 'a>>;
+type Opening<'a> = Answering<'a, ()>;
+pub(super) type Answering<'a, T> = Pin<Box<dyn Future<Output = Result<T, sqlx::Error>> + Send + 'a>>;
 
 /// Where a server is made and started.
 pub(super) struct Grounds<'a> {

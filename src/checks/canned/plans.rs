@@ -8,9 +8,9 @@ use crate::backends::{Exit, Instance, InstanceId, ProcessIdentity};
 use crate::checks::instances;
 use crate::clock::Offset;
 use crate::plan::{
-    Backend, Claim, Database, Gate, GateMetric, Lab, LoadPlan, Mix, PausePoint, Persistence, Plan, ProbePlan, ReadKeys,
-    RedisPlan, Replaced, Role, RunKey, RunPhase, SettlePlan, Shape, Slot, StepKind, StepPlan, StopMode, StopPlan,
-    Strategy, TargetPlan, WorkerPlan,
+    Backend, Claim, Database, DatabaseSetup, Gate, GateMetric, Lab, LoadPlan, Mix, PausePoint, Persistence, Plan,
+    ProbePlan, ReadKeys, RedisPlan, Replaced, Role, RunKey, RunPhase, SettlePlan, Shape, Slot, StepKind, StepPlan,
+    StopMode, StopPlan, Strategy, TargetPlan, WorkerPlan,
 };
 use crate::readback::{Applied, Checkpoint, Source};
 use crate::timeline::incident::{Met, ProofOf};
@@ -83,6 +83,7 @@ fn target(strategy: Strategy, slots: Vec<Slot>, witness: bool) -> TargetPlan {
             proxied: false,
             replicated: false,
         },
+        database_setup: DatabaseSetup::default(),
         witness,
         grace: S(10),
         ready_within: S(20),

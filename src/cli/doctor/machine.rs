@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::Line;
 use super::needs::Needs;
 use crate::archive::free_bytes;
+use crate::room::Room;
 use crate::runs::{self, Life};
 use crate::scenario::Size;
 
@@ -126,16 +127,35 @@ pub fn user() -> Line {
     const NEED: &str = "user";
     // A process's folder belongs to its effective user.
     if fs::metadata("/proc/self").is_ok_and(|me| me.uid() != 0) {
-        return Line::ok(NEED, "an ordinary user: no shipped scenario needs root");
+        return Line::ok(NEED, "an ordinary user, which is enough for all but `database-full`");
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     match std::env::split_paths(&path).any(|folder| folder.join("setpriv").is_file()) {
-        true => Line::ok(NEED, "root, which nothing needs; `setpriv` is there for servers that refuse root"),
+        true => {
+            Line::ok(NEED, "root, which only `database-full` needs; `setpriv` is there for servers that refuse root")
+        }
         false => Line::warn(
             NEED,
             "root, and no `setpriv` for servers that refuse root",
             "run as an ordinary user, or install util-linux",
         ),
+    }
+}
+
+/// By mounting one, for a moment.
+pub fn mounts() -> Line {
+    const NEED: &str = "mounts";
+    let tried = tempfile::tempdir().and_then(|folder| {
+        let room = Room::new(folder.path());
+        room.make(1 << 20).and_then(|()| room.leave(folder.path(), Duration::from_secs(1)))
+    });
+    match tried {
+        Ok(()) => Line::ok(NEED, "a small file system can be mounted"),
+        Err(e) => {
+            let remedy = "only for the step `database-full` (in `chaos database-failure`): run mxctl as root, or with \
+                          `--database postgres`";
+            Line::warn(NEED, format!("no small file system: {e}"), remedy)
+        }
     }
 }
 

@@ -23,7 +23,7 @@ use needs::Needs;
   mxctl doctor
   mxctl doctor --output json
 
-`warn` is no obstacle to the shipped scenarios; `missing` is.
+`warn` is no obstacle to the shipped scenarios, but for what it names; `missing` is.
 
 Exit codes: 0 everything that the shipped scenarios need is there, 4 something is missing")]
 pub struct Command {}
@@ -63,6 +63,7 @@ fn examine(reports: &Path, needs: &Needs) -> Vec<Line> {
         machine::punctuality(),
         machine::healed(reports),
         machine::user(),
+        machine::mounts(),
     ]);
     lines
 }

@@ -1,6 +1,6 @@
 //! What a run of this plan will be able to prove, and what it will not.
 
-use crate::plan::{Backend, Claim, Database, Plan, Strategy};
+use crate::plan::{Backend, Claim, Database, Plan, Strategy, Subject};
 
 use super::{LaneCounts, Page};
 
@@ -26,8 +26,8 @@ pub fn can(plan: &Plan, counts: LaneCounts, page: &mut Page) {
     if plan.claims.contains(&Claim::F2) {
         f2(plan.stops().filter(|stop| !stop.mode.pauses()).count(), page);
     }
-    if plan.claims.contains(&Claim::RedisFailure) {
-        redis_failure(plan.disturbances().count(), page);
+    for of in [Subject::Redis, Subject::Database] {
+        failures(of, plan, page);
     }
     if plan.target.witness && counts.hot_key > 0 {
         page.sentence("the witness shows duplicates, and the order in which the writes of one hot key arrived");
@@ -57,9 +57,18 @@ fn f2(stops: usize, page: &mut Page) {
     ));
 }
 
-fn redis_failure(failures: usize, page: &mut Page) {
+fn failures(of: Subject, plan: &Plan, page: &mut Page) {
+    let claim = Claim::of_failures(of);
+    if !plan.claims.contains(&claim) {
+        return;
+    }
+    let failures = plan.disturbances().filter(|one| one.disturbance.subject() == of).count();
+    let (word, of, tasks) = match of {
+        Subject::Redis => (claim.word(), of.name(), "tasks are in it"),
+        Subject::Database => (claim.word(), of.name(), "tasks wait for it"),
+    };
     page.sentence(format_args!(
-        "redis-failure: {failures} failures of Redis, each while tasks are in it, lose nothing that was acknowledged;"
+        "{word}: {failures} failures of {of}, each while {tasks}, lose nothing that was acknowledged;"
     ));
     page.line("    what was refused as not stored is not there; for each: how it shows, its errors, its recovery");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::plan::{Claim, Gate, GateMetric, RunPhase, StepKind, StepPlan};
+use crate::plan::{Claim, Gate, GateMetric, RunPhase, StepKind, StepPlan, Subject};
 use crate::scenario::{Count, GateLine, Percent, Period, Scenario, Written, nearest};
 
 use super::defaults::ERROR_RATE_STEADY;
@@ -19,7 +19,8 @@ pub fn resolve(scenario: &Scenario, timeline: &Timeline, remarks: &mut Remarks) 
         match name {
             "F1" => claim_f1(line, scenario, timeline, remarks),
             "F2" => claim_f2(line, scenario, timeline, remarks),
-            "redis-failure" => claim_redis_failure(line, timeline, remarks),
+            "redis-failure" => claim_failure(Subject::Redis, line, timeline, remarks),
+            "database-failure" => claim_failure(Subject::Database, line, timeline, remarks),
             _ if LATER.contains(&name) => {
                 remarks.problem(&line.name.place, format!("the claim {name} does not exist yet"), "leave the line out");
             }
@@ -31,8 +32,8 @@ pub fn resolve(scenario: &Scenario, timeline: &Timeline, remarks: &mut Remarks) 
     (claims(scenario, timeline), gates)
 }
 
-/// What is replaced or taken away claims F2; what is added or paused claims F1; what is done to Redis claims that its
-/// failure loses nothing. Every written step claims one of them,
+/// What is replaced or taken away claims F2; what is added or paused claims F1; what is done to Redis or to the
+/// database claims that its failure loses nothing. Every written step claims one of them,
 /// also where nothing of it is left: a run that was to put a claim to the test, and strikes nobody, must not pass as if
 /// it were a load test.
 fn claims(scenario: &Scenario, timeline: &Timeline) -> Vec<Claim> {
@@ -51,7 +52,7 @@ fn claim_of(kind: StepKind) -> Option<Claim> {
     match kind {
         StepKind::RollingUpdate | StepKind::Kill | StepKind::Terminate => Some(Claim::F2),
         StepKind::Pause => Some(Claim::F1),
-        StepKind::Disturb(_) => Some(Claim::RedisFailure),
+        StepKind::Disturb(disturbance) => Some(Claim::of_failures(disturbance.subject())),
         StepKind::Scale => None,
     }
 }
@@ -89,11 +90,18 @@ fn claim_f2(line: &GateLine, scenario: &Scenario, timeline: &Timeline, remarks: 
     }
 }
 
-fn claim_redis_failure(line: &GateLine, timeline: &Timeline, remarks: &mut Remarks) {
+fn claim_failure(of: Subject, line: &GateLine, timeline: &Timeline, remarks: &mut Remarks) {
     refuse_other_outcomes(line, remarks);
-    if timeline.whole && timeline.steps.iter().all(|step| step.disturbance.is_none()) {
-        let help = "write a step such as `- redis-kill: { at: 10s }`, or leave the gate out";
-        remarks.problem(&line.name.place, "redis-failure needs a failure of Redis in the time line", help);
+    let fails = |step: &StepPlan| step.disturbance.as_ref().is_some_and(|one| one.disturbance.subject() == of);
+    if timeline.whole && !timeline.steps.iter().any(fails) {
+        let example = match of {
+            Subject::Redis => "redis-kill",
+            Subject::Database => "database-locked",
+        };
+        let claim = Claim::of_failures(of).word();
+        let message = format!("{claim} needs a failure of {} in the time line", of.name());
+        let help = format!("write a step such as `- {example}: {{ at: 10s }}`, or leave the gate out");
+        remarks.problem(&line.name.place, message, help);
     }
 }
 
@@ -154,7 +162,7 @@ fn by_phase() -> impl Iterator<Item = GateMetric> {
 
 /// Every name that a gate or a claim can have.
 pub fn known_names() -> Vec<String> {
-    let known = ["F1", "F2", "redis-failure", "recovery", "duplicates", "reordered"];
+    let known = ["F1", "F2", "redis-failure", "database-failure", "recovery", "duplicates", "reordered"];
     let mut known = known.map(str::to_owned).to_vec();
     for metric in by_phase() {
         known.push(metric.word().to_owned());
@@ -168,8 +176,8 @@ fn remedy(text: &str) -> String {
     match nearest(text, &known.iter().map(String::as_str).collect::<Vec<_>>()) {
         Some(name) => format!("did you mean `{name}`?"),
         None => {
-            "these exist: F1, F2, redis-failure, p50, p99, p99.9, error_rate (each also with .steady, .fault, .recovery), \
-             recovery, duplicates, reordered"
+            "these exist: F1, F2, redis-failure, database-failure, p50, p99, p99.9, error_rate (each also with .steady, \
+             .fault, .recovery), recovery, duplicates, reordered"
                 .into()
         }
     }

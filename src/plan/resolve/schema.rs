@@ -162,10 +162,21 @@ fn around() -> [(&'static str, Value); 4] {
     ]
 }
 
+/// Some of them.
+fn databases() -> Value {
+    let one = words(&DATABASES, "");
+    json!({
+        "description": "The databases that it is meant for; with another one it is left out",
+        "anyOf": [one, { "type": "array", "items": one }],
+        "examples": [["postgres", "mariadb"], "sqlite"]
+    })
+}
+
 fn disturbance(sheet: &Sheet) -> Value {
     let lasts = sheet.lasts.map(|_| ("for", period("How long it lasts", "2s")));
     let delay = sheet.delay.map(|_| ("delay", period("Of every answer", "100ms")));
-    let own: Vec<_> = around().into_iter().chain(lasts).chain(delay).collect();
+    let databases = (!sheet.databases.is_empty()).then(|| ("database", databases()));
+    let own: Vec<_> = around().into_iter().chain(lasts).chain(delay).chain(databases).collect();
     let mut step = object(&own);
     let undo = if sheet.undo.is_empty() { String::new() } else { format!(", then {}", sheet.undo) };
     step["description"] = format!("{}{undo}", sheet.act).into();
@@ -175,7 +186,7 @@ fn disturbance(sheet: &Sheet) -> Value {
 fn gates() -> Value {
     let gate = |name: String| {
         let (limit, says) = match name.split('.').next().unwrap_or_default() {
-            claim if claim.starts_with('F') || claim == "redis-failure" => {
+            claim if claim.starts_with('F') || claim.ends_with("-failure") => {
                 (json!({ "const": "pass", "examples": ["pass"] }), "A claim that must hold")
             }
             "error_rate" => (percent("", "0.1%"), "(refused + unknown + not sent) ÷ due, at most"),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::plan::{Database, Persistence, RedisPlan, Role, Slot, Strategy, TargetPlan, WorkerPlan};
+use crate::plan::{Database, DatabaseSetup, Persistence, RedisPlan, Role, Slot, Strategy, TargetPlan, WorkerPlan};
 use crate::scenario::{Entry, Period, Target};
 
 use super::database::{self, Consent};
@@ -28,6 +28,8 @@ pub fn resolve(target: &Target, defaults: &Defaults, consent: &Consent<'_>, rema
         worker,
         probe: defaults.probe.clone(),
         redis: redis(target, strategy, defaults, remarks),
+        // What it needs depends on the time line.
+        database_setup: DatabaseSetup::default(),
         witness: target.witness.given().map_or(defaults.witness, |w| w.value.0),
         grace: grace(&target.grace, defaults.grace, defaults.probe.endpoint_lag, remarks),
         ready_within: defaults.ready_within,

@@ -65,6 +65,9 @@ fn asked(place: usize, written: &Step) -> Option<Asked<'_>> {
 /// `None`: nothing of it is left.
 fn step(asked: &Asked<'_>, around: &Around<'_>, filled: &mut Filled<'_>, remarks: &mut Remarks) -> Option<StepPlan> {
     let (id, kind, fields) = (asked.id.clone(), asked.kind, asked.fields);
+    if disturbances::is_left_out(asked, around, remarks) {
+        return None;
+    }
     let at = fields.at.given().map_or(Duration::ZERO, |at| at.value.0);
     let when = condition(fields, remarks);
     let mut disturbance = None;

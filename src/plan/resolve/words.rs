@@ -82,6 +82,14 @@ pub const PAUSE_POINTS: Vocabulary<PausePoint> = Vocabulary {
 };
 
 impl<T: Copy> Vocabulary<T> {
+    /// Whether one of these words means this. Those that mean nothing are problems.
+    pub fn contains(&self, words: &[Located<Word>], meaning: T, remarks: &mut Remarks) -> bool
+    where
+        T: PartialEq,
+    {
+        words.iter().fold(false, |found, word| self.look_up(word, remarks) == Some(meaning) || found)
+    }
+
     /// What the entry means, or the default.
     pub fn meaning(&self, entry: &Entry<Word>, default: T, remarks: &mut Remarks) -> T {
         entry.given().and_then(|word| self.look_up(word, remarks)).unwrap_or(default)

@@ -177,6 +177,7 @@ fn target(strategy: Strategy, slots: Vec<Slot>) -> TargetPlan {
             proxied: false,
             replicated: false,
         },
+        database_setup: DatabaseSetup::default(),
         witness: true,
         grace: Duration::from_secs(10),
         ready_within: Duration::from_secs(10),

@@ -3,17 +3,18 @@
 //! # Why a connection for each, and no driver
 //! A driver waits, retries and hides. Here every write says which of the few things became of it, and how long that took.
 
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use super::{EVERY, ProofOf, Scene, proof};
-use crate::timeline::Proof;
+use crate::timeline::Scene;
+pub(super) use crate::timeline::disturbing::Seen;
+use crate::timeline::disturbing::{OwnWrites, Sight};
 
 /// Where the writes go: beside every key of the buffer.
 const KEY: &str = "mxctl:eye";
@@ -21,37 +22,6 @@ const KEY: &str = "mxctl:eye";
 const PATIENCE: Duration = Duration::from_millis(500);
 /// A script, as every offer is one.
 const SCRIPT: &str = "return redis.call('SET', KEYS[1], ARGV[1])";
-
-/// What became of one write.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Seen {
-    Stored,
-    /// Nobody listens.
-    ConnectionRefused,
-    NoAnswer,
-    /// The connection was reset, or ended, before an answer.
-    Broken,
-    /// The first word of an error that Redis answered: `READONLY`.
-    Error(String),
-}
-
-impl Seen {
-    pub fn is_error(&self, code: &str) -> bool {
-        matches!(self, Seen::Error(told) if told == code)
-    }
-}
-
-impl fmt::Display for Seen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Seen::Stored => "stored",
-            Seen::ConnectionRefused => "refused a connection",
-            Seen::NoAnswer => "left without an answer",
-            Seen::Broken => "cut off",
-            Seen::Error(code) => code,
-        })
-    }
-}
 
 /// Looks along one path.
 pub(super) struct Eye {
@@ -71,7 +41,7 @@ impl Eye {
     }
 
     /// One write, and how long it took.
-    pub async fn write(&mut self) -> (Seen, Duration) {
+    pub async fn write(&mut self) -> Sight {
         self.number += 1;
         let (asked, number) = (Instant::now(), self.number.to_string());
         let answer = timeout(PATIENCE, ask(self.path, &["EVAL", SCRIPT, "1", KEY, &number])).await;
@@ -84,33 +54,24 @@ impl Eye {
         (seen, asked.elapsed())
     }
 
-    /// Waits for a write that is stored: it is well, before the act or after it.
-    pub async fn sees_a_stored_write(&mut self, scene: &Scene<'_>, of: ProofOf, within: Duration) -> Proof {
-        let (began, mut tries) = (scene.clock.now(), 0);
-        loop {
-            let (seen, took) = self.write().await;
-            tries += 1;
-            if seen == Seen::Stored {
-                let told = format!("in {took:.1?}, {:.1?} on", scene.clock.now().since(began));
-                return proof(of, "an own write is stored", told, true);
-            }
-            if scene.clock.now().since(began) >= within {
-                return proof(of, "an own write is stored", format!("none of {tries}: {seen}"), false);
-            }
-            tokio::time::sleep(EVERY).await;
-        }
-    }
-
     /// The last write that this server has applied.
     pub async fn applied(addr: SocketAddr) -> Option<u64> {
         let answer = timeout(PATIENCE, ask(addr, &["GET", KEY])).await.ok()?.ok()?;
         answer.lines().nth(1)?.parse().ok()
     }
+}
 
-    /// Takes its key away again.
-    pub async fn close(&mut self, addr: SocketAddr) {
-        // One that stays is no part of the buffer, and ends with the server.
-        let _ = timeout(PATIENCE, ask(addr, &["DEL", KEY])).await;
+#[async_trait]
+impl OwnWrites for Eye {
+    async fn write(&mut self) -> Sight {
+        Eye::write(self).await
+    }
+
+    async fn close(&mut self, scene: &Scene<'_>) {
+        if let Some(redis) = scene.deployment.redis() {
+            // A key that stays is no part of the buffer, and ends with the server.
+            let _ = timeout(PATIENCE, ask(redis.addr(), &["DEL", KEY])).await;
+        }
     }
 }
 

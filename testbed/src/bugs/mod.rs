@@ -18,9 +18,11 @@ mod client_clock_lease;
 mod dead_drain_tracker;
 mod drain_after_close;
 mod drain_beyond_grace;
+mod drop_on_db_error;
 mod error_pages;
 mod evicting_redis;
 mod flush_behind_global_lock;
+mod lease_too_short;
 mod lifo;
 mod no_prestop;
 mod no_redrive;
@@ -62,9 +64,11 @@ const BUGS: &[Bug] = &[
     dead_drain_tracker::BUG,
     drain_after_close::BUG,
     drain_beyond_grace::BUG,
+    drop_on_db_error::BUG,
     error_pages::BUG,
     evicting_redis::BUG,
     flush_behind_global_lock::BUG,
+    lease_too_short::BUG,
     lifo::BUG,
     no_prestop::BUG,
     no_redrive::BUG,

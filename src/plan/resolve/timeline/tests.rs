@@ -204,3 +204,48 @@ fn a_gate_asks_for_steps_that_put_its_claim_to_the_test() {
     let recovery = resolve_on(redis, grows, "gates: { recovery: 5m }");
     assert_eq!(only_problem(recovery), "`recovery` is measured around stops, and the time line has none");
 }
+
+// Failures of the database.
+
+fn resolve_with(database: &str, steps: &str) -> Result<Plan, Problems> {
+    resolve_on(&format!("strategy: redis, instances: 1, workers: 2, database: {database}"), steps, "")
+}
+
+#[test]
+fn what_cannot_be_done_to_a_database_is_a_problem_and_what_is_meant_for_others_is_left_out() {
+    let problem = only_problem(resolve_with("sqlite", "  - database-kill: { at: 1s }"));
+    assert_eq!(problem, "`database-kill` cannot be done to SQLite");
+    let problem = only_problem(resolve_with("mariadb", "  - database-locked: { at: 1s }"));
+    assert_eq!(problem, "`database-locked` cannot be done to MariaDB");
+
+    let both = "  - database-locked: { at: 1s, database: sqlite }\n  \
+                - database-slow: { at: 2s, database: [postgres, mariadb] }";
+    for (database, id, proxied) in [("sqlite", "1:database-locked", false), ("postgres", "2:database-slow", true)] {
+        let plan = resolve_with(database, both).unwrap_or_else(|problems| panic!("{problems}"));
+        assert_eq!(plan.timeline.iter().map(|step| step.id.as_str()).collect::<Vec<_>>(), [id]);
+        assert_eq!((plan.claims, plan.target.database_setup.proxied), (vec![Claim::DatabaseFailure], proxied));
+        assert!(plan.notes.iter().any(|note| note.contains("is left out")), "{:?}", plan.notes);
+        assert!(!plan.target.redis.proxied);
+    }
+    let problem = only_problem(resolve_with("sqlite", "  - database-locked: { at: 1s, database: oracle }"));
+    assert_eq!(problem, "`oracle` is not a database");
+}
+
+#[test]
+fn a_disk_is_filled_up_in_a_file_system_that_the_load_fits_into() {
+    let plan = resolve_with("sqlite", "  - database-full: { at: 1s }").unwrap_or_else(|problems| panic!("{problems}"));
+    assert!(plan.target.database_setup.room_bytes > 32 << 20, "{:?}", plan.target.database_setup);
+    assert!(plan.notes.iter().any(|note| note.contains("takes root")), "{:?}", plan.notes);
+    let plan = resolve_with("sqlite", "  - database-locked: { at: 1s }").unwrap();
+    assert_eq!(plan.target.database_setup.room_bytes, 0);
+}
+
+#[test]
+fn the_database_of_somebody_else_is_not_struck() {
+    let text = "target: { strategy: redis, database: 'postgres://u@127.0.0.1/d' }\nallow: [database]\n\
+                timeline:\n  - database-kill: { at: 1s }\n";
+    let source = Arc::new(Source { name: "test.yml".into(), text: text.into() });
+    let given = Given { run_number: 7, seed: 42 };
+    let problem = only_problem(Plan::resolve(Scenario::read(&source), Overrides::default(), given));
+    assert_eq!(problem, "`database-kill` strikes the database, and postgres://u@127.0.0.1/d is somebody else's");
+}

@@ -1,4 +1,4 @@
-//! redis-failure: a failure of Redis loses nothing that was acknowledged.
+//! redis-failure, database-failure: a failure of what the service depends on loses nothing that was acknowledged.
 //!
 //! In: the judged disturbances and the classes. Out: FAIL where a write was lost, stranded, stale or torn, or a refused
 //! one is there all the same, on sound evidence; PASS only where every planned disturbance proves something;
@@ -9,22 +9,30 @@
 
 use super::asked;
 use super::{Case, Class, Conservation, DisturbanceJudgement, Finding, Verdict};
-use crate::disturbance::Sheet;
+use crate::disturbance::{Sheet, Subject};
 use crate::plan::Claim;
 
-pub(super) fn check(case: &Case) -> Vec<Finding> {
-    let claimed = case.plan.claims.contains(&Claim::RedisFailure);
-    let (planned, strangers) = (case.disturbances, strangers(case));
-    if !claimed && planned.is_empty() && strangers.is_empty() {
+pub(super) fn of_redis(case: &Case) -> Vec<Finding> {
+    check(Subject::Redis, case)
+}
+
+pub(super) fn of_database(case: &Case) -> Vec<Finding> {
+    check(Subject::Database, case)
+}
+
+fn check(of: Subject, case: &Case) -> Vec<Finding> {
+    let claim = Claim::of_failures(of);
+    let (planned, strangers) = (planned(of, case), strangers(of, case));
+    if !case.plan.claims.contains(&claim) && planned.is_empty() && strangers.is_empty() {
         return Vec::new();
     }
     if planned.is_empty() && strangers.is_empty() {
-        let summary = "no failure of Redis is planned: nothing was put to the test".to_owned();
-        return vec![Finding::inconclusive(Claim::RedisFailure.word(), summary)];
+        let summary = format!("no failure of {} is planned: nothing was put to the test", of.name());
+        return vec![Finding::inconclusive(claim.word(), summary)];
     }
     let ((broken, mut void), phantoms) = (asked::broken(case), phantoms(case));
     void.extend(case.figures.soundness.void(Class::Phantom).map(|why| format!("void: phantom ({why})")));
-    let missing = [missing(case), strangers].concat();
+    let missing = [missing(of, case), strangers].concat();
     let verdict = if broken + phantoms > 0 {
         Verdict::Fail
     } else if void.is_empty() && missing.is_empty() {
@@ -32,18 +40,23 @@ pub(super) fn check(case: &Case) -> Vec<Finding> {
     } else {
         Verdict::Inconclusive
     };
-    let lines = planned.iter().map(line).collect();
-    let finding = Finding::new(Claim::RedisFailure.word(), verdict, summary(case));
-    vec![finding.because([void, missing, lines].concat())]
+    let lines = planned.iter().map(|one| line(one)).collect();
+    vec![Finding::new(claim.word(), verdict, summary(of, case)).because([void, missing, lines].concat())]
 }
 
-fn summary(case: &Case) -> String {
-    let open = |one: &&DisturbanceJudgement| one.verdict == Verdict::Inconclusive;
-    let all = case.disturbances.len();
-    let proven = all - case.disturbances.iter().filter(open).count();
+/// The judged disturbances of this.
+fn planned<'a>(of: Subject, case: &Case<'a>) -> Vec<&'a DisturbanceJudgement> {
+    case.disturbances.iter().filter(|one| one.disturbance.subject() == of).collect()
+}
+
+fn summary(of: Subject, case: &Case) -> String {
+    let all = planned(of, case);
+    let proven = all.iter().filter(|one| one.verdict != Verdict::Inconclusive).count();
     let phantom = format!("{} phantom of {} refused", phantoms(case), case.figures.classes.count(Class::Refused));
     format!(
-        "{proven} of {all} planned failures of Redis proven, with tasks at stake; {}; {phantom}",
+        "{proven} of {} planned failures of {} proven, with tasks at stake; {}; {phantom}",
+        all.len(),
+        of.name(),
         asked::stake(case)
     )
 }
@@ -54,19 +67,19 @@ fn phantoms(case: &Case) -> u64 {
     if sound { case.figures.classes.count(Class::Phantom) } else { 0 }
 }
 
-fn missing(case: &Case) -> Vec<String> {
-    let open = case.disturbances.iter().filter(|one| one.verdict == Verdict::Inconclusive);
+fn missing(of: Subject, case: &Case) -> Vec<String> {
+    let open = planned(of, case).into_iter().filter(|one| one.verdict == Verdict::Inconclusive);
     let mut missing: Vec<String> = open.map(|one| format!("{}: {}", one.id, one.reasons.join("; "))).collect();
-    missing.extend(asked::unmet_of_disturbances(case));
+    missing.extend(asked::unmet_of_disturbances(case, of));
     missing.extend(case.figures.soundness.ledger.clone());
     missing
 }
 
 /// Done, and not planned.
-fn strangers(case: &Case) -> Vec<String> {
+fn strangers(of: Subject, case: &Case) -> Vec<String> {
     let planned = |id: &str| case.plan.disturbances().any(|planned| planned.id == id);
-    let strange = case.evidence.incidents.disturbances().filter(|record| !planned(&record.id));
-    strange
+    let done = case.evidence.incidents.disturbances().filter(|record| record.disturbance.subject() == of);
+    done.filter(|record| !planned(&record.id))
         .map(|record| format!("{}: {} was done, and it is not planned", record.id, record.disturbance.word()))
         .collect()
 }
@@ -96,7 +109,8 @@ mod tests {
     use super::*;
     use crate::checks::canned::{self, Canned};
     use crate::clock::Offset;
-    use crate::plan::RunPhase;
+    use crate::load::{Attempt, Outcome};
+    use crate::plan::{Disturbance, RunPhase, StepKind};
     use crate::timeline::DisturbanceRecord;
 
     /// The verdict of the claim and of the whole, after a change; and all that the claim says.
@@ -218,6 +232,45 @@ mod tests {
         assert!(
             judgement.disturbances[0].reasons.iter().any(|why| why.starts_with("1 writes were acknowledged while"))
         );
+    }
+
+    /// The same blow, of the database: PostgreSQL killed and started again.
+    fn of_the_database(canned: &mut Canned) {
+        let struck = Disturbance::DatabaseKill;
+        canned.plan.claims = vec![Claim::DatabaseFailure];
+        canned.plan.timeline[0].kind = StepKind::Disturb(struck);
+        canned.plan.timeline[0].disturbance.as_mut().unwrap().disturbance = struck;
+        canned.disturbance(|record| record.disturbance = struck);
+    }
+
+    #[test]
+    fn a_failure_of_the_database_passes_where_writes_were_acknowledged_meanwhile() {
+        let mut canned = canned::redis_failure();
+        of_the_database(&mut canned);
+        let judgement = canned.judge();
+        assert!(judgement.findings.iter().all(|found| found.check != "redis-failure"));
+        let reasons = &judgement.disturbances[0].reasons;
+        assert_eq!(judgement.finding("database-failure").verdict, Verdict::Inconclusive, "{reasons:?}");
+        assert!(reasons.iter().any(|why| why.starts_with("no write was acknowledged while it lasted")), "{reasons:?}");
+
+        let acked = |a: &Attempt| a.lane.makes_rows() && a.outcome == Outcome::Acked && a.due < second(20);
+        let late = canned.evidence.ledger.attempts().filter(acked).last().unwrap().op;
+        canned.attempt(late, |a| (a.sent, a.done) = (Some(second(21)), Some(second(21))));
+        let judgement = canned.judge();
+        assert_eq!(judgement.disturbances[0].verdict, Verdict::Pass, "{:?}", judgement.disturbances[0].reasons);
+        let finding = judgement.finding("database-failure");
+        assert_eq!(finding.verdict, Verdict::Pass, "{finding:?}");
+        assert!(finding.summary.starts_with("1 of 1 planned failures of the database proven"), "{finding:?}");
+    }
+
+    #[test]
+    fn a_write_lost_in_a_failure_of_the_database_fails() {
+        let mut canned = canned::redis_failure();
+        of_the_database(&mut canned);
+        let lost = canned.evidence.ledger.attempts().filter(|a| a.lane.makes_rows() && a.due < second(20)).last();
+        let op = lost.unwrap().op;
+        canned.remove_rows_of(op);
+        assert_eq!(canned.judge().finding("database-failure").verdict, Verdict::Fail);
     }
 
     #[test]

@@ -9,8 +9,9 @@ use nix::sys::signal::Signal;
 
 use super::Parts;
 use super::twisted::{Twist, processes_of, twisted};
+use crate::backends::database_control::Change as OfDatabase;
 use crate::backends::redis_control::Change;
-use crate::backends::{ControlError, Deployment, Instance, InstanceId, ProcessControl, RedisControl};
+use crate::backends::{ControlError, DatabaseControl, Deployment, Instance, InstanceId, ProcessControl, RedisControl};
 use crate::plan::Slot;
 
 /// Every signal is swallowed, every change and toxic forgotten, every start gives a process that was there before; and
@@ -80,6 +81,30 @@ impl Twist for Nothing {
     }
 
     async fn change_back(&self, _inner: &dyn RedisControl, _change: &Change) -> Result<(), ControlError> {
+        Ok(())
+    }
+
+    fn signal_database(&self, _inner: &dyn DatabaseControl, _signal: Signal) -> Result<(), ControlError> {
+        Ok(())
+    }
+
+    fn end_database(&self, _inner: &dyn DatabaseControl) -> Result<(), ControlError> {
+        Ok(())
+    }
+
+    async fn database_frozen(&self, _inner: &dyn DatabaseControl, _within: Duration) -> Result<(), ControlError> {
+        Ok(())
+    }
+
+    async fn change_database(&self, _inner: &dyn DatabaseControl, _change: &OfDatabase) -> Result<(), ControlError> {
+        Ok(())
+    }
+
+    async fn change_database_back(
+        &self,
+        _inner: &dyn DatabaseControl,
+        _change: &OfDatabase,
+    ) -> Result<(), ControlError> {
         Ok(())
     }
 }

@@ -1,16 +1,19 @@
 //! A target around another one: what is not twisted goes through.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use nix::sys::signal::Signal;
 
+use crate::backends::database_control::Change as OfDatabase;
 use crate::backends::proxy::Passed;
 use crate::backends::redis_control::Change;
 use crate::backends::{
-    ControlError, Deployment, DownError, Endpoints, Exit, Instance, InstanceId, ProcessControl, ProcessIdentity,
-    RedisControl, Sources,
+    ControlError, DatabaseControl, DatabaseSource, Deployment, DownError, Endpoints, Exit, Instance, InstanceId,
+    ProcessControl, ProcessIdentity, RedisControl, Sources,
 };
 use crate::plan::{PausePoint, Slot};
 
@@ -49,6 +52,26 @@ pub(super) trait Twist: Send + Sync {
     async fn change_back(&self, inner: &dyn RedisControl, change: &Change) -> Result<(), ControlError> {
         inner.change_back(change).await
     }
+
+    fn signal_database(&self, inner: &dyn DatabaseControl, signal: Signal) -> Result<(), ControlError> {
+        inner.signal(signal)
+    }
+
+    fn end_database(&self, inner: &dyn DatabaseControl) -> Result<(), ControlError> {
+        inner.end_in_order()
+    }
+
+    async fn database_frozen(&self, inner: &dyn DatabaseControl, within: Duration) -> Result<(), ControlError> {
+        inner.frozen(within).await
+    }
+
+    async fn change_database(&self, inner: &dyn DatabaseControl, change: &OfDatabase) -> Result<(), ControlError> {
+        inner.change(change).await
+    }
+
+    async fn change_database_back(&self, inner: &dyn DatabaseControl, change: &OfDatabase) -> Result<(), ControlError> {
+        inner.change_back(change).await
+    }
 }
 
 struct Twisted<T> {
@@ -68,6 +91,10 @@ pub(super) fn processes_of(target: &dyn Deployment) -> &dyn ProcessControl {
 impl<T: Twist> Twisted<T> {
     fn own_redis(&self) -> &dyn RedisControl {
         self.inner.redis().expect("whoever strikes Redis asked for the control before")
+    }
+
+    fn own_database(&self) -> &dyn DatabaseControl {
+        self.inner.database().expect("whoever strikes the database asked for the control before")
     }
 
     /// The controls, and whom they are to act on.
@@ -100,6 +127,10 @@ impl<T: Twist> Deployment for Twisted<T> {
 
     fn redis(&self) -> Option<&dyn RedisControl> {
         self.inner.redis().map(|_| self as &dyn RedisControl)
+    }
+
+    fn database(&self) -> Option<&dyn DatabaseControl> {
+        self.inner.database().map(|_| self as &dyn DatabaseControl)
     }
 
     async fn down(&self, grace: Duration) -> Result<(), DownError> {
@@ -201,5 +232,60 @@ impl<T: Twist> RedisControl for Twisted<T> {
 
     async fn change_back(&self, change: &Change) -> Result<(), ControlError> {
         self.twist.change_back(self.own_redis(), change).await
+    }
+}
+
+#[async_trait]
+impl<T: Twist> DatabaseControl for Twisted<T> {
+    fn source(&self) -> DatabaseSource {
+        self.own_database().source()
+    }
+
+    fn proxied(&self) -> Option<DatabaseSource> {
+        self.own_database().proxied()
+    }
+
+    fn passed(&self) -> Passed {
+        self.own_database().passed()
+    }
+
+    fn room(&self) -> Option<PathBuf> {
+        self.own_database().room()
+    }
+
+    fn processes(&self) -> Vec<ProcessIdentity> {
+        self.own_database().processes()
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), ControlError> {
+        self.twist.signal_database(self.own_database(), signal)
+    }
+
+    fn end_in_order(&self) -> Result<(), ControlError> {
+        self.twist.end_database(self.own_database())
+    }
+
+    async fn frozen(&self, within: Duration) -> Result<(), ControlError> {
+        self.twist.database_frozen(self.own_database(), within).await
+    }
+
+    async fn exited(&self, within: Duration) -> Result<Option<Exit>, ControlError> {
+        self.own_database().exited(within).await
+    }
+
+    async fn start(&self) -> Result<(), ControlError> {
+        self.own_database().start().await
+    }
+
+    async fn connections(&self) -> Result<BTreeSet<String>, ControlError> {
+        self.own_database().connections().await
+    }
+
+    async fn change(&self, change: &OfDatabase) -> Result<(), ControlError> {
+        self.twist.change_database(self.own_database(), change).await
+    }
+
+    async fn change_back(&self, change: &OfDatabase) -> Result<(), ControlError> {
+        self.twist.change_database_back(self.own_database(), change).await
     }
 }

@@ -116,6 +116,7 @@ const fn around_it(case: Case) -> Case {
 /// By which check a sabotaged run is undecided, and in which words.
 const NO_KILL: [&str; 2] = ["F2", "not proven: the process was ended by SIGKILL"];
 const NO_TOXIC: [&str; 2] = ["redis-failure", "not proven: the proxy delays answers"];
+const NO_LOCK: [&str; 2] = ["database-failure", "not proven: nobody else can begin a transaction that writes"];
 const NOT_REPLACED: [&str; 2] = ["F2", "not proven: another process fills the slot"];
 const NO_MARKER: [&str; 2] = ["evidence", "the marker that was committed after settling is not visible"];
 const STALLED: [&str; 2] = ["F2", "own lag p99 was"];
@@ -196,6 +197,7 @@ pub const ZOO: &[Case] = &[
     // A harness that is wrong itself must see through itself.
     quick(sabotaged("fault-does-nothing", Sabotage::FaultDoesNothing, "hard-redis", NO_KILL)),
     sabotaged("redis-fault-does-nothing", Sabotage::FaultDoesNothing, "redis-struck", NO_TOXIC),
+    sabotaged("database-fault-does-nothing", Sabotage::FaultDoesNothing, "locked", NO_LOCK),
     quick(sabotaged("wrong-target", Sabotage::WrongTarget, "hard-redis", NOT_REPLACED)),
     quick(sabotaged("lagging-reader", Sabotage::LaggingReader, "bursts", NO_MARKER)),
     alone(sabotaged("generator-stall-at-kill", Sabotage::GeneratorStallAtKill, "hard-redis", STALLED)),

@@ -112,7 +112,7 @@ pub async fn run(plan: Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> R
     let mut stopwatch = Stopwatch::default();
     stopwatch.phase(Phase::Up, watch).await;
     let (deployment, before) = up(&plan, place, &archive, &journal, &clock, stop).await?;
-    let mut probe = DepthProbe::new(deployment.sources()).since(&before);
+    let mut probe = DepthProbe::new(&deployment.sources()).since(&before);
 
     stopwatch.phase(Phase::Load, watch).await;
     clock.start_in(LEAD);
@@ -250,7 +250,7 @@ async fn refuse_leftovers(
 
 /// Rows in this run's key range would be judged as its own; and what cannot be read at the end need not begin.
 async fn refuse_rows(plan: &Plan, deployment: &dyn Deployment) -> Result<(), RunError> {
-    let database = deployment.sources().database.clone();
+    let database = deployment.sources().database;
     let reader = Database::new(&database, plan.run, plan.load.hot_keys);
     reader.rehearse().await?;
     match reader.remains_in_range().await? {

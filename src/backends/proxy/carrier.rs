@@ -22,7 +22,7 @@ const WAITING_MAX: usize = 256;
 
 #[derive(Clone)]
 pub(super) struct Carrier {
-    pub server: SocketAddr,
+    pub server: watch::Receiver<SocketAddr>,
     pub toxics: watch::Receiver<Toxics>,
     pub counters: Arc<Counters>,
 }
@@ -40,7 +40,8 @@ impl Carrier {
     pub async fn carry(self, mut client: TcpStream) {
         count(&self.counters.connections);
         // Whoever cannot be reached closes: the client sees the end of a connection.
-        let end = match TcpStream::connect(self.server).await {
+        let server = *self.server.borrow();
+        let end = match TcpStream::connect(server).await {
             Ok(mut server) => self.both_ways(&mut client, &mut server).await.unwrap_or(End::Closed),
             Err(_) => End::Closed,
         };

@@ -149,6 +149,19 @@ async fn a_request_is_swallowed_for_good_and_its_connection_reset_when_the_toxic
 }
 
 #[tokio::test]
+async fn who_connects_after_a_change_of_servers_reaches_the_other_one_and_who_was_there_stays() {
+    let (mut first, proxy, mut client) = lab().await;
+    let mut second = Echo::start().await;
+    ask(&mut client, "a").await.unwrap();
+    proxy.lead_to(second.addr);
+    ask(&mut client, "b").await.unwrap();
+    ask(&mut TcpStream::connect(proxy.addr()).await.unwrap(), "c").await.unwrap();
+    first.has_got("b").await;
+    second.has_got("c").await;
+    assert!(!first.got.borrow().iter().any(|got| got == "c"));
+}
+
+#[tokio::test]
 async fn a_server_that_is_gone_is_the_end_of_a_connection() {
     let unused = StdListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
     let proxy = Proxy::start(unused).unwrap();

@@ -133,6 +133,14 @@ pub const ZOO: &[Case] = &[
     Case { persistence: Some("none"), ..around_it(bug("no-persistence", "redis-killed", Expected::Class(Lost))) },
     twin("redis-killed"),
     Case { appendfsync: Some("everysec"), ..case("fsync-everysec-tail", Control, "redis-killed", Expected::Pass) },
+    bug("evicting-redis", "redis-evicts", Expected::Class(Lost)),
+    twin("redis-evicts"),
+    bug("stuck-readonly", "redis-failover", Expected::GateAlone("recovery")),
+    around_it(Case {
+        twin: Some("redis-failover"),
+        ..bug("async-failover", "redis-failover-lagging", Expected::Class(Lost))
+    }),
+    twin("redis-failover"),
     // No fault at all.
     bug("one-slot-per-key", "bursts", Expected::Class(Lost)),
     bug("twice-in-one-batch", "bursts", Expected::Class(Stranded)),

@@ -21,7 +21,7 @@ const COUNT: &str = "local n = 0 for i = 1, ARGV[1] do n = n + redis.call('EXIST
 /// Seconds; the clock of the eviction counts whole ones.
 const AGE: u64 = 2;
 /// In bytes: what may stay of the filler. A service that goes on pushing has that much until it is the buffer's turn.
-const LEFT: u64 = 1024 * 1024;
+const LEFT: u64 = 768 * 1024;
 
 #[derive(Default)]
 pub(super) struct Evict {

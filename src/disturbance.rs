@@ -24,6 +24,9 @@ pub enum Disturbance {
     RedisReset,
     RedisBlackhole,
     RedisDropReply,
+    RedisDropRequest,
+    RedisFailover,
+    RedisFailoverLagging,
 }
 
 /// What everyone needs to know of one.
@@ -42,12 +45,14 @@ pub struct Sheet {
     pub delay: Option<Duration>,
     /// It spoils what passes between the instances and the server: there must be a proxy.
     pub proxied: bool,
+    /// It needs a replica of the server. There is a proxy as well, which leads to whoever is the primary.
+    pub replica: bool,
     /// Nobody can be told of a stored write while it lasts.
     pub takes_no_write: bool,
 }
 
 /// Every disturbance, in the order in which a person meets them.
-const LIST: [Sheet; 13] = {
+const LIST: [Sheet; 16] = {
     use Disturbance::*;
     const RESTARTED: &str = "a new process on the same port and data";
     [
@@ -77,6 +82,9 @@ const LIST: [Sheet; 13] = {
         network(RedisReset, "redis-reset", 2_000, "connections reset on their way", "no more resets"),
         network(RedisBlackhole, "redis-blackhole", 2_000, "nothing passes", "what was held arrives late"),
         network(RedisDropReply, "redis-drop-reply", 2_000, "scripts applied, their answers lost", "answers arrive"),
+        network(RedisDropRequest, "redis-drop-request", 2_000, "scripts lost on their way", "scripts arrive"),
+        failover(RedisFailover, "redis-failover", "failover to a replica that has caught up"),
+        failover(RedisFailoverLagging, "redis-failover-lagging", "failover to a replica that lags"),
     ]
 };
 
@@ -89,7 +97,7 @@ const fn outage(
     undo: &'static str,
 ) -> Sheet {
     let lasts = Some(Duration::from_millis(lasts_ms));
-    Sheet { disturbance, word, act, undo, lasts, delay: None, proxied: false, takes_no_write: true }
+    Sheet { disturbance, word, act, undo, lasts, delay: None, proxied: false, replica: false, takes_no_write: true }
 }
 
 /// An outage of the way to it.
@@ -104,7 +112,22 @@ const fn network(
 }
 
 const fn moment(disturbance: Disturbance, word: &'static str, act: &'static str) -> Sheet {
-    Sheet { disturbance, word, act, undo: "", lasts: None, delay: None, proxied: false, takes_no_write: false }
+    Sheet {
+        disturbance,
+        word,
+        act,
+        undo: "",
+        lasts: None,
+        delay: None,
+        proxied: false,
+        replica: false,
+        takes_no_write: false,
+    }
+}
+
+/// Another server becomes the primary, for good.
+const fn failover(disturbance: Disturbance, word: &'static str, act: &'static str) -> Sheet {
+    Sheet { proxied: true, replica: true, ..moment(disturbance, word, act) }
 }
 
 impl Disturbance {

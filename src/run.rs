@@ -229,7 +229,7 @@ impl Pass<'_> {
     /// The load, what is done to the target meanwhile, and whoever looks on.
     async fn load(&self, target: &dyn Deployment, before: &Baseline) -> Loaded {
         let Pass { plan, clock, watch, stop, .. } = *self;
-        let mut probe = DepthProbe::new(target.sources()).since(before);
+        let mut probe = DepthProbe::new(&target.sources()).since(before);
         clock.start_in(LEAD);
         let loaded = CancellationToken::new();
         let (ledger, mut incidents, depths, usage, memory) = join!(
@@ -303,7 +303,7 @@ async fn refuse_leftovers(
 
 /// Rows in this run's key range would be judged as its own; and what cannot be read at the end need not begin.
 async fn refuse_rows(plan: &Plan, deployment: &dyn Deployment) -> Result<(), RunError> {
-    let database = deployment.sources().database.clone();
+    let database = deployment.sources().database;
     let reader = Database::new(&database, plan.run, plan.load.hot_keys);
     reader.rehearse().await?;
     match reader.remains_in_range().await? {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use mxctl::checks::{self, Class, DisturbanceJudgement, Verdict};
 use mxctl::clock::RunClock;
-use mxctl::disturbance::Disturbance;
+use mxctl::disturbance::{Disturbance, Sheet};
 use mxctl::journal::{Entry, Found};
 use mxctl::plan::Plan;
 use mxctl::rejudge::{self, Recovered};
@@ -23,16 +23,23 @@ use lab::{Lab, class, inside};
 
 const FROM_START_TO_JOURNAL: Duration = Duration::from_secs(30);
 
-/// Every disturbance for a short time, one after the other.
-fn every_failure(lasts: &str) -> String {
-    let step = |sheet: &mxctl::disturbance::Sheet| {
+/// Those that a service can do something about. What a replica lacks when it is promoted is lost whatever a service does.
+fn harmless() -> impl Iterator<Item = &'static Sheet> {
+    Disturbance::all().filter(|sheet| sheet.disturbance != Disturbance::RedisFailoverLagging)
+}
+
+/// Disturbances for a short time, one after the other.
+fn failures(sheets: impl Iterator<Item = &'static Sheet>, lasts: &str) -> String {
+    let step = |sheet: &Sheet| {
         let lasts = sheet.lasts.map_or_else(String::new, |_| format!("for: {lasts}, "));
         format!("  - {}: {{ at: 1s, {lasts}window: 1s, window_acks: 20 }}\n", sheet.word)
     };
-    let steps: String = Disturbance::all().map(step).collect();
+    let steps: Vec<String> = sheets.map(step).collect();
+    // Each with the time that the leases take whose holder never heard of them.
+    let (seconds, steps) = (3 * steps.len(), steps.concat());
     format!(
         "target: {{ strategy: redis, instances: 2, workers: 1, {} }}
-load: {{ rps: 100, duration: 36s, mix: {{ write-once: 80%, hot-key: 20% }}, hot_keys: 2, connections: 200 }}
+load: {{ rps: 100, duration: {seconds}s, mix: {{ write-once: 80%, hot-key: 20% }}, hot_keys: 2, connections: 200 }}
 timeline:
 {steps}",
         lab::QUICK_TARGET
@@ -49,10 +56,10 @@ fn of(report: &RunReport, disturbance: Disturbance) -> &DisturbanceJudgement {
 async fn every_failure_takes_effect_is_undone_and_loses_nothing() {
     let lab = Lab::new();
     // Longer than the service waits for Redis: a shorter silence costs time, and no answers.
-    let ran = inside::run(&lab, inside::plan(&lab, &every_failure("1200ms")), &Unwatched).await;
+    let ran = inside::run(&lab, inside::plan(&lab, &failures(harmless(), "1200ms")), &Unwatched).await;
     let report = ran.report;
     assert_ne!(report.verdict, Verdict::Fail, "{:#?}", report.judgement.findings);
-    for sheet in Disturbance::all() {
+    for sheet in harmless() {
         let one = of(&report, sheet.disturbance);
         let holds = one.proof.len() >= 4 && one.proof.iter().all(|(_, holds)| *holds);
         assert!(holds && one.lasted.is_some(), "{}: {one:#?}", sheet.word);
@@ -80,7 +87,7 @@ async fn every_failure_takes_effect_is_undone_and_loses_nothing() {
 #[tokio::test]
 async fn a_failure_that_does_nothing_proves_nothing() {
     let lab = Lab::new();
-    let planned = inside::plan(&lab, &every_failure("200ms"));
+    let planned = inside::plan(&lab, &failures(Disturbance::all(), "200ms"));
     let mut calm = Plan { timeline: Vec::new(), claims: Vec::new(), ..planned.clone() };
     calm.load.shape = mxctl::plan::Shape::constant(100.0, Duration::from_secs(1));
     let folder = inside::run(&lab, calm.clone(), &Unwatched).await.folder;
@@ -123,6 +130,8 @@ fn mechanism_of(disturbance: Disturbance) -> &'static str {
         Disturbance::RedisReset => "the proxy resets connections",
         Disturbance::RedisBlackhole => "the proxy holds back what passes",
         Disturbance::RedisDropReply => "the proxy loses answers",
+        Disturbance::RedisDropRequest => "the proxy loses requests",
+        Disturbance::RedisFailover | Disturbance::RedisFailoverLagging => "the replica is the primary",
     }
 }
 
@@ -150,6 +159,43 @@ fn a_redis_without_persistence_loses_what_was_queued_and_the_run_says_how_much()
     assert!(lost > 33 && 3 * lost >= one["exposure"].as_u64().unwrap(), "{lost} lost; {one:#}");
     assert_eq!((one["verdict"].as_str(), one["broken"].as_u64()), (Some("FAIL"), Some(lost)));
     assert_eq!(class(&report, "applied") + lost, report["judgement"]["conservation"]["acked"].as_u64().unwrap());
+}
+
+/// What waited and was not on the replica is gone; what was there is not.
+#[test]
+fn a_failover_to_a_replica_that_lags_loses_what_it_had_not_got_and_the_run_says_how_much() {
+    let lab = Lab::new();
+    let failover = killed("").replace("redis-kill", "redis-failover-lagging").replace("for: 500ms, ", "");
+    let file = lab.scenario("lagging", &failover);
+    lab.run(&["chaos", &file]).exits_with(1);
+    let report = lab.report();
+    let (lost, one) = (class(&report, "lost"), &report["judgement"]["disturbances"][0]);
+    assert!(lost >= 10, "thirty tasks were not on the replica: {lost} lost; {one:#}");
+    assert_eq!((one["verdict"].as_str(), one["broken"].as_u64()), (Some("FAIL"), Some(lost)));
+    assert_eq!(class(&report, "applied") + lost, report["judgement"]["conservation"]["acked"].as_u64().unwrap());
+    let proof = one["proof"].as_array().unwrap();
+    assert!(proof.len() >= 6 && proof.iter().all(|shown| shown[1] == true), "{one:#}");
+}
+
+/// There and back, so that each of the two servers is both: the queue is read where it is now, and nothing is missed.
+#[test]
+fn after_a_failover_the_new_primary_is_looked_at_and_nothing_is_lost() {
+    let lab = Lab::new();
+    let step = "  - redis-failover: { at: 5s, when: buffer_size >= 100, window: 1s, window_acks: 50 }\n";
+    let there = killed("").replace("redis-kill", "redis-failover").replace("for: 500ms, ", "");
+    let file = lab.scenario("back", &there.replace("settle:", &format!("{step}settle:")));
+    lab.run_punctually(&["chaos", &file]).exits_with(0);
+    let report = lab.report();
+    let acked = report["judgement"]["conservation"]["acked"].as_u64().unwrap();
+    assert_eq!((class(&report, "lost"), class(&report, "applied")), (0, acked));
+    let both = report["judgement"]["disturbances"].as_array().unwrap();
+    assert!(both.len() == 2 && both.iter().all(|one| one["verdict"] == "PASS"), "{both:#?}");
+    let journal = Found::read(&lab.newest()).unwrap().unwrap();
+    let started = |wanted: &str| {
+        journal.entries.iter().filter(|entry| matches!(entry, Entry::Started { name, .. } if name == wanted)).count()
+    };
+    assert_eq!((started("redis"), started("redis-replica")), (1, 1));
+    assert!(journal.leftovers().is_empty() && journal.changed().is_empty(), "{journal:#?}");
 }
 
 #[test]
@@ -190,12 +236,15 @@ fn await_entry(folder: &Path, wanted: impl Fn(&Entry) -> bool) {
     }
 }
 
-/// Killed while Redis stands still, and while it has a setting that is not its own.
+/// Killed while Redis stands still, while it has a setting that is not its own, and while another one takes its place.
 #[test]
 fn what_a_killed_run_did_to_redis_ends_with_it() {
-    for (step, frozen) in [("redis-pause", true), ("redis-oom", false)] {
-        let lab = Lab::new();
-        let file = lab.scenario("killed", &killed("").replace("redis-kill", step).replace("for: 500ms", "for: 20s"));
+    let set = "`CONFIG SET maxmemory 1` ended with redis";
+    for (step, lasts, healed) in
+        [("redis-pause", "for: 20s, ", ""), ("redis-oom", "for: 20s, ", set), ("redis-failover-lagging", "", "")]
+    {
+        let (lab, frozen) = (Lab::new(), step == "redis-pause");
+        let file = lab.scenario("killed", &killed("").replace("redis-kill", step).replace("for: 500ms, ", lasts));
         let mut run = lab.mxctl(&["chaos", &file]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let folder = lab.await_file("journal.jsonl").parent().unwrap().to_owned();
         await_entry(&folder, |entry| match entry {
@@ -209,7 +258,7 @@ fn what_a_killed_run_did_to_redis_ends_with_it() {
         let told = lab.run(&["chaos", &file]).exits_with(4).stderr;
         assert!(told.contains("unhealed run"), "{told}");
         let told = lab.run(&["heal"]).exits_with(0).stdout;
-        assert!(frozen || told.contains("`CONFIG SET maxmemory 1` ended with redis"), "{told}");
+        assert!(told.contains(healed), "{told}");
         assert!(Found::read(&folder).unwrap().unwrap().at_rest());
     }
 }

@@ -141,7 +141,8 @@ pub async fn up(plan: &Plan, site: process::Site, stop: &Stop) -> Result<Box<dyn
 #[async_trait]
 pub trait Deployment: Send + Sync {
     fn endpoints(&self) -> &Endpoints;
-    fn sources(&self) -> &Sources;
+    /// As they are now: after a failover the queue is in another server.
+    fn sources(&self) -> Sources;
     /// Every instance that ever lived in this run, by id.
     fn roster(&self) -> Vec<Instance>;
     /// The instances that are alive now.
@@ -275,6 +276,8 @@ pub enum ControlError {
     Tell { what: String, why: String },
     #[error("find a Redis that may be struck: this target has none of the run's own")]
     NoRedis,
+    #[error("find a replica of Redis: the plan has none")]
+    NoReplica,
     #[error("find a proxy in front of Redis: the plan has none")]
     NoProxy,
     #[error("{what}: the run was interrupted")]

@@ -1,4 +1,5 @@
-//! The Redis of a target, as far as a run may strike it: its process, what it is told, and what passes to it.
+//! The Redis of a target, as far as a run may strike it: its process, what it is told, and what passes to it. Where there
+//! is a replica, all of this is of the server that is the primary now.
 //!
 //! A backend that started its Redis itself has this control; the Redis of somebody else, or of a lab that stays, has
 //! none.
@@ -19,6 +20,8 @@ pub trait RedisControl: Send + Sync {
     fn process(&self) -> ProcessIdentity;
     /// Where the server itself listens, whoever its process is.
     fn addr(&self) -> SocketAddr;
+    /// Where its replica listens; `None`: the plan has none. After a failover it is who was the primary before.
+    fn replica(&self) -> Option<SocketAddr>;
     /// Where the instances find it, if that is a proxy in front of it.
     fn proxy(&self) -> Option<SocketAddr>;
     /// What the proxy has done so far; zeros without one.
@@ -46,6 +49,11 @@ pub enum Change {
     Obstruction { file: String },
     /// What the proxy does to all that passes in one direction, until it is taken out by its name.
     Toxic { name: String, direction: Direction, toxic: Toxic },
+    /// What the primary does no longer reaches its replica.
+    Lag,
+    /// The replica becomes the primary, and the primary its replica; whoever connects from now on is led to the new one.
+    /// Writes wait meanwhile, so that none is taken by both; with `caught_up` until the replica has them all.
+    Failover { caught_up: bool },
 }
 
 impl Change {
@@ -65,6 +73,8 @@ impl Change {
             Change::Command { back: None, .. } => "nothing: it is over as soon as it is done".to_owned(),
             Change::Obstruction { file } => format!("remove the folder {file}"),
             Change::Toxic { name, .. } => format!("remove the toxic {name}"),
+            Change::Lag => "let the link to the replica pass again".to_owned(),
+            Change::Failover { .. } => "nothing: either of them may be the primary".to_owned(),
         }
     }
 }
@@ -74,6 +84,9 @@ impl fmt::Display for Change {
         match self {
             Change::Command { words, .. } => f.write_str(&told(words)),
             Change::Obstruction { file } => write!(f, "a folder in place of {file}"),
+            Change::Lag => f.write_str("hold the link to the replica"),
+            Change::Failover { caught_up: true } => f.write_str("failover to the replica once it has caught up"),
+            Change::Failover { caught_up: false } => f.write_str("failover to the replica as it is"),
             Change::Toxic { name, direction, toxic } => write!(f, "toxic {name}: {toxic}, {}", direction.word()),
         }
     }

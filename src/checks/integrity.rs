@@ -88,6 +88,7 @@ pub(super) fn by_hand(case: &Case) -> Option<CountByHand> {
         query: set.count_query.clone(),
         expected: 3 * case.figures.classes.once_present,
         counted: case.figures.classes.once_rows?,
+        software: set.software.clone(),
     })
 }
 

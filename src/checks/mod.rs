@@ -273,6 +273,9 @@ pub struct CountByHand {
     /// 3 × (applied + recovered) of the write-once keys, and of those that were stranded at a checkpoint alone.
     pub expected: u64,
     pub counted: u64,
+    /// What counted, with its version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub software: Option<String>,
 }
 
 impl Evidence {

@@ -12,7 +12,9 @@ use std::time::Duration;
 use crate::scenario::{Period, Size};
 
 use super::resolve::Defaults;
-use super::{Backend, Claim, Database, Gate, GateMetric, Persistence, Plan, ReadKeys, Shape, Strategy, TargetPlan};
+use super::{
+    Backend, Claim, Database, Disturbance, Gate, GateMetric, Persistence, Plan, ReadKeys, Shape, Strategy, TargetPlan,
+};
 
 /// Operations of each lane, from first to last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -102,8 +104,9 @@ fn target(plan: &Plan, page: &mut Page) {
         let fsync = set(target.redis.appendfsync.as_str(), defaults.appendfsync);
         let (none, proxied) = (target.redis.persistence == Persistence::None, target.redis.proxied);
         let disk = if none { "nothing on disk".to_owned() } else { format!("append-only file, appendfsync {fsync}") };
+        let replica = if target.redis.replicated { ", with a replica" } else { "" };
         let path = if proxied { ", reached through a proxy" } else { "" };
-        page.row("redis", format!("private, {disk}{path}"));
+        page.row("redis", format!("private, {disk}{replica}{path}"));
     }
     if let Some(clocks) = target.clocks_in_words() {
         page.row("own clocks", format!("{clocks}, from the machine's"));
@@ -234,6 +237,12 @@ fn gates(plan: &Plan, page: &mut Page) {
     }
     if plan.target.redis.persistence == Persistence::None && plan.disturbances().next().is_some() {
         page.gate("", "expect a FAIL: a Redis without persistence forgets what it holds when it ends");
+    }
+    if plan.disturbances().any(|planned| planned.disturbance == Disturbance::RedisFailoverLagging) {
+        page.gate(
+            "",
+            "expect a FAIL: what a replica has not got when it is promoted is lost, though it was acknowledged",
+        );
     }
     if plan.target.strategy == Strategy::InMemory && plan.stops().any(|stop| stop.mode.kills()) {
         page.gate("", "expect a FAIL: a buffer in memory dies with its process, and hard stops kill that");

@@ -296,6 +296,9 @@ pub struct RedisPlan {
     /// Whether the instances reach it through a proxy that can spoil what passes: where a step of the time line does.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub proxied: bool,
+    /// Whether it has a replica: where a step of the time line makes that one the primary.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replicated: bool,
 }
 
 /// What a Redis has on its disk.

@@ -16,7 +16,7 @@ pub struct Reach {
     pub witness: bool,
     /// Lanes that write: `write-once`, `hot-key`, `poison`.
     pub lanes: BTreeSet<String>,
-    /// `hard worker at worker.leased`, `start`, `clock of worker behind`.
+    /// `hard worker at worker.leased`, `start`, `redis-kill`, `clock of worker behind`.
     pub acts: BTreeSet<String>,
     /// Claims and gates, by name.
     pub judged_by: BTreeSet<String>,
@@ -27,13 +27,15 @@ impl Reach {
         let mix = plan.load.mix;
         let lanes = [("write-once", mix.write_once), ("hot-key", mix.hot_key), ("poison", mix.poison)];
         let starts = plan.timeline.iter().any(|step| !step.starts.is_empty()).then(|| "start".to_owned());
+        let clocks = plan.target.clock_offsets.iter().map(clock);
+        let disturbances = plan.disturbances().map(|planned| planned.disturbance.word().to_owned());
         let claims = plan.claims.iter().map(|claim| claim.word().to_owned());
         Reach {
             strategy: plan.target.strategy,
             backend: plan.target.backend,
             witness: plan.target.witness,
             lanes: lanes.into_iter().filter(|(_, share)| *share > 0).map(|(lane, _)| lane.to_owned()).collect(),
-            acts: plan.stops().map(act).chain(starts).chain(plan.target.clock_offsets.iter().map(clock)).collect(),
+            acts: plan.stops().map(act).chain(starts).chain(disturbances).chain(clocks).collect(),
             judged_by: claims.chain(plan.gates.iter().map(|gate| gate.name())).collect(),
         }
     }

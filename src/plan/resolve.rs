@@ -99,7 +99,8 @@ fn resolve(scenario: Scenario, overrides: Overrides, given: Given, wanted: Wante
     in_process::refuse_existing(&scenario.target, &target, &mut remarks);
     let load = load::resolve(&scenario.load, target.strategy, &defaults, &mut remarks);
     let timeline = timeline::resolve(&scenario, (&lab, &target), &load, &mut remarks);
-    target.redis.proxied = disturbances::need_proxy(&timeline.steps);
+    target.redis.proxied = disturbances::need(&timeline.steps, |sheet| sheet.proxied);
+    target.redis.replicated = disturbances::need(&timeline.steps, |sheet| sheet.replica);
     let settle = settle::resolve(&scenario, &target.worker, &mut remarks);
     let (claims, gates) = gates::resolve(&scenario, &timeline, &mut remarks);
 

@@ -31,7 +31,7 @@ pub enum BaselineError {
 impl Baseline {
     /// Looks at everything that counts.
     pub async fn take(deployment: &dyn Deployment) -> Result<Baseline, BaselineError> {
-        let look = DepthProbe::new(deployment.sources()).look(deployment).await?;
+        let look = DepthProbe::new(&deployment.sources()).look(deployment).await?;
         let scraper = Scraper::default();
         let mut counters = BTreeMap::new();
         for instance in deployment.alive() {

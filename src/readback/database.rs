@@ -93,6 +93,11 @@ impl Database {
         }
     }
 
+    /// What answers, with its version: `SQLite 3.46.0`.
+    pub async fn software(&self) -> Result<Option<String>, DatabaseError> {
+        self.reader().await?.text("ask for the version", self.dialect.software).await
+    }
+
     /// How many rows the key range holds; also 0 where the table does not exist yet.
     pub async fn rows_in_range(&self) -> Result<u64, DatabaseError> {
         self.in_range(&[ROWS]).await
@@ -393,6 +398,12 @@ mod tests {
             self.sql(&format!("insert into {table} values ({key}, {preset}, 5, 1, 2, 3, 4, {seq}, 'worker-1.1')"))
                 .await;
         }
+    }
+
+    #[tokio::test]
+    async fn what_answers_tells_its_version() {
+        let software = Lab::new().await.reader().software().await.unwrap().expect("a version");
+        assert!(software.starts_with("SQLite 3."), "{software}");
     }
 
     #[tokio::test]

@@ -28,6 +28,7 @@ pub enum DepthError {
 }
 
 pub struct DepthProbe {
+    source: QueueSource,
     place: Probed,
     before: Baseline,
     saw_something: bool,
@@ -49,7 +50,7 @@ impl DepthProbe {
             },
             QueueSource::Private => Probed::Private(Scraper::default()),
         };
-        DepthProbe { place, before: Baseline::default(), saw_something: false }
+        DepthProbe { source: sources.queue.clone(), place, before: Baseline::default(), saw_something: false }
     }
 
     /// Believed by what it sees from here on.
@@ -57,8 +58,17 @@ impl DepthProbe {
         DepthProbe { before: before.clone(), ..self }
     }
 
+    /// Where the buffer is now.
     pub async fn look(&mut self, deployment: &dyn Deployment) -> Result<Look, DepthError> {
+        self.turn_to(&deployment.sources());
         self.look_at(&deployment.alive()).await
+    }
+
+    /// After a failover the buffer is in another server. What was seen in the one before says nothing of this one.
+    fn turn_to(&mut self, sources: &Sources) {
+        if sources.queue != self.source {
+            *self = DepthProbe::new(sources).since(&self.before);
+        }
     }
 
     /// The same, where these are alive.
@@ -72,7 +82,7 @@ impl DepthProbe {
         Ok(look)
     }
 
-    /// Whether any look of this run saw anything.
+    /// Whether any look of this run saw anything, in the server that it looks at now.
     pub fn saw_something(&self) -> bool {
         self.saw_something
     }
@@ -107,4 +117,25 @@ async fn private_depth(scraper: &Scraper, alive: &[Instance]) -> Result<Depth, C
         all.dead += one.dead;
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backends::DatabaseSource;
+
+    fn sources(port: u16) -> Sources {
+        let queue = QueueSource::Redis { url: format!("redis://127.0.0.1:{port}"), key: "{buffer}".into() };
+        Sources { database: DatabaseSource::File("expectation.db".into()), queue }
+    }
+
+    #[test]
+    fn what_was_seen_in_one_server_says_nothing_of_the_one_that_took_its_place() {
+        let mut probe = DepthProbe::new(&sources(1));
+        probe.saw_something = true;
+        probe.turn_to(&sources(1));
+        assert!(probe.saw_something());
+        probe.turn_to(&sources(2));
+        assert_eq!((probe.saw_something(), &probe.source), (false, &sources(2).queue));
+    }
 }

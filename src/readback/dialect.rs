@@ -31,6 +31,8 @@ pub struct Dialect {
     named: &'static str,
     /// The same, if it is anything but a table: what is read there need not be what was written.
     masked: &'static str,
+    /// Name and version of what answers.
+    pub software: &'static str,
     /// 1: it follows another server. `None`: there is no such thing.
     pub is_replica: Option<&'static str>,
     /// From here on every question is answered as of one moment.
@@ -48,6 +50,7 @@ const SQLITE: Dialect = Dialect {
     amount: ("", ""),
     named: "select count(*) from sqlite_master where name = ",
     masked: "select count(*) from sqlite_master where type <> 'table' and name = ",
+    software: "select 'SQLite ' || sqlite_version()",
     is_replica: None,
     begin_to_read: "begin",
     create_marker_table: "create table if not exists mxctl_marker (marker integer primary key autoincrement, run integer)",
@@ -65,6 +68,7 @@ const POSTGRES: Dialect = Dialect {
     named: "select count(*) from pg_class where relkind in ('r', 'p', 'v', 'm', 'f') and pg_table_is_visible(oid) \
             and relname = ",
     masked: "select count(*) from pg_class where relkind in ('v', 'm', 'f') and pg_table_is_visible(oid) and relname = ",
+    software: "select 'PostgreSQL ' || current_setting('server_version')",
     is_replica: Some("select pg_is_in_recovery()::int::bigint"),
     begin_to_read: "begin isolation level repeatable read, read only",
     create_marker_table: "create table if not exists mxctl_marker (\
@@ -83,6 +87,7 @@ const MARIADB: Dialect = Dialect {
     named: "select count(*) from information_schema.tables where table_schema = database() and table_name = ",
     masked: "select count(*) from information_schema.tables where table_type <> 'BASE TABLE' \
              and table_schema = database() and table_name = ",
+    software: "select concat('MariaDB ', version())",
     // `read_only` does not bind everybody, but whoever sets it says that this is no place to write to.
     is_replica: Some("select cast(@@global.read_only as signed)"),
     begin_to_read: "start transaction with consistent snapshot, read only",

@@ -219,7 +219,8 @@ async fn read_rows(reader: &dyn Reader, archive: &Archive) -> Result<RowSet, Rea
     let (counted, marker_seen) = reader.rows(&mut |row| table.row(&row)).await?;
     archive.keep(Piece::Rows, table.finish()?)?;
     let rows = Table::open(&archive.place(Piece::Rows))?;
-    Ok(RowSet { rows, counted, marker_seen, count_query: reader.count_query(), server: reader.server() })
+    let (count_query, server) = (reader.count_query(), reader.server());
+    Ok(RowSet { rows, counted, marker_seen, count_query, server, software: reader.software().await? })
 }
 
 /// `None`: there is no witness.

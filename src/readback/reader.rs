@@ -15,6 +15,8 @@ pub trait Reader: Send + Sync {
     fn count_query(&self) -> String;
     /// Where it is, if it is a server: without its password.
     fn server(&self) -> Option<String>;
+    /// What answers, with its version: `SQLite 3.46.0`.
+    async fn software(&self) -> Result<Option<String>, DatabaseError>;
 }
 
 #[async_trait]
@@ -33,5 +35,9 @@ impl Reader for Database {
 
     fn server(&self) -> Option<String> {
         Database::server(self)
+    }
+
+    async fn software(&self) -> Result<Option<String>, DatabaseError> {
+        Database::software(self).await
     }
 }

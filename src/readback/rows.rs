@@ -62,6 +62,9 @@ pub struct RowSet {
     /// Where they were read, if from a server: its URL, without a password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
+    /// What gave them, with its version: `SQLite 3.46.0`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub software: Option<String>,
 }
 
 impl TableWriter<RowRecord> {

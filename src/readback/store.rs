@@ -71,6 +71,7 @@ mod tests {
                 marker_seen: true,
                 count_query: "select count(*)".into(),
                 server: None,
+                software: None,
             }),
             witness: Source::Read(WitnessLog { sightings: Table::of_sightings((0..rows).map(sighting)) }),
             queue: Source::Read(QueueState::default()),

@@ -221,7 +221,8 @@ pub fn order(order: Option<&OrderCounts>) -> String {
 
 pub fn counted(by_hand: &CountByHand) -> String {
     let sign = if by_hand.expected == by_hand.counted { "=" } else { "≠" };
-    format!("expected {} rows {sign} {} rows counted", thousands(by_hand.expected), thousands(by_hand.counted))
+    let by = by_hand.software.as_ref().map_or_else(String::new, |software| format!(" in {software}"));
+    format!("expected {} rows {sign} {} rows counted{by}", thousands(by_hand.expected), thousands(by_hand.counted))
 }
 
 /// The stops of one step and mode, under a title; in the order of the plan.

@@ -53,7 +53,10 @@ fn target(target: &TargetPlan) -> String {
     let strategy = match target.strategy {
         Strategy::InMemory => String::new(),
         Strategy::Redis if target.redis.persistence == Persistence::None => " (no persistence)".to_owned(),
-        Strategy::Redis => format!(" (appendfsync {})", target.redis.appendfsync),
+        Strategy::Redis => {
+            let replica = if target.redis.replicated { " + replica" } else { "" };
+            format!(" (appendfsync {}{replica})", target.redis.appendfsync)
+        }
     };
     let database = target.existing.as_ref().map_or_else(|| target.database.word().to_owned(), ToString::to_string);
     let witness = if target.witness { "on" } else { "off" };

@@ -71,6 +71,10 @@ impl Reader for Limited {
     fn server(&self) -> Option<String> {
         self.0.server()
     }
+
+    async fn software(&self) -> Result<Option<String>, DatabaseError> {
+        self.0.software().await
+    }
 }
 
 /// Reads as of the moment at which the first rows were there.
@@ -143,5 +147,9 @@ impl Reader for Lagging {
 
     fn server(&self) -> Option<String> {
         self.primary.server()
+    }
+
+    async fn software(&self) -> Result<Option<String>, DatabaseError> {
+        self.primary.software().await
     }
 }

@@ -82,7 +82,7 @@ impl<T: Twist> Deployment for Twisted<T> {
         self.inner.endpoints()
     }
 
-    fn sources(&self) -> &Sources {
+    fn sources(&self) -> Sources {
         self.inner.sources()
     }
 
@@ -165,6 +165,10 @@ impl<T: Twist> RedisControl for Twisted<T> {
 
     fn addr(&self) -> SocketAddr {
         self.own_redis().addr()
+    }
+
+    fn replica(&self) -> Option<SocketAddr> {
+        self.own_redis().replica()
     }
 
     fn proxy(&self) -> Option<SocketAddr> {

@@ -140,6 +140,8 @@ fn judged(case: &Case, report: &RunReport) -> (Outcome, String) {
 fn plan(case: &Case, number: usize) -> Result<Plan, SelftestError> {
     let mut flags = Overrides::default();
     flags.target.strategy = flags.read("--strategy", case.strategy);
+    flags.target.persistence = flags.read("--persistence", case.persistence);
+    flags.target.appendfsync = flags.read("--appendfsync", case.appendfsync);
     let given = Given { run_number: 1 + number as u32, seed: SEED };
     let scenario = Scenario::read(&scenarios::source(case.scenario));
     let mut plan = Plan::resolve(scenario, flags, given)

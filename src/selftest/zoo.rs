@@ -24,7 +24,10 @@ pub struct Case {
     pub scenario: &'static str,
     /// In place of the scenario's.
     pub strategy: Option<&'static str>,
-    /// What is seeded into the service.
+    /// How Redis is set up, in place of the scenario's `persistence` and `appendfsync`.
+    pub persistence: Option<&'static str>,
+    pub appendfsync: Option<&'static str>,
+    /// What is seeded into the service; `None` also where the mistake is in how its Redis is set up.
     pub bug: Option<&'static str>,
     /// What is done to mxctl itself.
     pub sabotage: Option<Sabotage>,
@@ -78,6 +81,8 @@ const fn case(name: &'static str, kind: Kind, scenario: &'static str, expected: 
         kind,
         scenario,
         strategy: None,
+        persistence: None,
+        appendfsync: None,
         bug: None,
         sabotage: None,
         twin: None,
@@ -101,6 +106,11 @@ const fn alone(case: Case) -> Case {
 /// With another strategy than its scenario, and so than its twin.
 const fn with(strategy: &'static str, case: Case) -> Case {
     Case { strategy: Some(strategy), ..case }
+}
+
+/// The mistake is none of the service's: another scenario or set-up than its twin has.
+const fn around_it(case: Case) -> Case {
+    Case { bug: None, ..case }
 }
 
 /// By which check a sabotaged run is undecided, and in which words.
@@ -142,6 +152,26 @@ pub const ZOO: &[Case] = &[
     quick(bug("unversioned-upsert", "frozen-workers", Expected::Class(Stale))),
     bug("ack-by-id", "frozen-workers", Expected::Class(Lost)),
     quick(twin("frozen-workers")),
+    // Redis that fails.
+    quick(bug("push-error-swallowed", "redis-refuses", Expected::Class(Lost))),
+    bug("oom-refusal-ignored", "redis-refuses", Expected::Class(Lost)),
+    bug("unbounded-fallback", "redis-refuses", Expected::Class(Lost)),
+    quick(twin("redis-refuses")),
+    bug("timeout-is-success", "lost-requests", Expected::Class(Lost)),
+    twin("lost-requests"),
+    bug("resend-after-timeout", "lost-replies", Expected::Check("duplicates")),
+    twin("lost-replies"),
+    Case { persistence: Some("none"), ..around_it(bug("no-persistence", "redis-killed", Expected::Class(Lost))) },
+    twin("redis-killed"),
+    Case { appendfsync: Some("everysec"), ..case("fsync-everysec-tail", Control, "redis-killed", Expected::Pass) },
+    bug("evicting-redis", "redis-evicts", Expected::Class(Lost)),
+    twin("redis-evicts"),
+    bug("stuck-readonly", "redis-failover", Expected::GateAlone("recovery")),
+    around_it(Case {
+        twin: Some("redis-failover"),
+        ..bug("async-failover", "redis-failover-lagging", Expected::Class(Lost))
+    }),
+    twin("redis-failover"),
     // No fault at all.
     bug("one-slot-per-key", "bursts", Expected::Class(Lost)),
     bug("twice-in-one-batch", "bursts", Expected::Class(Stranded)),

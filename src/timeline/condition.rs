@@ -15,7 +15,7 @@ const EVERY: Duration = Duration::from_millis(50);
 /// be struck at this moment.
 pub(super) async fn met(scene: &Scene<'_>, condition: Condition) -> Result<Met, String> {
     let load_end = Offset::from_duration(scene.plan.load_end());
-    let mut probe = DepthProbe::new(scene.deployment.sources());
+    let mut probe = DepthProbe::new(&scene.deployment.sources());
     let mut highest = None;
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -37,7 +37,7 @@ async fn fill(scene: &Scene<'_>, plan: &StartPlan) -> Result<Instance, ControlEr
 
 /// What the buffer holds, wherever it is; `None`: it could not be read.
 async fn backlog(scene: &Scene<'_>) -> Option<u64> {
-    let look = DepthProbe::new(scene.deployment.sources()).look(scene.deployment).await.ok()?;
+    let look = DepthProbe::new(&scene.deployment.sources()).look(scene.deployment).await.ok()?;
     Some(look.depth.ready + look.depth.leased + look.depth.delayed)
 }
 

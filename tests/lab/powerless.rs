@@ -58,8 +58,8 @@ impl Deployment for Powerless {
         &self.endpoints
     }
 
-    fn sources(&self) -> &Sources {
-        &self.sources
+    fn sources(&self) -> Sources {
+        self.sources.clone()
     }
 
     fn roster(&self) -> Vec<Instance> {
@@ -175,6 +175,11 @@ impl RedisControl for PowerlessRedis {
 
     fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    fn replica(&self) -> Option<SocketAddr> {
+        // Another name of the same one: nobody else is there.
+        Some(self.addr)
     }
 
     fn proxy(&self) -> Option<SocketAddr> {

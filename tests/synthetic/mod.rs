@@ -260,6 +260,7 @@ impl Run {
                 marker_seen: true,
                 count_query: "select count(*) from equipment_expectation_summary".into(),
                 server: None,
+                software: None,
             }),
             witness: Source::Read(WitnessLog::default()),
             queue: Source::Read(QueueState { items: Vec::new(), accepted: 3 * written.acked, keys: Some(1) }),

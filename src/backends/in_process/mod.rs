@@ -212,8 +212,8 @@ impl Deployment for InProcess {
         &self.endpoints
     }
 
-    fn sources(&self) -> &Sources {
-        &self.sources
+    fn sources(&self) -> Sources {
+        self.sources.clone()
     }
 
     fn roster(&self) -> Vec<Instance> {

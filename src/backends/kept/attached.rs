@@ -171,8 +171,8 @@ impl Deployment for Attached {
         &self.mirror.endpoints
     }
 
-    fn sources(&self) -> &Sources {
-        &self.sources
+    fn sources(&self) -> Sources {
+        self.sources.clone()
     }
 
     fn roster(&self) -> Vec<Instance> {

@@ -218,7 +218,7 @@ impl Keeper {
 
     fn sight(&self) -> Sight {
         let attached = self.visit.borrow().as_ref().map(|visit| visit.visitor.clone());
-        Sight { instances: self.deployment.alive(), sources: self.deployment.sources().clone(), attached }
+        Sight { instances: self.deployment.alive(), sources: self.deployment.sources(), attached }
     }
 
     async fn take_down(&self, force: bool) -> Reply {
@@ -244,7 +244,7 @@ impl Keeper {
         let mut asked_to_end = false;
         match whole {
             Ok(()) => {
-                let (instances, sources) = (self.deployment.alive(), self.deployment.sources().clone());
+                let (instances, sources) = (self.deployment.alive(), self.deployment.sources());
                 let attached = Reply::Attached { session: visit.session, instances, sources, restored };
                 if say(&mut line.write, &attached).await.is_ok() {
                     asked_to_end = self.converse(&mut line, &mut news).await;

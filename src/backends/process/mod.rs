@@ -10,6 +10,7 @@ mod mariadb;
 mod newborn;
 mod postgres;
 mod recipe;
+mod redis;
 mod redis_server;
 pub(super) mod servers;
 mod slots;
@@ -72,7 +73,6 @@ pub struct Site {
 pub struct Processes {
     plan: TargetPlan,
     site: Site,
-    sources: Sources,
     endpoints: Endpoints,
     servers: Servers,
     slots: Mutex<Slots>,
@@ -98,7 +98,6 @@ impl Processes {
         let mut tasks = JoinSet::new();
         let servers = Servers::start(plan, &site, &mut tasks, stop).await?;
         let target = Processes {
-            sources: servers.sources(plan, &site),
             plan: plan.clone(),
             site,
             servers,
@@ -141,7 +140,7 @@ impl Processes {
             &name,
             slot,
             &self.plan,
-            &self.servers.for_instances(&self.sources),
+            &self.servers.for_instances(&self.sources()),
             &self.site.folder,
         )?;
         let log = self.site.folder.join(format!("{name}.log"));
@@ -260,8 +259,8 @@ impl Deployment for Processes {
         &self.endpoints
     }
 
-    fn sources(&self) -> &Sources {
-        &self.sources
+    fn sources(&self) -> Sources {
+        self.servers.sources(&self.plan, &self.site)
     }
 
     fn roster(&self) -> Vec<Instance> {

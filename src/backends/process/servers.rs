@@ -6,14 +6,14 @@
 use tokio::task::JoinSet;
 
 use super::database_server::DatabaseServer;
-use super::redis_server::RedisServer;
+use super::redis::Redis;
 use super::{DATABASE, LIST_KEY, Site};
 use crate::backends::{DatabaseSource, QueueSource, RedisControl, Sources, UpError};
 use crate::plan::TargetPlan;
 use crate::stop::Stop;
 
 pub(in crate::backends) struct Servers {
-    redis: Option<RedisServer>,
+    redis: Option<Redis>,
     database: Option<DatabaseServer>,
 }
 
@@ -26,7 +26,7 @@ impl Servers {
         stop: &Stop,
     ) -> Result<Servers, UpError> {
         let redis = match plan.strategy.shared() {
-            true => Some(RedisServer::start(&plan.redis, site).await?),
+            true => Some(Redis::start(&plan.redis, site).await?),
             false => None,
         };
         let mut servers = Servers { redis, database: None };
@@ -71,7 +71,7 @@ impl Servers {
     pub async fn stop(&self) -> Vec<String> {
         let mut left = Vec::new();
         if let Some(redis) = &self.redis {
-            left.extend(redis.stop().await.err());
+            left.extend(redis.stop().await);
         }
         if let Some(database) = &self.database {
             left.extend(database.stop().await.err());

@@ -22,7 +22,7 @@ const WAITING_MAX: usize = 256;
 
 #[derive(Clone)]
 pub(super) struct Carrier {
-    pub server: SocketAddr,
+    pub server: watch::Receiver<SocketAddr>,
     pub toxics: watch::Receiver<Toxics>,
     pub counters: Arc<Counters>,
 }
@@ -40,7 +40,8 @@ impl Carrier {
     pub async fn carry(self, mut client: TcpStream) {
         count(&self.counters.connections);
         // Whoever cannot be reached closes: the client sees the end of a connection.
-        let end = match TcpStream::connect(self.server).await {
+        let server = *self.server.borrow();
+        let end = match TcpStream::connect(server).await {
             Ok(mut server) => self.both_ways(&mut client, &mut server).await.unwrap_or(End::Closed),
             Err(_) => End::Closed,
         };
@@ -57,7 +58,7 @@ impl Carrier {
         let (from_client, to_client) = client.split();
         let (from_server, to_server) = server.split();
         let asked = AtomicBool::new(false);
-        let way = |direction| Way { direction, carrier: self, toxics: self.toxics.clone(), asked: &asked };
+        let way = |direction| Way { direction, carrier: self, toxics: self.toxics.clone(), asked: &asked, deaf: false };
         tokio::select! {
             end = way(Direction::ToServer).run(from_client, to_server) => end,
             end = way(Direction::ToClient).run(from_server, to_client) => end,
@@ -82,6 +83,8 @@ struct Way<'a> {
     toxics: watch::Receiver<Toxics>,
     /// Whether the client has asked something whose answer is to be swallowed. The other direction sees it.
     asked: &'a AtomicBool,
+    /// Whether something was taken out of it: what follows would make no sense to the server.
+    deaf: bool,
 }
 
 impl Way<'_> {
@@ -90,7 +93,7 @@ impl Way<'_> {
         let mut buffer = vec![0; PIECE];
         loop {
             let toxics = self.toxics.borrow_and_update().clone();
-            if toxics.resets() {
+            if toxics.resets() || (self.deaf && toxics.swallows_requests().is_none()) {
                 return Ok(End::Reset);
             }
             if !open && waiting.is_empty() {
@@ -105,6 +108,7 @@ impl Way<'_> {
                 }
                 read = from.read(&mut buffer), if open && waiting.len() < WAITING_MAX => match read? {
                     0 => open = false,
+                    length if self.is_lost(&buffer[..length]) => {}
                     length if self.is_swallowed(&buffer[..length]) => return Ok(End::Reset),
                     length => waiting.push_back(self.piece(&buffer[..length])),
                 }
@@ -124,13 +128,25 @@ impl Way<'_> {
         Piece { due: Instant::now() + delay, data: data.to_vec() }
     }
 
+    /// Whether this is a request that must not arrive, or comes after one.
+    fn is_lost(&mut self, data: &[u8]) -> bool {
+        if self.direction == Direction::ToServer
+            && !self.deaf
+            && let Some(word) = self.toxics.borrow().swallows_requests()
+            && holds(data, word)
+        {
+            self.deaf = true;
+            count(&self.carrier.counters.swallowed);
+        }
+        self.deaf
+    }
+
     /// Whether this is an answer that must not arrive. In the other direction: notes what is asked.
     fn is_swallowed(&self, data: &[u8]) -> bool {
-        let Some(word) = self.toxics.borrow().swallows() else { return false };
+        let Some(word) = self.toxics.borrow().swallows_answers() else { return false };
         match self.direction {
             Direction::ToServer => {
-                let asks = data.windows(word.len()).any(|part| part == word.as_bytes());
-                self.asked.fetch_or(asks, Ordering::Relaxed);
+                self.asked.fetch_or(holds(data, word), Ordering::Relaxed);
                 false
             }
             Direction::ToClient if self.asked.load(Ordering::Relaxed) => {
@@ -140,6 +156,10 @@ impl Way<'_> {
             Direction::ToClient => false,
         }
     }
+}
+
+fn holds(data: &[u8], word: &str) -> bool {
+    data.windows(word.len()).any(|part| part == word.as_bytes())
 }
 
 /// Never, where nothing is due.

@@ -58,6 +58,7 @@ struct Counters {
 #[derive(Debug)]
 pub struct Proxy {
     addr: SocketAddr,
+    server: watch::Sender<SocketAddr>,
     toxics: watch::Sender<Toxics>,
     counters: std::sync::Arc<Counters>,
     over: CancellationToken,
@@ -72,16 +73,22 @@ impl Proxy {
         let addr = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (toxics, seen) = watch::channel(Toxics::default());
+        let (server, led_to) = watch::channel(server);
         let (counters, over) = (std::sync::Arc::<Counters>::default(), CancellationToken::new());
-        let carrier = Carrier { server, toxics: seen, counters: counters.clone() };
+        let carrier = Carrier { server: led_to, toxics: seen, counters: counters.clone() };
         let until = over.clone();
         let run = move || runtime.block_on(serve(listener, carrier, until));
         let thread = std::thread::Builder::new().name("proxy".into()).spawn(run)?;
-        Ok(Proxy { addr, toxics, counters, over, thread: Mutex::new(Some(thread)) })
+        Ok(Proxy { addr, server, toxics, counters, over, thread: Mutex::new(Some(thread)) })
     }
 
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Whoever connects from now on reaches this server. Open connections stay where they are.
+    pub fn lead_to(&self, server: SocketAddr) {
+        self.server.send_replace(server);
     }
 
     /// Puts a toxic in, in place of the one of this name.

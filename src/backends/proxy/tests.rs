@@ -131,6 +131,37 @@ async fn an_answer_is_swallowed_after_the_server_has_acted_and_only_to_the_word_
 }
 
 #[tokio::test]
+async fn a_request_is_swallowed_for_good_and_its_connection_reset_when_the_toxic_is_out() {
+    let (echo, proxy, mut client) = lab().await;
+    proxy.put("swallow", Direction::ToServer, Toxic::SwallowRequestWith("EVAL"));
+    assert_eq!(ask(&mut client, "PING").await.unwrap().0, "PING");
+    client.write_all(b"EVAL 1\nPING 2\n").await.unwrap();
+    let silent = tokio::time::timeout(SOON, client.read_u8()).await;
+    assert!(silent.is_err(), "{silent:?}");
+    proxy.take("swallow");
+    let broken = tokio::time::timeout(PATIENCE, client.read_u8()).await.expect("it is reset").unwrap_err();
+    assert_eq!(broken.kind(), io::ErrorKind::ConnectionReset);
+    // A line of a later connection has come, and none of those.
+    let mut another = TcpStream::connect(proxy.addr()).await.unwrap();
+    assert_eq!(ask(&mut another, "EVAL 3").await.unwrap().0, "EVAL 3");
+    assert_eq!(*echo.got.borrow(), ["PING", "EVAL 3"]);
+    assert_eq!((proxy.passed().swallowed, proxy.passed().reset), (1, 1));
+}
+
+#[tokio::test]
+async fn who_connects_after_a_change_of_servers_reaches_the_other_one_and_who_was_there_stays() {
+    let (mut first, proxy, mut client) = lab().await;
+    let mut second = Echo::start().await;
+    ask(&mut client, "a").await.unwrap();
+    proxy.lead_to(second.addr);
+    ask(&mut client, "b").await.unwrap();
+    ask(&mut TcpStream::connect(proxy.addr()).await.unwrap(), "c").await.unwrap();
+    first.has_got("b").await;
+    second.has_got("c").await;
+    assert!(!first.got.borrow().iter().any(|got| got == "c"));
+}
+
+#[tokio::test]
 async fn a_server_that_is_gone_is_the_end_of_a_connection() {
     let unused = StdListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
     let proxy = Proxy::start(unused).unwrap();

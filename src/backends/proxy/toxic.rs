@@ -30,6 +30,9 @@ pub enum Toxic {
     /// The server gets what it is sent and acts on it; an answer on a connection that has asked something with this word
     /// in it never arrives, and the connection is reset in its place. (Only in the direction of the client.)
     SwallowAnswerTo(&'static str),
+    /// What asks something with this word in it never arrives, nor does anything that follows on its connection; whoever
+    /// asked waits in vain. Once the toxic is out, such a connection is reset. (Only in the direction of the server.)
+    SwallowRequestWith(&'static str),
 }
 
 impl fmt::Display for Toxic {
@@ -39,6 +42,7 @@ impl fmt::Display for Toxic {
             Toxic::Reset => f.write_str("connections are reset"),
             Toxic::Blackhole => f.write_str("nothing arrives"),
             Toxic::SwallowAnswerTo(word) => write!(f, "answers to {word} are swallowed"),
+            Toxic::SwallowRequestWith(word) => write!(f, "requests with {word} are swallowed"),
         }
     }
 }
@@ -78,8 +82,16 @@ impl Toxics {
         self.all(direction).any(|toxic| *toxic == Toxic::Blackhole)
     }
 
+    /// The word in a request that is swallowed.
+    pub fn swallows_requests(&self) -> Option<&'static str> {
+        self.all(Direction::ToServer).find_map(|toxic| match toxic {
+            Toxic::SwallowRequestWith(word) => Some(*word),
+            _ => None,
+        })
+    }
+
     /// The word in a request whose answer is swallowed.
-    pub fn swallows(&self) -> Option<&'static str> {
+    pub fn swallows_answers(&self) -> Option<&'static str> {
         self.all(Direction::ToClient).find_map(|toxic| match toxic {
             Toxic::SwallowAnswerTo(word) => Some(*word),
             _ => None,

@@ -77,7 +77,12 @@ fn target(strategy: Strategy, slots: Vec<Slot>, witness: bool) -> TargetPlan {
             backoff_max: S(2),
         },
         probe: ProbePlan { interval: MS(100), timeout: MS(200), endpoint_lag: MS(400) },
-        redis: RedisPlan { appendfsync: "always".into(), persistence: Persistence::Aof, proxied: false },
+        redis: RedisPlan {
+            appendfsync: "always".into(),
+            persistence: Persistence::Aof,
+            proxied: false,
+            replicated: false,
+        },
         witness,
         grace: S(10),
         ready_within: S(20),

@@ -72,7 +72,7 @@ fn rows(plan: &Plan, writes: &[Attempt]) -> RowSet {
     let counted = rows.len();
     let count_query =
         format!("select count(*) from equipment_expectation_summary where game_character_id >= {first_once}");
-    RowSet { rows, counted, marker_seen: true, count_query, server: None }
+    RowSet { rows, counted, marker_seen: true, count_query, server: None, software: None }
 }
 
 fn sightings(writes: &[Attempt]) -> Vec<Sighting<'static>> {

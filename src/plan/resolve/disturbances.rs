@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::disturbance::Sheet;
 use crate::plan::{Disturbance, DisturbancePlan, Lab, StepPlan};
 use crate::scenario::{Place, Step};
 
@@ -58,8 +59,8 @@ pub fn refuse_what_cannot_be_struck(steps: &[Step], around: &Around<'_>, remarks
     }
 }
 
-/// Whether the instances must reach Redis through a proxy.
-pub fn need_proxy(steps: &[StepPlan]) -> bool {
+/// Whether some step needs of the target's Redis what its sheet says.
+pub fn need(steps: &[StepPlan], what: fn(&Sheet) -> bool) -> bool {
     let mut disturbances = steps.iter().filter_map(|step| step.disturbance.as_ref());
-    disturbances.any(|planned| planned.disturbance.sheet().proxied)
+    disturbances.any(|planned| what(planned.disturbance.sheet()))
 }

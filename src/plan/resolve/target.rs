@@ -135,6 +135,6 @@ fn redis(target: &Target, strategy: Strategy, defaults: &Defaults, remarks: &mut
     if let (Some(place), Persistence::None) = (target.appendfsync.place(), persistence) {
         remarks.problem(place, "appendfsync without an append-only file", "leave it out, or write `persistence: aof`");
     }
-    // Whether there is a proxy in front of it depends on the time line.
-    RedisPlan { appendfsync: appendfsync.to_owned(), persistence, proxied: false }
+    // Whether there is a proxy in front of it, and a replica behind it, depends on the time line.
+    RedisPlan { appendfsync: appendfsync.to_owned(), persistence, proxied: false, replicated: false }
 }

@@ -207,7 +207,7 @@ fn by_hand(run: u64, rows: u64) -> CountByHand {
     let query = format!(
         "select count(*) from equipment_expectation_summary where game_character_id between {first} and {last}"
     );
-    CountByHand { query, expected: rows, counted: rows }
+    CountByHand { query, expected: rows, counted: rows, software: Some("SQLite 3.46.0".into()) }
 }
 
 fn second(second: u64) -> SeriesPoint {

@@ -171,7 +171,12 @@ fn target(strategy: Strategy, slots: Vec<Slot>) -> TargetPlan {
             timeout: Duration::from_millis(200),
             endpoint_lag: Duration::from_millis(400),
         },
-        redis: RedisPlan { appendfsync: "always".into(), persistence: Persistence::Aof, proxied: false },
+        redis: RedisPlan {
+            appendfsync: "always".into(),
+            persistence: Persistence::Aof,
+            proxied: false,
+            replicated: false,
+        },
         witness: true,
         grace: Duration::from_secs(10),
         ready_within: Duration::from_secs(10),

@@ -14,14 +14,14 @@ use super::{EVERY, PATIENCE, Proof, ProofOf, RedisFault, Struck, Symptom, eventu
 use crate::backends::ControlError;
 use crate::backends::redis_control::Change;
 
-const FILLER: &str = "4000";
+const FILLER: &str = "1500";
 const FILL: &str = "for i = 1, ARGV[1] do redis.call('SET', 'mxctl:filler:' .. i, string.rep('x', 1024)) end";
 const EMPTY: &str = "for i = 1, ARGV[1] do redis.call('DEL', 'mxctl:filler:' .. i) end";
 const COUNT: &str = "local n = 0 for i = 1, ARGV[1] do n = n + redis.call('EXISTS', 'mxctl:filler:' .. i) end return n";
 /// Seconds; the clock of the eviction counts whole ones.
 const AGE: u64 = 2;
-/// What has to go: about a quarter of the filler.
-const TOO_MUCH: u64 = 1024 * 1024;
+/// In bytes: what may stay of the filler. A service that goes on pushing has that much until it is the buffer's turn.
+const LEFT: u64 = 1024 * 1024;
 
 #[derive(Default)]
 pub(super) struct Evict {
@@ -38,6 +38,17 @@ impl Evict {
 /// A number that Redis answers.
 async fn number(at: &Struck<'_>, words: &[&str]) -> Option<u64> {
     ask(at.addr(), words).await.ok()?.strip_prefix(':')?.parse().ok()
+}
+
+/// In bytes, by its keys alone: what Redis uses in all grows and shrinks with what it has yet to send to a replica.
+async fn filler(at: &Struck<'_>) -> u64 {
+    let each = number(at, &["MEMORY", "USAGE", "mxctl:filler:1"]).await.unwrap_or(0);
+    each * FILLER.parse::<u64>().expect("it is a number")
+}
+
+/// In bytes.
+async fn used_memory(at: &Struck<'_>) -> u64 {
+    Info::read(at.addr()).await.ok().and_then(|info| info.number("used_memory")).unwrap_or(0)
 }
 
 /// Until nobody has touched the filler for long enough; whether there is one is a matter of proof.
@@ -67,8 +78,7 @@ impl RedisFault for Evict {
         age(at).await;
         let policy = Change::setting("maxmemory-policy", "allkeys-lru", at.before.get("maxmemory-policy"));
         self.change(at, policy).await?;
-        let used = Info::read(at.addr()).await.ok().and_then(|info| info.number("used_memory")).unwrap_or(0);
-        let most = used.saturating_sub(TOO_MUCH).to_string();
+        let most = used_memory(at).await.saturating_sub(filler(at).await.saturating_sub(LEFT)).to_string();
         self.change(at, Change::setting("maxmemory", &most, at.before.get("maxmemory"))).await
     }
 

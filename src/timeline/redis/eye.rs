@@ -114,6 +114,16 @@ impl Eye {
     }
 }
 
+/// What a write on an open connection meets.
+pub(super) async fn write_on(stream: &mut TcpStream) -> String {
+    match timeout(PATIENCE, ask_on(stream, &["EVAL", SCRIPT, "1", KEY, "0"])).await {
+        Err(_) => Seen::NoAnswer,
+        Ok(Err(_)) => Seen::Broken,
+        Ok(Ok(answer)) => of_answer(&answer),
+    }
+    .to_string()
+}
+
 fn of_answer(answer: &str) -> Seen {
     match answer.strip_prefix('-') {
         Some(error) => Seen::Error(error.split_whitespace().next().unwrap_or_default().to_owned()),

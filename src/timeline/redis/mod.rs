@@ -14,8 +14,10 @@
 mod blackhole;
 mod client_kill;
 mod drop_reply;
+mod drop_request;
 mod evict;
 mod eye;
+mod failover;
 mod info;
 mod kill;
 mod latency;
@@ -68,6 +70,9 @@ fn fault_of(plan: &DisturbancePlan) -> Box<dyn RedisFault> {
         Disturbance::RedisReset => Box::new(reset::Reset::default()),
         Disturbance::RedisBlackhole => Box::new(blackhole::Blackhole::default()),
         Disturbance::RedisDropReply => Box::new(drop_reply::DropReply::default()),
+        Disturbance::RedisDropRequest => Box::new(drop_request::DropRequest::default()),
+        Disturbance::RedisFailover => Box::new(failover::Failover::to_one_that_caught_up()),
+        Disturbance::RedisFailoverLagging => Box::new(failover::Failover::to_one_that_lags()),
     }
 }
 
@@ -76,6 +81,10 @@ fn fault_of(plan: &DisturbancePlan) -> Box<dyn RedisFault> {
 trait RedisFault: Send {
     /// What becomes of an own write while it lasts; `None`: nothing does, and `proof` shows the symptom.
     fn symptom(&self) -> Option<Symptom>;
+    /// Whether own writes take the path of the instances, and not the straight one.
+    fn through_proxy(&self) -> bool {
+        self.symptom().is_some_and(|symptom| symptom.through_proxy)
+    }
     /// What else is worth knowing of the server as it was before; nothing, as a rule.
     fn facts(&self, _before: &Info) -> Option<String> {
         None
@@ -164,8 +173,7 @@ impl Fault for Disturbing {
         let record = self.record.insert(DisturbanceRecord::begin(&self.plan, scene.clock.now()));
         record.exposure = exposure(scene, self.plan.hold_within).await;
         let symptom = self.fault.symptom();
-        let through_proxy = symptom.as_ref().is_some_and(|symptom| symptom.through_proxy);
-        let path = if through_proxy { redis.proxy().ok_or(ControlError::NoProxy)? } else { redis.addr() };
+        let path = if self.fault.through_proxy() { redis.proxy().ok_or(ControlError::NoProxy)? } else { redis.addr() };
         let eye = self.eye.insert(Eye::new(path));
         self.proof.push(eye.sees_a_stored_write(scene, ProofOf::Before, BASELINE_PATIENCE).await);
         let unread = |why| ControlError::Tell { what: "INFO".to_owned(), why };
@@ -218,7 +226,7 @@ impl Fault for Disturbing {
 /// Waits until the buffer holds something that could be lost. How many tasks; `None`: it could not be read.
 async fn exposure(scene: &Scene<'_>, within: Duration) -> Option<u64> {
     let deadline = scene.clock.now().plus(within);
-    let mut probe = DepthProbe::new(scene.deployment.sources());
+    let mut probe = DepthProbe::new(&scene.deployment.sources());
     loop {
         let depth = probe.look(scene.deployment).await.ok().map(|look| look.depth);
         let tasks = depth.map(|depth| depth.ready + depth.leased + depth.delayed);

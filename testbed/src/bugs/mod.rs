@@ -19,25 +19,32 @@ mod dead_drain_tracker;
 mod drain_after_close;
 mod drain_beyond_grace;
 mod error_pages;
+mod evicting_redis;
 mod flush_behind_global_lock;
 mod lifo;
 mod no_prestop;
 mod no_redrive;
 mod offer_drain_race;
 mod one_slot_per_key;
+mod oom_refusal_ignored;
 mod open_to_the_end;
 mod poison_drops_batch;
 mod poison_stalls;
 mod pop_then_crash;
+mod push_error_swallowed;
 mod range_then_trim;
+mod resend_after_timeout;
 mod ring_drops_oldest;
 mod scripted;
 mod sigterm_ignored;
 mod slow_database;
+mod stuck_readonly;
 mod tables_in_front;
+mod timeout_is_success;
 mod twice_in_one_batch;
 mod twisted;
 mod typo_is_in_memory;
+mod unbounded_fallback;
 mod undecodable_vanishes;
 mod unversioned_upsert;
 
@@ -56,21 +63,28 @@ const BUGS: &[Bug] = &[
     drain_after_close::BUG,
     drain_beyond_grace::BUG,
     error_pages::BUG,
+    evicting_redis::BUG,
     flush_behind_global_lock::BUG,
     lifo::BUG,
     no_prestop::BUG,
     no_redrive::BUG,
     offer_drain_race::BUG,
     one_slot_per_key::BUG,
+    oom_refusal_ignored::BUG,
     poison_drops_batch::BUG,
     poison_stalls::BUG,
     pop_then_crash::BUG,
+    push_error_swallowed::BUG,
     range_then_trim::BUG,
+    resend_after_timeout::BUG,
     ring_drops_oldest::BUG,
     sigterm_ignored::BUG,
     slow_database::BUG,
+    stuck_readonly::BUG,
+    timeout_is_success::BUG,
     twice_in_one_batch::BUG,
     typo_is_in_memory::BUG,
+    unbounded_fallback::BUG,
     undecodable_vanishes::BUG,
     unversioned_upsert::BUG,
 ];

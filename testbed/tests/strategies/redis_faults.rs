@@ -154,6 +154,29 @@ async fn a_read_only_replica_refuses_offers() {
     assert_eq!(stored(&server).await, 3);
 }
 
+/// Ids of connections rise, and are never used again.
+async fn connections(server: &RedisServer) -> BTreeSet<String> {
+    let list: String = server.ask(&["CLIENT", "LIST", "TYPE", "normal"]).await;
+    list.lines().filter_map(|line| line.split(' ').next().map(str::to_owned)).collect()
+}
+
+#[tokio::test]
+async fn whoever_met_a_replica_connects_again_and_so_finds_the_primary_after_a_failover() {
+    let server = RedisServer::start(&[]).await;
+    let buffer = buffer_on(&server).await;
+    assert!(is_accepted(&buffer.offer(request(1, 1, 3)).await));
+    buffer.poll(1, LEASE).await.unwrap();
+    let before = connections(&server).await;
+    let _: () = server.ask(&["REPLICAOF", "127.0.0.1", "1"]).await;
+    assert!(is_unavailable(&buffer.offer(request(1, 2, 3)).await));
+    assert!(buffer.poll(1, LEASE).await.is_err());
+    let _: () = server.ask(&["REPLICAOF", "NO", "ONE"]).await;
+    assert!(is_accepted(&buffer.offer(request(1, 3, 3)).await));
+    assert_eq!(buffer.poll(1, LEASE).await.unwrap().len(), 1);
+    let both: Vec<_> = connections(&server).await.intersection(&before).cloned().collect();
+    assert!(before.len() > 2 && both.is_empty(), "of {before:?} still {both:?}");
+}
+
 #[tokio::test]
 async fn an_error_that_proves_nothing_is_indeterminate() {
     let server = RedisServer::start(&[]).await;

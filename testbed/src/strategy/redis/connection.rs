@@ -17,6 +17,9 @@ use tokio::time::timeout;
 
 use super::scripts::Call;
 
+/// What a replica answers to a write.
+const READONLY: &str = "READONLY";
+
 /// Why a command has no answer that could be used.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum Failure {
@@ -109,12 +112,18 @@ impl Connection {
         self.bounded(async move { command.query_async(&mut wire).await }).await
     }
 
-    /// After a time-out the connection is given up: an answer that comes late would only hold up the next ones.
+    /// After a time-out the connection is given up: an answer that comes late would only hold up the next ones. And so it is
+    /// where its server is a replica now: whoever connects anew is led to the primary.
     async fn bounded<T>(&self, answer: impl Future<Output = RedisResult<T>>) -> Result<T, Failure> {
         let failure = match timeout(self.timeout, answer).await {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(e)) => match e.code() {
-                Some(code) => return Err(refused(code, &e)),
+                Some(code) => {
+                    if code == READONLY {
+                        self.broken.store(true, Ordering::Release);
+                    }
+                    return Err(refused(code, &e));
+                }
                 None => Failure::Lost(e.to_string()),
             },
             Err(_) => Failure::Lost(format!("no answer within {}", humantime::format_duration(self.timeout))),

@@ -1,7 +1,7 @@
 //! mxctl sabotaged: a run with one part exchanged for one that is wrong, so that whoever judges it can show that it
 //! notices. The controls of the selftest, and nobody else, ask for it.
 //!
-//! In: a plan. Out: the [`Parts`] of its run: [`Sound`], as a rule, or those of its [`Sabotage`]. The other stages know
+//! In: a plan. Out: the [`Parts`] of its run: the sound ones, as a rule, or those of its [`Sabotage`]. The other stages know
 //! nothing of it: each part is behind its own interface, and `run.rs` takes it from here.
 //!
 //! # Adding one

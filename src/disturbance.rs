@@ -142,7 +142,10 @@ const LIST: [Sheet; 23] = {
         database(FILE, outage(DatabaseLocked, "database-locked", 3_000, "its write lock held by another", "let go")),
         Sheet {
             in_a_room: true,
-            ..database(FILE, outage(DatabaseFull, "database-full", 3_000, "a filler takes all that is free", "removed"))
+            ..database(
+                FILE,
+                outage(DatabaseFull, "database-full", 3_000, "a filler takes all that is free", "it is removed"),
+            )
         },
     ]
 };

@@ -35,7 +35,7 @@ fn a_check_that_crashes_is_inconclusive_and_named() {
 #[test]
 fn figures_that_could_not_be_worked_out_support_no_verdict() {
     let mut canned = canned::scale_out();
-    canned.plan.claims = vec![Claim::F1, Claim::F2, Claim::RedisFailure];
+    canned.plan.claims = vec![Claim::F1, Claim::F2, Claim::RedisFailure, Claim::DatabaseFailure];
     let figures = Figures {
         phases: Default::default(),
         conserved: Default::default(),

@@ -92,7 +92,9 @@ async fn disconnect(url: &str) -> Result<(), sqlx::Error> {
         let killed = sqlx::raw_sql(AssertSqlSafe(format!("KILL CONNECTION {id}"))).execute(&mut connection).await;
         match killed {
             Err(sqlx::Error::Database(e)) if is_no_such_thread(&*e) => {}
-            killed => drop(killed?),
+            killed => {
+                killed?;
+            }
         }
     }
     connection.close().await

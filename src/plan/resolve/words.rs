@@ -87,7 +87,8 @@ impl<T: Copy> Vocabulary<T> {
     where
         T: PartialEq,
     {
-        words.iter().fold(false, |found, word| self.look_up(word, remarks) == Some(meaning) || found)
+        let meanings: Vec<_> = words.iter().map(|word| self.look_up(word, remarks)).collect();
+        meanings.contains(&Some(meaning))
     }
 
     /// What the entry means, or the default.

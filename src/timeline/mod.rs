@@ -32,7 +32,7 @@ pub use incident::{DisturbanceRecord, Exposure, Held, Incidents, Proof, StartRec
 
 use crate::backends::{ControlError, DatabaseControl, Deployment, ProcessControl};
 use crate::clock::{Offset, RunClock};
-use crate::plan::{DisturbancePlan, Plan, StepPlan, StopMode, StopPlan};
+use crate::plan::{DisturbancePlan, Plan, StepPlan, StopMode, StopPlan, Subject};
 use crate::readback::cpu::{self, CpuReading};
 use crate::stop::Stop;
 use crate::watch::{Event, Watch};
@@ -106,7 +106,11 @@ fn faults_of(step: &StepPlan) -> Vec<(&StopPlan, Stopping)> {
 
 /// How a disturbance is done: whoever knows what it strikes knows that.
 fn blow_of(plan: &DisturbancePlan) -> Box<dyn Blow> {
-    redis::blow(plan).or_else(|| database::blow(plan)).expect("a disturbance strikes one of these")
+    let blow = match plan.disturbance.subject() {
+        Subject::Redis => redis::blow(plan),
+        Subject::Database => database::blow(plan),
+    };
+    blow.expect("a test holds the registries to the list of disturbances")
 }
 
 /// Plays every step of the plan, or as far as the load lasts.
@@ -239,4 +243,21 @@ async fn play_fault<R: Record>(mut fault: Box<dyn Fault<Record = R>>, scene: &Sc
     };
     record.conclude(proof, error);
     Ok(record)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Disturbance;
+
+    #[test]
+    fn every_disturbance_can_be_done() {
+        for sheet in Disturbance::all() {
+            let (lasts, delay) = (sheet.lasts.unwrap_or_default(), sheet.delay.unwrap_or_default());
+            let (hold_within, window, window_acks_min) = (Duration::ZERO, Duration::ZERO, 0);
+            let (id, disturbance) = (sheet.word.to_owned(), sheet.disturbance);
+            let plan = DisturbancePlan { id, disturbance, lasts, delay, hold_within, window, window_acks_min };
+            assert_eq!(blow_of(&plan).symptom().is_some(), sheet.lasts.is_some(), "{}", sheet.word);
+        }
+    }
 }

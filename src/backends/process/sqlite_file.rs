@@ -98,13 +98,13 @@ impl SqliteFile {
             let what = "pragma wal_checkpoint(truncate)";
             let busy: i64 = sqlx::query_scalar(what).fetch_one(&mut connection).await?;
             connection.close().await?;
-            Ok(busy)
+            Ok::<_, sqlx::Error>(busy)
         };
         let refused = |why: String| ControlError::TellDatabase { what: "empty its write-ahead log".into(), why };
         match emptied.await {
             Ok(0) => {}
             Ok(_) => return Err(refused("others were in the way".into())),
-            Err(e @ sqlx::Error::Database(_)) | Err(e) => return Err(refused(e.to_string())),
+            Err(e) => return Err(refused(e.to_string())),
         }
         let written = tokio::task::spawn_blocking(move || write_until_full(&filler));
         Ok(written.await.map_err(io::Error::other)??)

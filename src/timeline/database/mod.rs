@@ -44,22 +44,7 @@ fn fault_of(plan: &DisturbancePlan) -> Option<Box<dyn DatabaseFault>> {
         Disturbance::DatabaseSlow => Box::new(slow::Slow::of(plan.delay)),
         Disturbance::DatabaseLocked => Box::new(locked::Locked::default()),
         Disturbance::DatabaseFull => Box::new(full::Full::default()),
-        Disturbance::RedisKill
-        | Disturbance::RedisRestart
-        | Disturbance::RedisPause
-        | Disturbance::RedisReadonly
-        | Disturbance::RedisOom
-        | Disturbance::RedisMisconf
-        | Disturbance::RedisEvict
-        | Disturbance::RedisScriptFlush
-        | Disturbance::RedisClientKill
-        | Disturbance::RedisLatency
-        | Disturbance::RedisReset
-        | Disturbance::RedisBlackhole
-        | Disturbance::RedisDropReply
-        | Disturbance::RedisDropRequest
-        | Disturbance::RedisFailover
-        | Disturbance::RedisFailoverLagging => return None,
+        _ => return None,
     })
 }
 

@@ -60,13 +60,7 @@ fn fault_of(plan: &DisturbancePlan) -> Option<Box<dyn RedisFault>> {
         Disturbance::RedisDropRequest => Box::new(drop_request::DropRequest::default()),
         Disturbance::RedisFailover => Box::new(failover::Failover::to_one_that_caught_up()),
         Disturbance::RedisFailoverLagging => Box::new(failover::Failover::to_one_that_lags()),
-        Disturbance::DatabasePause
-        | Disturbance::DatabaseRestart
-        | Disturbance::DatabaseKill
-        | Disturbance::DatabaseDisconnect
-        | Disturbance::DatabaseSlow
-        | Disturbance::DatabaseLocked
-        | Disturbance::DatabaseFull => return None,
+        _ => return None,
     })
 }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::archive::{Archive, ArchiveError};
 use crate::journal::{Entry, Found, Journal};
 use crate::process::ProcessIdentity;
-use crate::room::Room;
+use crate::room::{FILLER, Room};
 
 /// Servers that hear a signal of their own when mxctl dies, and put things in order: killed in the middle of that,
 /// PostgreSQL leaves shared memory that nobody removes.
@@ -76,7 +76,7 @@ pub fn heal(run: &Path, patience: Duration) -> Result<Healing, HealError> {
         return Ok(Healing::Failed { left });
     }
     reverted.extend(ended_with_their_servers(&found.changed()));
-    match clear_all(&found, patience) {
+    match clear_all(&found, &run.join("target"), patience) {
         Ok(cleared) => reverted.extend(cleared),
         Err(left) => return Ok(Healing::Failed { left }),
     }
@@ -92,21 +92,23 @@ fn thaw_all(frozen: &[(String, ProcessIdentity)]) -> Vec<String> {
     thawed.map(|(name, process)| format!("{name} (pid {}) goes on", process.pid)).collect()
 }
 
-/// Removes fillers, then takes file systems away that nobody uses any more: what is in them stays beside them.
-fn clear_all(found: &Found, patience: Duration) -> Result<Vec<String>, Vec<String>> {
+/// Removes the filler, then takes the file system of this run's own target away: what is in it stays beside it. Where
+/// that is, the run's folder says, not its journal: that may have been written from another folder, or be a copy.
+fn clear_all(found: &Found, target: &Path, patience: Duration) -> Result<Vec<String>, Vec<String>> {
     let (mut cleared, mut left) = (Vec::new(), Vec::new());
-    for file in found.fillers().iter().filter(|file| file.exists()) {
-        match std::fs::remove_file(file) {
-            Ok(()) => cleared.push(format!("removed the filler {}", file.display())),
-            Err(e) => left.push(format!("the filler {}: {e}", file.display())),
+    let room = Room::new(target);
+    let (filler, at) = (room.at().join(FILLER), room.at().display());
+    if !found.fillers().is_empty() && filler.exists() {
+        match std::fs::remove_file(&filler) {
+            Ok(()) => cleared.push(format!("removed the filler {}", filler.display())),
+            Err(e) => left.push(format!("the filler {}: {e}", filler.display())),
         }
     }
-    for at in found.mounted() {
-        let (room, what) = (Room::found(&at), at.display());
+    if !found.mounted().is_empty() {
         let was_there = room.is_there();
-        match at.parent().map_or(Ok(()), |outside| room.leave(outside, patience)) {
-            Ok(()) => cleared.extend(was_there.then(|| format!("unmounted {what}"))),
-            Err(e) => left.push(format!("the file system at {what}: {e}")),
+        match room.leave(target, patience) {
+            Ok(()) => cleared.extend(was_there.then(|| format!("unmounted {at}"))),
+            Err(e) => left.push(format!("the file system at {at}: {e}")),
         }
     }
     if left.is_empty() { Ok(cleared) } else { Err(left) }

@@ -228,6 +228,11 @@ impl Found {
         left
     }
 
+    /// No process, no file system, and no filler.
+    pub fn left_nothing(&self) -> bool {
+        self.leftovers().is_empty() && self.mounted().is_empty() && self.fillers().is_empty()
+    }
+
     /// Every process that was started and not seen to end.
     pub fn leftovers(&self) -> Vec<(String, ProcessIdentity)> {
         let mut left = Vec::new();

@@ -70,7 +70,7 @@ pub enum Kind {
     Bug,
     /// The correct service in the same scenario: it must pass.
     Twin,
-    /// A set-up in which nothing can be shown: it must say why.
+    /// A set-up in which nothing can be shown, which must say why; or one that is harmless, which must pass.
     Control,
 }
 
@@ -117,13 +117,16 @@ impl Selftest {
     /// What of it holds for this plan.
     pub fn standing(&self, plan: &Plan) -> Standing {
         let reach = Reach::of(plan);
-        let covered = self.of(Kind::Bug).filter(|bug| bug.outcome == Outcome::AsExpected && reach.covers(&bug.reach));
+        let caught = self.of(Kind::Bug).filter(|bug| bug.outcome == Outcome::AsExpected);
+        let covered: Vec<&CaseResult> = caught.filter(|bug| reach.covers(&bug.reach)).collect();
+        let by_acts = covered.iter().filter(|bug| !bug.reach.acts.is_empty()).count() as u64;
         Standing {
             started_at: self.started_at,
             caught: self.caught() as u64,
             bugs: self.of(Kind::Bug).count() as u64,
             false_alarms: self.count(Outcome::FalseAlarm) as u64,
-            covered: covered.map(|bug| bug.name.clone()).collect(),
+            covered: covered.iter().map(|bug| bug.name.clone()).collect(),
+            by_acts: (!reach.acts.is_empty()).then_some(by_acts),
         }
     }
 }
@@ -138,6 +141,9 @@ pub struct Standing {
     pub false_alarms: u64,
     /// Those that were caught by stops, lanes and judges that the run's scenario has, too, on its strategy and backend.
     pub covered: Vec<String>,
+    /// How many of these took something that the run's scenario does to its target; `None`: it does nothing to it.
+    #[serde(default)]
+    pub by_acts: Option<u64>,
 }
 
 /// Where the runs of a selftest and its result lie.
@@ -243,7 +249,7 @@ mod tests {
     fn a_plan_is_proven_by_the_bugs_that_were_caught_with_no_more_than_it_does() {
         let standing = selftest("a", NOW).standing(&plan("rolling-update"));
         assert_eq!(standing.covered, ["caught"]);
-        assert_eq!((standing.caught, standing.bugs, standing.false_alarms), (1, 2, 1));
+        assert_eq!((standing.caught, standing.bugs, standing.false_alarms, standing.by_acts), (1, 2, 1, Some(1)));
         assert!(selftest("a", NOW).standing(&plan("loadtest")).covered.is_empty());
     }
 

@@ -213,7 +213,7 @@ impl Pass<'_> {
         let up = async { refuse_leftovers(plan, backends::up(plan, site, self.stop).await?).await };
         let (target, before) = up.await.inspect_err(|_| {
             let found = Found::read(archive.root());
-            if found.is_ok_and(|found| found.is_some_and(|found| found.leftovers().is_empty())) {
+            if found.is_ok_and(|found| found.is_some_and(|found| found.left_nothing())) {
                 // Nothing of it runs any more. A journal that stays open makes the next run ask for `heal`.
                 let _ = journal.close();
             }

@@ -21,7 +21,7 @@ use crate::stop::Stop;
   mxctl selftest --only lifo             one bug and its twin
   mxctl selftest --list                  what there is
 
-Exit codes: 0 every bug caught and no false alarm, 1 otherwise, 2 bad input, 4 laboratory, 70 bug, 130/143 interrupted")]
+Exit codes: 0 every bug caught, every twin green, every control as it must be, 1 otherwise, 2 bad input, 4 laboratory, 70 bug, 130/143 interrupted")]
 pub struct Command {
     /// Only this bug (and its twin), twin or control; may be repeated
     #[arg(long, value_name = "NAME", value_delimiter = ',')]

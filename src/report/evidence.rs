@@ -129,7 +129,7 @@ pub fn strangers(strangers: Strangers) -> String {
 
 /// Whether the executable has shown that it can fail, and by what this run's scenario does.
 pub fn standing(standing: Option<&Standing>) -> String {
-    let Some(Standing { started_at, caught, bugs, false_alarms, covered }) = standing else {
+    let Some(Standing { started_at, caught, bugs, false_alarms, covered, .. }) = standing else {
         return "none of this executable: nobody has shown that it can fail (`mxctl selftest`)".to_owned();
     };
     let of_these = match covered.as_slice() {
@@ -293,7 +293,7 @@ mod tests {
         let started_at = "2026-11-24T00:00:00Z".parse().expect("a time");
         let of = |covered: &[&str]| {
             let covered = covered.iter().map(|bug| (*bug).to_owned()).collect();
-            standing(Some(&Standing { started_at, caught: 23, bugs: 24, false_alarms: 0, covered }))
+            standing(Some(&Standing { started_at, caught: 23, bugs: 24, false_alarms: 0, covered, by_acts: None }))
         };
         assert_eq!(
             of(&["lifo", "no-redrive"]),

@@ -180,6 +180,10 @@ fn unproven(standing: Option<&Standing>) -> Option<Finding> {
             let summary = "required, and no seeded bug was caught with what this scenario does on its strategy";
             Some(inconclusive("selftest", summary))
         }
+        Some(Standing { by_acts: Some(0), .. }) => {
+            let summary = "required, and no seeded bug was caught by what this scenario does to its target";
+            Some(inconclusive("selftest", summary))
+        }
         Some(_) => None,
     }
 }
@@ -257,6 +261,24 @@ mod tests {
         assert_eq!(report.verdict, Verdict::Inconclusive);
         let report = RunReport::new(&canned::plan(), &Incidents::default(), canned::failing(), told_to_stop());
         assert_eq!(report.verdict, Verdict::Fail);
+    }
+
+    #[test]
+    fn a_required_selftest_must_have_caught_something_by_what_is_done_to_the_target() {
+        let plan = Plan { require_selftest: true, ..canned::plan() };
+        let verdict = |standing| {
+            let ran = Ran { standing, ..canned::ran() };
+            RunReport::new(&plan, &Incidents::default(), canned::passing(), ran).verdict
+        };
+        let caught = |covered: &[&str], by_acts| {
+            let (started_at, covered) = (jiff::Timestamp::UNIX_EPOCH, covered.iter().map(|bug| (*bug).into()).collect());
+            Some(Standing { started_at, caught: 2, bugs: 2, false_alarms: 0, covered, by_acts })
+        };
+        assert_eq!(verdict(None), Verdict::Inconclusive);
+        assert_eq!(verdict(caught(&[], None)), Verdict::Inconclusive);
+        assert_eq!(verdict(caught(&["lifo"], Some(0))), Verdict::Inconclusive);
+        assert_eq!(verdict(caught(&["lifo", "no-redrive"], Some(1))), Verdict::Pass);
+        assert_eq!(verdict(caught(&["lifo"], None)), Verdict::Pass, "nothing is done to the target");
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub fn selftest(selftest: &Selftest, stored: &str) -> String {
     mask(&format!("{}\n{}{}", table.render(), sentence(selftest), wrap("  stored in ", stored)))
 }
 
-/// `caught 24 of 24 seeded bugs, 0 false alarms`, and beside it what became of the controls.
+/// `caught N of N seeded bugs, 0 false alarms`, and beside it what became of the controls.
 pub fn sentence(selftest: &Selftest) -> String {
     let bugs = selftest.of(Kind::Bug).count();
     let controls: Vec<&CaseResult> = selftest.of(Kind::Control).collect();

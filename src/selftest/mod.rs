@@ -1,9 +1,9 @@
 //! The selftest: mxctl proves that it can fail.
 //!
-//! In: the [`ZOO`], seeded bugs of the target service with what must catch each, and controls that must stay
-//! undecided. Out: a [`Selftest`]: bug by bug whether it was caught, by the class or check that is named for it and on sound
-//! evidence; for every scenario whether the correct service passes it (its twin); control by control whether it says why it
-//! cannot tell.
+//! In: the [`ZOO`], seeded bugs of the target service, or of how its Redis is set up and struck, with what must catch each;
+//! and controls. Out: a [`Selftest`]: bug by bug whether it was caught, by the class or check that is named for it and on
+//! sound evidence; for every scenario whether the correct service passes it (its twin); control by control whether it came to
+//! what it must: it says why it cannot tell, or passes.
 //!
 //! ```text
 //! ZOO ─ wanted ─ case ─ plan (+ seeded bug) ─ run::run ─ RunReport ─ Expected::met ─ CaseResult ─ Selftest

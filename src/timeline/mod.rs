@@ -257,7 +257,8 @@ mod tests {
             let (hold_within, window, window_acks_min) = (Duration::ZERO, Duration::ZERO, 0);
             let (id, disturbance) = (sheet.word.to_owned(), sheet.disturbance);
             let plan = DisturbancePlan { id, disturbance, lasts, delay, hold_within, window, window_acks_min };
-            assert_eq!(blow_of(&plan).symptom().is_some(), sheet.lasts.is_some(), "{}", sheet.word);
+            let lasting = blow_of(&plan).symptom().is_some();
+            assert!(!lasting || sheet.lasts.is_some(), "{} is over as soon as it is done", sheet.word);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The `process` backend: child processes of one executable, and a private redis-server, in the run's folder.
+//! The `process` backend: child processes of one executable, and the private servers that the plan needs, in the run's folder.
 //!
 //! Every child dies with this process (PDEATHSIG), has its own log, and is in the journal before it exists.
 

@@ -32,7 +32,7 @@ const FOLLOWS_WITHIN: Duration = Duration::from_secs(10);
 /// What is on its way to the replica when writes begin to wait.
 const CATCHES_UP_WITHIN: Duration = Duration::from_secs(5);
 /// Writes wait no longer than this, whatever becomes of a failover.
-const PAUSE_MS_MAX: &str = "10000";
+const PAUSE_MS_MAX: &str = "30000";
 const EVERY: Duration = Duration::from_millis(5);
 /// The toxic on a link.
 const LAG: &str = "lag";
@@ -145,6 +145,10 @@ impl Redis {
         }
         server.tell(&words(&["CLIENT", "PAUSE", PAUSE_MS_MAX, "WRITE"])).await?;
         let switched = self.switch(old, new, caught_up).await;
+        if switched.is_err() && self.primary() == new {
+            // It would take writes that nobody ever reads: of two primaries, the old one goes.
+            return switched.and(server.signal(Signal::SIGKILL));
+        }
         // Whoever waited learns now that this is a replica.
         switched.and(server.tell(&words(&["CLIENT", "UNPAUSE"])).await)
     }

@@ -114,10 +114,14 @@ impl SqliteFile {
 /// A file system of this size in the target's folder: it is in the journal before it exists.
 fn made_room(site: &Site, bytes: u64) -> Result<Room, UpError> {
     let room = Room::new(&site.folder);
-    let missing = |why: String| UpError::Missing {
+    let missing = |why: String| {
+        UpError::Missing {
         what: "a small file system for the database".to_owned(),
         why,
-        remedy: "run mxctl as root, or leave the step `database-full` out".to_owned(),
+        remedy: "run mxctl as root, choose `--database postgres`, or leave the step `database-full` out of a scenario of your \
+                 own"
+            .to_owned(),
+    }
     };
     site.journal.write(&Entry::Mounting { at: room.at().to_owned() })?;
     let mounted = room.make(bytes);

@@ -122,7 +122,7 @@ pub fn healed(reports: &Path) -> Line {
     }
 }
 
-/// Nothing that ships needs root; servers that refuse root need `setpriv` to become someone else.
+/// Of all that ships, only `database-full` needs root; servers that refuse root need `setpriv` to become someone else.
 pub fn user() -> Line {
     const NEED: &str = "user";
     // A process's folder belongs to its effective user.

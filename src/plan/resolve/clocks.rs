@@ -6,6 +6,9 @@ use crate::scenario::{ClockLine, Entry, Target};
 use super::Remarks;
 use super::filled::Named;
 
+/// Far beyond what asking an instance for its time takes.
+const LEAST_MS: u64 = 3_000;
+
 /// In the order of the slots. A buffer in memory has no workers, and theirs fall away.
 pub fn resolve(target: &Target, slots: &[Slot], strategy: Strategy, remarks: &mut Remarks) -> Vec<ClockOffset> {
     let Entry::Given(lines) = &target.clock_offset else { return Vec::new() };
@@ -18,6 +21,11 @@ pub fn resolve(target: &Target, slots: &[Slot], strategy: Strategy, remarks: &mu
 fn one(line: &ClockLine, slots: &[Slot], strategy: Strategy, remarks: &mut Remarks) -> Option<ClockOffset> {
     let ClockLine { slot: named, ahead } = line;
     let found = slots.iter().find(|slot| slot.to_string() == named.value.0);
+    if ahead.value.0.unsigned_abs() < LEAST_MS {
+        let message = format!("a clock that is wrong by {} cannot be told from one that is right", ahead.value);
+        remarks.problem(&ahead.place, message, "make it 3s or more, ahead or behind");
+        return None;
+    }
     if let Some(slot) = found {
         return Some(ClockOffset { slot: slot.clone(), ahead_ms: ahead.value.0 });
     }
@@ -60,6 +68,7 @@ mod tests {
         assert_eq!(problem("worker-9: 30s"), "`worker-9` is no instance of this target");
         assert_eq!(problem("worker: 30s"), "`worker` is no instance of this target");
         assert_eq!(problem("worker-1: 0s"), "worker-1: `0s` is no time at all");
+        assert_eq!(problem("worker-1: -2s"), "a clock that is wrong by -2s cannot be told from one that is right");
         assert_eq!(problem("worker-1: 30"), "worker-1: `30` has no unit");
     }
 

@@ -36,14 +36,15 @@ impl RedisFault for ClientKill {
         let mut own = TcpStream::connect(at.addr()).await?;
         ask_on(&mut own, &["PING"]).await?;
         self.own = Some(own);
-        self.before = clients(at.addr()).await;
+        self.before = clients(at.addr()).await.unwrap_or_default();
         at.redis.change(&cut()).await
     }
 
     async fn proof(&mut self, at: &Struck<'_>) -> Vec<Proof> {
-        let now = clients(at.addr()).await;
-        let (left, before) = (now.intersection(&self.before).count(), self.before.len());
-        let seen = format!("{left} of {before} connections are left");
+        let (now, before) = (clients(at.addr()).await, self.before.len());
+        let left = now.map(|now| now.intersection(&self.before).count());
+        let told = left.map_or_else(|| "nobody knows how many".to_owned(), |left| left.to_string());
+        let seen = format!("{told} of {before} connections are left");
         let cut_off = match &mut self.own {
             Some(own) => {
                 timeout(PATIENCE, own.read(&mut [0; 64])).await.is_ok_and(|read| matches!(read, Ok(0) | Err(_)))
@@ -52,7 +53,7 @@ impl RedisFault for ClientKill {
         };
         let told = if cut_off { "it ended" } else { "it lives" };
         vec![
-            proof(ProofOf::Mechanism, "nobody who was connected is", seen, left == 0 && before > 1),
+            proof(ProofOf::Mechanism, "nobody who was connected is", seen, left == Some(0) && before > 1),
             proof(ProofOf::Symptom, "an own connection was cut off", told, cut_off),
         ]
     }
@@ -66,7 +67,8 @@ impl RedisFault for ClientKill {
         let wanted = at.scene.deployment.alive().len();
         loop {
             // Our own one looks.
-            let new = clients(at.addr()).await.difference(&self.before).count().saturating_sub(1);
+            let now = clients(at.addr()).await.unwrap_or_default();
+            let new = now.difference(&self.before).count().saturating_sub(1);
             if new >= wanted || Instant::now() >= deadline {
                 let seen = format!("{new} new connections, {wanted} instances");
                 return vec![proof(ProofOf::Heal, "the instances are connected again", seen, new >= wanted)];
@@ -76,12 +78,12 @@ impl RedisFault for ClientKill {
     }
 }
 
-/// The ids of all who are connected; nobody, where it cannot be asked.
-async fn clients(addr: SocketAddr) -> BTreeSet<u64> {
+/// The ids of all who are connected; `None`: it could not be asked.
+async fn clients(addr: SocketAddr) -> Option<BTreeSet<u64>> {
     let list = async {
         let mut connection = connect(addr).await?;
         redis::cmd("CLIENT").arg(&["LIST", "TYPE", "normal"]).query_async::<String>(&mut connection).await
     };
-    let list = timeout(PATIENCE, list).await.ok().and_then(Result::ok).unwrap_or_default();
-    list.lines().filter_map(|line| line.strip_prefix("id=")?.split(' ').next()?.parse().ok()).collect()
+    let list = timeout(PATIENCE, list).await.ok().and_then(Result::ok)?;
+    Some(list.lines().filter_map(|line| line.strip_prefix("id=")?.split(' ').next()?.parse().ok()).collect())
 }

@@ -38,7 +38,7 @@ impl RedisFault for DropReply {
         };
         let after = Eye::applied(at.addr()).await;
         let seen = format!("the write was {asked}, and the server went from {before:?} to {after:?}");
-        let holds = asked == Seen::Broken && after > before;
+        let holds = asked == Seen::Broken && before.is_some() && after > before;
         all.push(proof(ProofOf::Mechanism, "an own write is applied without an answer", seen, holds));
         all
     }

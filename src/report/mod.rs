@@ -271,7 +271,8 @@ mod tests {
             RunReport::new(&plan, &Incidents::default(), canned::passing(), ran).verdict
         };
         let caught = |covered: &[&str], by_acts| {
-            let (started_at, covered) = (jiff::Timestamp::UNIX_EPOCH, covered.iter().map(|bug| (*bug).into()).collect());
+            let (started_at, covered) =
+                (jiff::Timestamp::UNIX_EPOCH, covered.iter().map(|bug| (*bug).into()).collect());
             Some(Standing { started_at, caught: 2, bugs: 2, false_alarms: 0, covered, by_acts })
         };
         assert_eq!(verdict(None), Verdict::Inconclusive);

@@ -70,6 +70,22 @@ pub struct Site {
     pub clock: RunClock,
 }
 
+impl Site {
+    /// Sends a signal to a process of a server of the run's own; it is in the journal before.
+    fn signal(&self, name: &str, process: ProcessIdentity, signal: Signal) -> Result<(), ControlError> {
+        let owned = || name.to_owned();
+        self.journal.write(&match signal {
+            Signal::SIGSTOP => Entry::Freezing { name: owned(), process },
+            Signal::SIGCONT => Entry::Thawing { name: owned(), process },
+            _ => Entry::Ending { name: owned(), process, signal: signal.as_str().to_owned() },
+        })?;
+        match process.signal(signal) {
+            Err(nix::Error::ESRCH) => Err(ControlError::Gone { name: owned() }),
+            sent => sent.map_err(|source| ControlError::Signal { name: owned(), source }),
+        }
+    }
+}
+
 /// A target of child processes.
 pub struct Processes {
     plan: TargetPlan,

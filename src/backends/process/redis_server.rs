@@ -169,16 +169,7 @@ impl RedisServer {
 
     /// Sends a signal that is in the journal before.
     pub fn signal(&self, signal: Signal) -> Result<(), ControlError> {
-        let (name, process) = (self.name.to_owned(), self.process());
-        self.site.journal.write(&match signal {
-            Signal::SIGSTOP => Entry::Freezing { name: name.clone(), process },
-            Signal::SIGCONT => Entry::Thawing { name: name.clone(), process },
-            _ => Entry::Ending { name: name.clone(), process, signal: signal.as_str().to_owned() },
-        })?;
-        match process.signal(signal) {
-            Err(nix::Error::ESRCH) => Err(ControlError::Gone { name }),
-            sent => sent.map_err(|source| ControlError::Signal { name, source }),
-        }
+        self.site.signal(self.name, self.process(), signal)
     }
 
     pub async fn exited(&self, within: Duration) -> Option<Exit> {

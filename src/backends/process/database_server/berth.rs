@@ -36,7 +36,7 @@ const CONNECTIONS_BESIDE: usize = 20;
 pub(super) struct Berth {
     pub recipe: &'static Recipe,
     pub port: u16,
-    site: Site,
+    pub site: Site,
     /// The server's own, as it will call it itself.
     folder: PathBuf,
     /// The target's.

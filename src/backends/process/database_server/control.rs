@@ -30,16 +30,7 @@ impl DatabaseServer {
     }
 
     fn signal_one(&self, process: ProcessIdentity, signal: Signal) -> Result<(), ControlError> {
-        let name = self.name();
-        self.berth.journal(&match signal {
-            Signal::SIGSTOP => Entry::Freezing { name: name.clone(), process },
-            Signal::SIGCONT => Entry::Thawing { name: name.clone(), process },
-            _ => Entry::Ending { name: name.clone(), process, signal: signal.as_str().to_owned() },
-        })?;
-        match process.signal(signal) {
-            Err(nix::Error::ESRCH) => Err(ControlError::Gone { name }),
-            sent => sent.map_err(|source| ControlError::Signal { name, source }),
-        }
+        self.berth.site.signal(self.berth.recipe.word, process, signal)
     }
 
     /// Those that come and go meanwhile are no concern: one that is gone is what the signal was for.

@@ -286,10 +286,13 @@ async fn refuse_leftovers(
 ) -> Result<(Box<dyn Deployment>, Baseline), RunError> {
     let looked = async {
         refuse_rows(plan, &*deployment).await?;
-        match plan.lab {
-            Lab::Own => Ok(Baseline::default()),
-            Lab::Kept { .. } => refuse_backlog(&*deployment).await,
-        }
+        let before = match plan.lab {
+            Lab::Own => Baseline::default(),
+            Lab::Kept { .. } => refuse_backlog(&*deployment).await?,
+        };
+        // The last of all: a run that is refused leaves its number to the next one.
+        claim_number(plan, &*deployment).await?;
+        Ok(before)
     };
     match looked.await {
         Ok(before) => Ok((deployment, before)),
@@ -307,9 +310,16 @@ async fn refuse_rows(plan: &Plan, deployment: &dyn Deployment) -> Result<(), Run
     let reader = Database::new(&database, plan.run, plan.load.hot_keys);
     reader.rehearse().await?;
     match reader.remains_in_range().await? {
-        0 if reader.claim().await? => Ok(()),
-        0 => Err(RunError::Claimed { database, run_number: plan.run.number }),
+        0 => Ok(()),
         rows => Err(RunError::NotEmpty { database, rows, run_number: plan.run.number }),
+    }
+}
+
+async fn claim_number(plan: &Plan, deployment: &dyn Deployment) -> Result<(), RunError> {
+    let database = deployment.sources().database;
+    match Database::new(&database, plan.run, plan.load.hot_keys).claim().await? {
+        true => Ok(()),
+        false => Err(RunError::Claimed { database, run_number: plan.run.number }),
     }
 }
 

@@ -19,6 +19,7 @@ use crate::footprint::disk_bytes;
 use crate::harness::{self, Stopwatch};
 use crate::heal::{self, HealError};
 use crate::journal::{Found, Journal};
+use crate::load::dialogue::ServiceDialogue;
 use crate::load::{self, Ledger, Load, LoadError};
 use crate::plan::{Lab, Plan};
 use crate::proven::{self, ProvenError, Standing};
@@ -255,15 +256,14 @@ impl Pass<'_> {
         let load = Load {
             plan: &plan.load,
             run: plan.run,
-            api_version: plan.target.strategy.api_version(),
+            dialogue: Arc::new(ServiceDialogue { api_version: plan.target.strategy.api_version().to_owned() }),
             endpoints: target.endpoints(),
-            folder: &folder,
             clock,
             alarm: self.parts.alarm(),
             watch,
             stop,
         };
-        let driven = load::drive(load).await;
+        let driven = load::drive(load, &folder).await;
         loaded.cancel();
         let torn = |e| Ledger::recover(&folder, &format!("mxctl failed to {e}")).map_err(|_| RunError::Load(e));
         self.parts.ledger(driven.or_else(torn)?, &folder).map_err(|e| RunError::Load(e.into()))

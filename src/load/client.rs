@@ -11,8 +11,8 @@ use nix::sys::socket::{MsgFlags, recv};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::dialogue::Requests;
 use super::lanes::Operation;
-use super::request::Requests;
 use super::response::{Answer, BadAnswer, parse};
 
 const READ_BYTES: usize = 4096;
@@ -20,7 +20,7 @@ const READ_BYTES: usize = 4096;
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
-    requests: Requests,
+    requests: Box<dyn Requests>,
     /// What came since the last request.
     inbox: Vec<u8>,
     body: Vec<u8>,
@@ -36,7 +36,7 @@ pub enum Broken {
 }
 
 impl Connection {
-    pub async fn open(addr: SocketAddr, requests: Requests) -> io::Result<Connection> {
+    pub async fn open(addr: SocketAddr, requests: Box<dyn Requests>) -> io::Result<Connection> {
         let stream = TcpStream::connect(addr).await?;
         stream.set_nodelay(true)?;
         Ok(Connection { stream, requests, inbox: Vec::with_capacity(READ_BYTES), body: Vec::new() })
@@ -84,12 +84,13 @@ mod tests {
     use super::*;
     use crate::load::fake_target::{FakeTarget, Reply, acknowledge};
     use crate::load::lanes::Lane;
+    use crate::load::request::ServiceRequests;
 
     const OP: Operation = Operation { index: 0, lane: Lane::WriteOnce, key: 1 << 32, seq: 1 };
 
     async fn connect(target: &FakeTarget) -> Connection {
         let addr = target.endpoint.addr;
-        Connection::open(addr, Requests::new("v5", addr)).await.unwrap()
+        Connection::open(addr, Box::new(ServiceRequests::new("v5", addr))).await.unwrap()
     }
 
     async fn exchange_with(reply: Reply) -> Result<(u16, String), Broken> {

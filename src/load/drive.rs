@@ -1,7 +1,7 @@
 //! Driving a load: shards on their own threads, their progress to the watch, their files into one ledger.
 //!
 //! In: a [`Load`]. Out: a sealed [`Ledger`]: every operation that the plan's pacer says was due before its
-//! `issued_until`, each once.
+//! `issued_until`, each once; or, where data is not judged, whatever a [`Recorder`] made of the same.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -13,8 +13,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::alarm::Alarm;
+use super::dialogue::Dialogue;
 use super::horizon::Horizon;
-use super::ledger::{Ledger, LedgerError, LedgerWriter, Part};
+use super::ledger::{Ledger, LedgerError, LedgerWriter, Part, Recorder};
 use super::pacer::Stages;
 use super::shard::{self, Setup};
 use super::tally::{Progress, Report};
@@ -31,11 +32,8 @@ const REPORTS_WAITING: usize = 64;
 pub struct Load<'a> {
     pub plan: &'a LoadPlan,
     pub run: RunKey,
-    /// In the path of requests: `v4` or `v5`.
-    pub api_version: &'a str,
+    pub dialogue: Arc<dyn Dialogue>,
     pub endpoints: &'a Endpoints,
-    /// Where the ledger's files are made; it holds none yet.
-    pub folder: &'a Path,
     /// Operation 0 is due at its zero.
     pub clock: &'a RunClock,
     /// Wakes the shards.
@@ -57,26 +55,38 @@ pub enum LoadError {
     NoSocket { addr: SocketAddr, source: std::io::Error },
 }
 
-type ShardThread = JoinHandle<Result<(), LoadError>>;
+type ShardThread<T> = JoinHandle<Result<T, LoadError>>;
 
-/// Drives a load to its end. Where this is dropped before that, its shards end at once.
-pub async fn drive(load: Load<'_>) -> Result<Ledger, LoadError> {
+/// Drives a load to its end, every operation in a ledger, whose files are made in `folder`; it holds none yet.
+pub async fn drive(load: Load<'_>, folder: &Path) -> Result<Ledger, LoadError> {
+    drive_into(load, |part| LedgerWriter::create(folder, part)).await?;
+    let folder = folder.to_owned();
+    let opened = tokio::task::spawn_blocking(move || Ledger::open(&folder)).await;
+    Ok(opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?)
+}
+
+/// Drives a load to its end, with a recorder for each part; gives what they closed with, by shard. Where this is
+/// dropped before that, its shards end at once.
+pub async fn drive_into<R: Recorder>(
+    load: Load<'_>,
+    recorder: impl FnMut(Part) -> Result<R, LedgerError>,
+) -> Result<Vec<R::Closed>, LoadError> {
     let cut = load.stop.abort.child_token();
     let _cut_when_dropped = cut.clone().drop_guard();
     let setups = setups(&load, &cut)?;
     let mut progress = Progress::of(setups.len() as u16);
     let (reports, mut inbox) = mpsc::channel(REPORTS_WAITING);
-    let ledgers = create_ledgers(load.folder, &setups)?;
-    let shards = setups.into_iter().zip(ledgers);
-    let threads = shards.map(|(setup, ledger)| start(setup, ledger, reports.clone())).collect::<Result<_, _>>()?;
+    // All recorders before the first thread: a folder that cannot be written ends a load before it begins.
+    let recorders = setups.iter().map(|setup| setup.part).map(recorder).collect::<Result<Vec<R>, _>>()?;
+    let shards = setups.into_iter().zip(recorders);
+    let threads = shards.map(|(setup, recorder)| start(setup, recorder, reports.clone())).collect::<Result<_, _>>()?;
     drop(reports);
     // The channel closes when the last shard has ended.
     while let Some(report) = inbox.recv().await {
         progress.add(report).into_iter().for_each(|second| load.watch.event(Event::Second(second)));
     }
-    let folder = load.folder.to_owned();
-    let sealed = tokio::task::spawn_blocking(move || join(threads).and_then(|()| Ok(Ledger::open(&folder)?)));
-    sealed.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    let joined = tokio::task::spawn_blocking(move || join(threads)).await;
+    joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
 /// One setup a shard: never more shards than connections.
@@ -93,7 +103,7 @@ fn setups(load: &Load, cut: &CancellationToken) -> Result<Vec<Setup>, LoadError>
         load: load.plan.clone(),
         part: Part { run: load.run, shard: shard as u16, shards: shards as u16 },
         connections: connections / shards + u32::from(shard < connections % shards),
-        api_version: load.api_version.to_owned(),
+        dialogue: load.dialogue.clone(),
         endpoints: load.endpoints.clone(),
         clock: load.clock.clone(),
         alarm: load.alarm.clone(),
@@ -104,30 +114,29 @@ fn setups(load: &Load, cut: &CancellationToken) -> Result<Vec<Setup>, LoadError>
     Ok((0..shards).map(setup).collect())
 }
 
-/// All files before the first thread: a folder that cannot be written ends a load before it begins.
-fn create_ledgers(folder: &Path, setups: &[Setup]) -> Result<Vec<LedgerWriter>, LedgerError> {
-    setups.iter().map(|setup| LedgerWriter::create(folder, setup.part)).collect()
-}
-
-fn start(setup: Setup, ledger: LedgerWriter, reports: mpsc::Sender<Report>) -> Result<ShardThread, LoadError> {
+fn start<R: Recorder>(
+    setup: Setup,
+    recorder: R,
+    reports: mpsc::Sender<Report>,
+) -> Result<ShardThread<R::Closed>, LoadError> {
     let name = format!("load-{}", setup.part.shard);
-    std::thread::Builder::new().name(name).spawn(|| shard_thread(setup, ledger, reports)).map_err(LoadError::Thread)
+    std::thread::Builder::new().name(name).spawn(|| shard_thread(setup, recorder, reports)).map_err(LoadError::Thread)
 }
 
-fn shard_thread(setup: Setup, ledger: LedgerWriter, reports: mpsc::Sender<Report>) -> Result<(), LoadError> {
+fn shard_thread<R: Recorder>(setup: Setup, recorder: R, reports: mpsc::Sender<Report>) -> Result<R::Closed, LoadError> {
     // The others have no use for going on when this one fails or panics.
     let cut_the_others = setup.cut.clone().drop_guard();
     let horizon = setup.horizon.clone();
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
     let runtime = runtime.map_err(LoadError::Thread)?;
-    let ledger = runtime.block_on(shard::run(setup, ledger, reports))?;
-    ledger.seal(horizon.end())?;
+    let recorder = runtime.block_on(shard::run(setup, recorder, reports))?;
+    let closed = recorder.close(horizon.end())?;
     cut_the_others.disarm();
-    Ok(())
+    Ok(closed)
 }
 
 /// Waits for every shard; the first error counts.
-fn join(threads: Vec<ShardThread>) -> Result<(), LoadError> {
+fn join<T>(threads: Vec<ShardThread<T>>) -> Result<Vec<T>, LoadError> {
     let ended: Vec<_> = threads.into_iter().map(JoinHandle::join).collect();
     let results = ended.into_iter().map(|end| end.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
     results.collect()

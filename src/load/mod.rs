@@ -4,7 +4,7 @@
 //! operation, written before it was sent. Start with [`drive()`], then `shard`: it is the engine.
 //!
 //! ```text
-//! pacer + lanes ─ schedule ─┐                        ┌─ request ─ client ─ response ─ predicate
+//! pacer + lanes ─ schedule ─┐                        ┌─ dialogue: request ─ client ─ response ─ predicate
 //!    (what is due when)     ├─ shard ─ rotation ─────┤   (one connection: out, in, what it says)
 //!         horizon ──────────┘     (who gets it)      └─ mailbox (an idle connection)
 //!                             └─ ledger (what was attempted), tally (for the eyes) ─ latency
@@ -12,6 +12,7 @@
 
 pub mod alarm;
 mod client;
+pub mod dialogue;
 mod drive;
 mod horizon;
 pub mod lanes;
@@ -27,7 +28,7 @@ mod schedule;
 mod shard;
 mod tally;
 
-pub use drive::{Load, LoadError, drive};
+pub use drive::{Load, LoadError, drive, drive_into};
 pub use lanes::{Lane, Operation, Operations};
 pub use ledger::{Attempt, Ledger, LedgerError, Outcome};
 

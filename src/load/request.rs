@@ -9,6 +9,7 @@
 
 use std::net::SocketAddr;
 
+use super::dialogue::Requests;
 use super::lanes::{Lane, Operation};
 use crate::content::{COLUMNS, POISONED, PRESETS, costs};
 
@@ -22,7 +23,7 @@ const CENT_DIGITS: usize = 2;
 
 /// The requests that a connection sends, each in its own buffer, and which of them was rendered last.
 #[derive(Debug, Clone)]
-pub struct Requests {
+pub struct ServiceRequests {
     post: Template,
     poison: Template,
     get: Template,
@@ -39,18 +40,20 @@ struct Template {
     money: Vec<[usize; COLUMNS.len()]>,
 }
 
-impl Requests {
+impl ServiceRequests {
     /// `api_version` is `v4` or `v5`.
     pub fn new(api_version: &str, host: SocketAddr) -> Self {
-        Requests {
+        ServiceRequests {
             post: Template::post(api_version, host, None),
             poison: Template::post(api_version, host, Some(POISONED)),
             get: Template::get(api_version, host),
             last: Lane::Read,
         }
     }
+}
 
-    pub fn render(&mut self, op: &Operation) {
+impl Requests for ServiceRequests {
+    fn render(&mut self, op: &Operation) {
         self.last = op.lane;
         let template = match op.lane {
             Lane::WriteOnce | Lane::HotKey => &mut self.post,
@@ -60,8 +63,7 @@ impl Requests {
         template.patch(op);
     }
 
-    /// The request of the operation that was rendered last.
-    pub fn rendered(&self) -> &[u8] {
+    fn rendered(&self) -> &[u8] {
         match self.last {
             Lane::WriteOnce | Lane::HotKey => &self.post.bytes,
             Lane::Poison => &self.poison.bytes,
@@ -201,8 +203,8 @@ mod tests {
         sign * (whole.parse::<i64>().unwrap() * 100 + cents.parse::<i64>().unwrap())
     }
 
-    fn requests() -> Requests {
-        Requests::new("v5", "127.0.0.1:8080".parse().unwrap())
+    fn requests() -> ServiceRequests {
+        ServiceRequests::new("v5", "127.0.0.1:8080".parse().unwrap())
     }
 
     proptest! {

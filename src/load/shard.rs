@@ -1,6 +1,6 @@
 //! One shard: a thread with a runtime of its own, its part of the operations, its connections, its ledger file.
 //!
-//! In: a [`Setup`] and an empty ledger file. Out: the file with every operation of the part that was due, each ended.
+//! In: a [`Setup`] and a [`Recorder`]. Out: the recorder, told of every operation of the part that was due, each ended.
 //!
 //! ```text
 //! schedule ──due──▶ ledger: pending ──▶ rotation ──┬─▶ idle connection ─┐
@@ -24,15 +24,16 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::LoadError;
 use super::alarm::Alarm;
 use super::client::{Broken, Connection};
+use super::dialogue::Dialogue;
 use super::horizon::Horizon;
-use super::ledger::{Begin, Dispatch, End, LedgerError, LedgerWriter, Outcome, Part, Reason};
+use super::ledger::{Begin, Dispatch, End, LedgerError, Outcome, Part, Reason, Recorder};
 use super::mailbox::Mailbox;
 use super::rotation::{Job, Next, Placement, Rotation};
 use super::schedule::Schedule;
 use super::tally::{Report, Tally};
-use super::{LoadError, predicate, request::Requests};
 use crate::backends::{Endpoint, Endpoints};
 use crate::clock::{Offset, RunClock};
 use crate::plan::LoadPlan;
@@ -46,7 +47,7 @@ pub struct Setup {
     pub part: Part,
     /// Connections of this shard to each instance.
     pub connections: u32,
-    pub api_version: String,
+    pub dialogue: Arc<dyn Dialogue>,
     pub endpoints: Endpoints,
     pub clock: RunClock,
     pub alarm: Arc<dyn Alarm>,
@@ -57,10 +58,10 @@ pub struct Setup {
     pub cut: CancellationToken,
 }
 
-struct Shard {
+struct Shard<R> {
     setup: Setup,
     schedule: RefCell<Schedule>,
-    ledger: RefCell<LedgerWriter>,
+    recorder: RefCell<R>,
     rotation: RefCell<Rotation>,
     tally: RefCell<Tally>,
     connections: RefCell<JoinSet<()>>,
@@ -70,9 +71,10 @@ struct Shard {
     failure: Cell<Option<LoadError>>,
 }
 
-/// Issues and drains a shard's part. On an error the ledger file stays as it is: unsealed, with open attempts.
-pub async fn run(setup: Setup, ledger: LedgerWriter, reports: mpsc::Sender<Report>) -> Result<LedgerWriter, LoadError> {
-    let shard = Rc::new(Shard::new(setup, ledger, reports));
+/// Issues and drains a shard's part. On an error the recorder is dropped as it is: a ledger file stays unsealed, with
+/// open attempts.
+pub async fn run<R: Recorder>(setup: Setup, recorder: R, reports: mpsc::Sender<Report>) -> Result<R, LoadError> {
+    let shard = Rc::new(Shard::new(setup, recorder, reports));
     let drained = shard.issue_and_drain().await;
     shard.end_connections().await;
     drained?;
@@ -80,13 +82,13 @@ pub async fn run(setup: Setup, ledger: LedgerWriter, reports: mpsc::Sender<Repor
     Ok(shard.close().await)
 }
 
-impl Shard {
-    fn new(setup: Setup, ledger: LedgerWriter, reports: mpsc::Sender<Report>) -> Self {
+impl<R: Recorder> Shard<R> {
+    fn new(setup: Setup, recorder: R, reports: mpsc::Sender<Report>) -> Self {
         let Part { run, shard, shards } = setup.part;
         let rotation = Rotation::new(setup.endpoints.clone(), setup.connections, shard.into());
         Shard {
             schedule: RefCell::new(Schedule::new(&setup.load, run, shard, shards)),
-            ledger: RefCell::new(ledger),
+            recorder: RefCell::new(recorder),
             rotation: RefCell::new(rotation),
             tally: RefCell::new(Tally::new(shard, setup.load.request_timeout, reports)),
             connections: RefCell::default(),
@@ -129,7 +131,7 @@ impl Shard {
         let (woke, epoch) = (self.setup.clock.now(), self.setup.clock.epoch());
         let mut schedule = self.schedule.borrow_mut();
         while let Some((op, due)) = schedule.due_before(until) {
-            self.ledger.borrow_mut().begin(&Begin { op, due, woke, epoch })?;
+            self.recorder.borrow_mut().begin(&Begin { op, due, woke, epoch })?;
             self.open.update(|open| open + 1);
             self.tally.borrow_mut().due();
             self.place(Job { op, due });
@@ -172,7 +174,7 @@ impl Shard {
 
     /// The life of one connection. It is opened for a job that waits.
     async fn serve(self: Rc<Self>, endpoint: Endpoint, first: Job) {
-        let requests = Requests::new(&self.setup.api_version, endpoint.addr);
+        let requests = self.setup.dialogue.requests(endpoint.addr);
         let opening = timeout(self.setup.load.request_timeout, Connection::open(endpoint.addr, requests));
         let unsent = match opening.await.unwrap_or_else(|late| Err(late.into())) {
             Ok(connection) => self.carry(connection, &endpoint, first).await,
@@ -246,7 +248,7 @@ impl Shard {
         let deadline = self.setup.clock.instant(sent.plus(self.setup.load.request_timeout));
         match timeout_at(deadline, connection.exchange()).await {
             Ok(Ok((answer, body))) => {
-                let (outcome, reason) = predicate::judge(&job.op, answer.status, body);
+                let (outcome, reason) = self.setup.dialogue.judge(&job.op, &answer, body);
                 self.finish(job, outcome, reason, answer.status);
                 answer.keep_alive
             }
@@ -282,12 +284,12 @@ impl Shard {
     fn dispatched(&self, endpoint: &Endpoint, job: &Job, free: Offset, sent: Option<Offset>) {
         let epoch = self.setup.clock.epoch();
         let dispatch = Dispatch { instance: endpoint.id, free, sent, epoch };
-        self.ledger.borrow_mut().dispatched(job.op.index, &dispatch);
+        self.recorder.borrow_mut().dispatched(job.op.index, &dispatch);
     }
 
     fn finish(&self, job: &Job, outcome: Outcome, reason: Reason, status: u16) {
         let done = self.setup.clock.now();
-        self.ledger.borrow_mut().finish(job.op.index, &End { done, outcome, reason, status });
+        self.recorder.borrow_mut().finish(job.op.index, &End { done, outcome, reason, status });
         self.tally.borrow_mut().ended(outcome, done.since(job.due));
         self.open.update(|open| open - 1);
     }
@@ -305,11 +307,11 @@ impl Shard {
     }
 
     /// What is open counts at its age.
-    async fn close(self) -> LedgerWriter {
-        let mut ledger = self.ledger.into_inner();
-        ledger.end_open(self.setup.clock.now());
+    async fn close(self) -> R {
+        let mut recorder = self.recorder.into_inner();
+        recorder.end_open(self.setup.clock.now());
         self.tally.into_inner().close().await;
-        ledger
+        recorder
     }
 }
 

@@ -16,7 +16,7 @@ use mxctl::backends::{SettleEnd, SettleOutcome};
 use mxctl::checks::OrderCounts;
 use mxctl::clock::Offset;
 use mxctl::content::{self, PRESETS};
-use mxctl::load::ledger::{Begin, Dispatch, End, LedgerWriter, Part, Reason};
+use mxctl::load::ledger::{Begin, Dispatch, End, LedgerWriter, Part, Reason, Recorder};
 use mxctl::load::pacer::{Pacer, Stages};
 use mxctl::load::{Lane, Operation, Operations, Outcome};
 use mxctl::plan::{Given, Plan};
@@ -186,7 +186,7 @@ impl Run {
             written.unknown += u64::from(end.outcome == Outcome::Unknown);
         }
         let end = Offset::from_duration(self.plan.load_end());
-        writers.into_iter().for_each(|writer| writer.seal(end).expect("room on the disk"));
+        writers.into_iter().for_each(|writer| writer.close(end).expect("room on the disk"));
         written
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::backends::{Endpoint, InstanceId};
 use crate::load::alarm::Timer;
+use crate::load::dialogue::ServiceDialogue;
 use crate::load::fake_target::{FakeTarget, Reply, Seen, acknowledge, answer};
 use crate::load::latency::LaneHistograms;
 use crate::load::ledger::{Attempt, Outcome, Reason, Soundness};
@@ -51,9 +52,9 @@ impl Lab {
 
     async fn try_drive(&self, plan: &LoadPlan, watch: &dyn Watch) -> Result<Ledger, LoadError> {
         let Lab { folder, endpoints, clock, stop } = self;
-        let (folder, api_version) = (folder.path(), "v5");
+        let dialogue = Arc::new(ServiceDialogue { api_version: "v5".to_owned() });
         let alarm = Arc::new(Timer);
-        drive(Load { plan, run: RUN, api_version, endpoints, folder, clock, alarm, watch, stop }).await
+        drive(Load { plan, run: RUN, dialogue, endpoints, clock, alarm, watch, stop }, folder.path()).await
     }
 
     /// Drives to the end; every ledger must be sealed and hold what the pacer says, each operation once.

@@ -10,6 +10,7 @@
 mod file;
 mod header;
 mod record;
+mod recorder;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ use crate::clock::Offset;
 use file::ShardFile;
 pub use header::Part;
 pub use record::{Begin, Dispatch, End};
+pub use recorder::Recorder;
 pub use writer::{LedgerWriter, disk_bytes};
 
 /// What became of an attempt. Nobody turns `Unknown` into something nicer.

@@ -11,7 +11,7 @@
 //! # Why
 //! A page of a shared mapping belongs to the kernel: `kill -9` of mxctl loses none of it. But a mapped page without
 //! a block on disk turns a full disk into a SIGBUS, so a window's blocks are allocated first, and a full disk is an
-//! error of [`LedgerWriter::begin`]. A window whose attempts have all ended is unmapped: memory stays flat.
+//! error of [`begin`](Recorder::begin). A window whose attempts have all ended is unmapped: memory stays flat.
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
@@ -23,7 +23,7 @@ use memmap2::{MmapMut, MmapOptions};
 
 use super::header::{Header, PAGE, Part, Seal};
 use super::record::{Begin, Dispatch, End, RECORD_SIZE, Record};
-use super::{LedgerError, Outcome, Reason, shard_file};
+use super::{LedgerError, Outcome, Reason, Recorder, shard_file};
 use crate::clock::Offset;
 use crate::pages::Pages;
 
@@ -71,59 +71,6 @@ impl LedgerWriter {
         Ok(LedgerWriter { file, path, part, windows: VecDeque::new(), unmapped: 0, begun: 0 })
     }
 
-    /// Records the next operation of this part as pending. It may be sent only after this.
-    pub fn begin(&mut self, begin: &Begin) -> Result<(), LedgerError> {
-        assert_eq!(begin.op.index, self.part.op(self.begun), "operations are begun in order");
-        assert_eq!(begin.op.key >> 32, u64::from(self.part.run.number), "a key belongs to its run");
-        if self.begun.is_multiple_of(WINDOW_RECORDS) {
-            let window = Window::allocate(&self.file, self.begun / WINDOW_RECORDS);
-            self.windows.push_back(window.map_err(|source| LedgerError::Allocate { path: self.path.clone(), source })?);
-        }
-        self.begun += 1;
-        self.window(begin.op.index).open += 1;
-        self.record(begin.op.index).begin(begin);
-        Ok(())
-    }
-
-    /// Records that a begun operation was given to an instance; called before its first byte is sent.
-    pub fn dispatched(&mut self, op: u64, dispatch: &Dispatch) {
-        self.record(op).dispatched(dispatch);
-    }
-
-    /// Records how a begun operation ended: once for each.
-    pub fn finish(&mut self, op: u64, end: &End) {
-        let record = self.record(op);
-        assert!(record.is_pending(), "an operation ends once");
-        record.finish(end);
-        self.window(op).open -= 1;
-        self.unmap_ended();
-    }
-
-    /// Ends all that is still open: sent → Unknown, never sent → NotSent. The answer counts those Unknown.
-    pub fn end_open(&mut self, done: Offset) -> u64 {
-        let mut unknown = 0;
-        for window in &mut self.windows {
-            for record in window.records().iter_mut().filter(|r| r.is_pending()) {
-                let (outcome, reason) = match record.was_sent() {
-                    true => (Outcome::Unknown, Reason::Open),
-                    false => (Outcome::NotSent, Reason::LoadOver),
-                };
-                unknown += u64::from(record.was_sent());
-                record.finish(&End { done, outcome, reason, status: 0 });
-            }
-            window.open = 0;
-        }
-        self.unmap_ended();
-        unknown
-    }
-
-    /// Cuts the file to its records, checksums them and marks the file sealed; all on disk when this returns.
-    pub fn seal(mut self, issued_until: Offset) -> Result<(), LedgerError> {
-        assert!(self.windows.iter().all(|w| w.open == 0), "a ledger is sealed when every operation has ended");
-        self.windows.clear();
-        self.write_seal(issued_until).map_err(|source| LedgerError::Seal { path: self.path.clone(), source })
-    }
-
     fn write_seal(&self, issued_until: Offset) -> io::Result<()> {
         self.file.set_len(PAGE as u64 + self.begun * RECORD_SIZE as u64)?;
         let records_crc = Pages::of(&self.file)?.crc32(PAGE);
@@ -150,6 +97,57 @@ impl LedgerWriter {
             self.windows.pop_front();
             self.unmapped += 1;
         }
+    }
+}
+
+impl Recorder for LedgerWriter {
+    type Closed = ();
+
+    /// Records it as pending.
+    fn begin(&mut self, begin: &Begin) -> Result<(), LedgerError> {
+        assert_eq!(begin.op.index, self.part.op(self.begun), "operations are begun in order");
+        assert_eq!(begin.op.key >> 32, u64::from(self.part.run.number), "a key belongs to its run");
+        if self.begun.is_multiple_of(WINDOW_RECORDS) {
+            let window = Window::allocate(&self.file, self.begun / WINDOW_RECORDS);
+            self.windows.push_back(window.map_err(|source| LedgerError::Allocate { path: self.path.clone(), source })?);
+        }
+        self.begun += 1;
+        self.window(begin.op.index).open += 1;
+        self.record(begin.op.index).begin(begin);
+        Ok(())
+    }
+
+    fn dispatched(&mut self, op: u64, dispatch: &Dispatch) {
+        self.record(op).dispatched(dispatch);
+    }
+
+    fn finish(&mut self, op: u64, end: &End) {
+        let record = self.record(op);
+        assert!(record.is_pending(), "an operation ends once");
+        record.finish(end);
+        self.window(op).open -= 1;
+        self.unmap_ended();
+    }
+
+    fn end_open(&mut self, done: Offset) {
+        for window in &mut self.windows {
+            for record in window.records().iter_mut().filter(|r| r.is_pending()) {
+                let (outcome, reason) = match record.was_sent() {
+                    true => (Outcome::Unknown, Reason::Open),
+                    false => (Outcome::NotSent, Reason::LoadOver),
+                };
+                record.finish(&End { done, outcome, reason, status: 0 });
+            }
+            window.open = 0;
+        }
+        self.unmap_ended();
+    }
+
+    /// Cuts the file to its records, checksums them and marks the file sealed; all on disk when this returns.
+    fn close(mut self, issued_until: Offset) -> Result<(), LedgerError> {
+        assert!(self.windows.iter().all(|w| w.open == 0), "a ledger is sealed when every operation has ended");
+        self.windows.clear();
+        self.write_seal(issued_until).map_err(|source| LedgerError::Seal { path: self.path.clone(), source })
     }
 }
 
@@ -201,7 +199,7 @@ mod tests {
         assert_eq!((writer.unmapped, writer.windows.len()), (1, 3));
         finish(&mut writer, slow);
         assert_eq!((writer.unmapped, writer.windows.len()), (3, 1));
-        writer.seal(Offset(1)).unwrap();
+        writer.close(Offset(1)).unwrap();
         let ledger = super::super::Ledger::open(folder.path()).unwrap();
         assert_eq!(ledger.attempts().count() as u64, 4 * WINDOW_RECORDS);
     }

@@ -51,8 +51,10 @@ pub mod report;
 // What a run works with, and what a control of the selftest exchanges of it.
 pub mod sabotage;
 
-// The whole pass; its end alone, again, from a run's folder; and all runs of a reports folder.
+// The whole pass; load alone, on a URL of somebody's own; the end of a pass, again, from its folder; and all runs of a
+// reports folder.
 pub mod run;
+pub mod url_load;
 pub mod rejudge;
 pub mod runs;
 

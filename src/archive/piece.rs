@@ -16,6 +16,8 @@ pub enum Piece {
     Run,
     JUnit,
     Markdown,
+    /// The histograms of the load, as an HDR log.
+    Histograms,
 }
 
 impl Piece {
@@ -32,6 +34,7 @@ impl Piece {
             Piece::Run => "run.json",
             Piece::JUnit => "junit.xml",
             Piece::Markdown => "report.md",
+            Piece::Histograms => "latency.hlog",
         }
     }
 

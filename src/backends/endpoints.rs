@@ -42,6 +42,8 @@ struct Inner {
 
 #[derive(Debug, Default)]
 struct Table {
+    /// Nothing takes an instance out.
+    fixed: bool,
     members: Vec<Member>,
     in_rotation: Arc<[Endpoint]>,
     ejections: Vec<Ejection>,
@@ -55,6 +57,17 @@ struct Member {
 }
 
 impl Endpoints {
+    /// One instance that stays in rotation, whatever becomes of its connections: where there is no other, and nobody
+    /// probes, whoever asks next finds out.
+    pub fn fixed(endpoint: Endpoint) -> Endpoints {
+        let table = Endpoints::default();
+        table.change(|t| {
+            t.fixed = true;
+            t.members.push(Member { endpoint, ready: true, ejected_at: None });
+        });
+        table
+    }
+
     /// Rises with every change: a reader compares before it takes a new snapshot.
     pub fn version(&self) -> u64 {
         self.inner.version.load(Ordering::Acquire)
@@ -120,6 +133,9 @@ impl Endpoints {
 
 impl Table {
     fn eject(&mut self, id: InstanceId, at: Offset, why: &str) {
+        if self.fixed {
+            return;
+        }
         let Some(m) = self.members.iter_mut().find(|m| m.endpoint.id == id) else { return };
         m.ejected_at = Some(at);
         if std::mem::replace(&mut m.ready, false) {
@@ -137,6 +153,15 @@ mod tests {
         table.add(Endpoint { id, addr: "127.0.0.1:1".parse().unwrap() });
         table.probed(id, ready, Offset(1), Offset(2));
         (table, id)
+    }
+
+    #[test]
+    fn nothing_takes_a_fixed_instance_out() {
+        let id = InstanceId(7);
+        let table = Endpoints::fixed(Endpoint { id, addr: "127.0.0.1:1".parse().unwrap() });
+        table.eject(id, Offset(1), "refused");
+        table.probed(id, false, Offset(2), Offset(3));
+        assert_eq!((table.in_rotation().len(), table.ejections().len()), (1, 0));
     }
 
     #[test]

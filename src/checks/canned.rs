@@ -55,7 +55,7 @@ pub(crate) fn in_memory() -> Canned {
 /// `healthy`, with a tenth of the operations planned as poison.
 pub(crate) fn poisoned() -> Canned {
     let mut plan = plans::rolling_update();
-    plan.load.mix = Mix { write_once: 700, hot_key: 150, read: 50, poison: 100 };
+    plan.load.mix = Mix { write_once: 700, hot_key: 150, read: 50, poison: 100, request: 0 };
     let incidents = plans::rolled(&plan);
     Canned::run(plan, incidents)
 }
@@ -63,7 +63,7 @@ pub(crate) fn poisoned() -> Canned {
 /// Poison in a run without stops.
 pub(crate) fn poisoned_load() -> Canned {
     let mut plan = plans::load_test();
-    plan.load.mix = Mix { write_once: 900, hot_key: 0, read: 50, poison: 50 };
+    plan.load.mix = Mix { write_once: 900, hot_key: 0, read: 50, poison: 50, request: 0 };
     let incidents = plans::rolled(&plan);
     Canned::run(plan, incidents)
 }

@@ -55,6 +55,14 @@ impl Conserved {
         Conserved { counts, ended_early: !cut_short && issued < planned, ..Conserved::default() }
     }
 
+    /// Where operations were counted, and none was kept.
+    pub fn counted(plan: &Plan, evidence: &Evidence, counts: Conservation) -> Self {
+        let planned = Conserved::due(plan, evidence, &Stages::of(&plan.load.shape));
+        let due = planned.counts.due;
+        let (missing, surplus) = (due.saturating_sub(counts.due), counts.due.saturating_sub(due));
+        Conserved { counts: Conservation { due, ..counts }, missing, surplus, ..planned }
+    }
+
     fn count(&mut self, evidence: &Evidence) {
         for operation in super::operations::operations(&evidence.ledger) {
             match operation.outcome {

@@ -61,6 +61,35 @@ impl Figures {
         }
     }
 
+    /// Of load alone: what speaks of data, of stops and of disturbances is left out.
+    pub fn of_load(plan: &Plan, evidence: &Evidence, crashes: &mut Vec<Finding>) -> Self {
+        let phases = Phases::of(plan, &evidence.incidents);
+        let conserved = guarded("conservation", crashes, Conserved::default, || Conserved::of(plan, evidence));
+        let timing = guarded("latency", crashes, Timing::default, || Timing::of(plan, evidence, &phases));
+        let pace = guarded("generator", crashes, Pace::default, || Pace::of(plan, evidence));
+        let soundness = Soundness::of(plan, evidence, &conserved);
+        Figures { phases, soundness, ..Figures::counted(conserved, timing, pace) }
+    }
+
+    /// The same where operations were counted, and none was kept.
+    pub fn counted(conserved: Conserved, timing: Timing, pace: Pace) -> Self {
+        Figures {
+            phases: Phases::default(),
+            conserved,
+            soundness: Soundness::default(),
+            classes: Classes::default(),
+            order: None,
+            timing,
+            pace,
+            stops: Vec::new(),
+            disturbances: Vec::new(),
+            recoveries: Recoveries::default(),
+            checkpoints: Vec::new(),
+            efficiency: Vec::new(),
+            strangers: None,
+        }
+    }
+
     pub fn stop_judgements(&self, plan: &Plan, evidence: &Evidence) -> Vec<StopJudgement> {
         Stops { plan, evidence, figures: self }.judge()
     }

@@ -54,6 +54,16 @@ impl Pace {
         }
     }
 
+    /// Another shard's, on top.
+    pub fn add(&mut self, other: &Pace) {
+        self.due += other.due;
+        self.on_time += other.on_time;
+        self.no_instance += other.no_instance;
+        self.woke_late += other.woke_late;
+        self.no_connection += other.no_connection;
+        self.lag.add(&other.lag);
+    }
+
     pub fn lag_p99(&self) -> Duration {
         Duration::from_secs_f64(self.lag.percentiles().p99 / 1e3)
     }

@@ -39,16 +39,31 @@ impl Timing {
         let mut second = Second::default();
         for operation in operations::operations(&evidence.ledger).map(|operation| aged(&operation, load_over)) {
             let phase = phases.of_operation(&operation);
-            timing.times.entry((operation.lane, phase)).or_default().record(&operation, timeout);
-            count(timing.outcomes.entry(phase).or_default(), operation.outcome);
-            if operation.lane.writes() {
-                count(timing.written.entry(phase).or_default(), operation.outcome);
-            }
+            timing.record(&operation, phase, timeout);
             second.record(&operation, timeout, &mut timing.series);
         }
         second.end(&mut timing.series);
         with_depths(&mut timing.series, &evidence.incidents.depths);
         timing
+    }
+
+    /// All but the series, for which operations have to come in due order.
+    pub fn record(&mut self, operation: &Attempt, phase: RunPhase, timeout: Duration) {
+        self.times.entry((operation.lane, phase)).or_default().record(operation, timeout);
+        count(self.outcomes.entry(phase).or_default(), operation.outcome);
+        if operation.lane.writes() {
+            count(self.written.entry(phase).or_default(), operation.outcome);
+        }
+    }
+
+    /// Another shard's, on top, but for the series.
+    pub fn add(&mut self, other: &Timing) {
+        for (key, times) in &other.times {
+            self.times.entry(*key).or_default().add(times);
+        }
+        for (own, others) in [(&mut self.outcomes, &other.outcomes), (&mut self.written, &other.written)] {
+            others.iter().for_each(|(phase, counts)| own.entry(*phase).or_default().add(counts));
+        }
     }
 
     /// Every lane in the whole run, then in each phase that it was in.
@@ -75,6 +90,13 @@ impl Timing {
         all
     }
 
+    /// All lanes and phases together.
+    pub fn histograms(&self) -> LaneHistograms {
+        let mut all = LaneHistograms::default();
+        self.times.values().for_each(|times| all.add(times));
+        all
+    }
+
     /// Outcomes of all lanes together.
     pub fn outcomes(&self, phase: Option<RunPhase>) -> Conservation {
         sum(&self.outcomes, phase)
@@ -88,12 +110,9 @@ impl Timing {
 
 fn sum(outcomes: &BTreeMap<RunPhase, Conservation>, phase: Option<RunPhase>) -> Conservation {
     let wanted = outcomes.iter().filter(|(of, _)| phase.is_none_or(|phase| phase == **of));
-    wanted.fold(Conservation::default(), |sum, (_, part)| Conservation {
-        due: sum.due + part.due,
-        acked: sum.acked + part.acked,
-        refused: sum.refused + part.refused,
-        unknown: sum.unknown + part.unknown,
-        not_sent: sum.not_sent + part.not_sent,
+    wanted.fold(Conservation::default(), |mut sum, (_, part)| {
+        sum.add(part);
+        sum
     })
 }
 

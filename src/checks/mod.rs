@@ -11,6 +11,7 @@ mod assessed;
 mod attempts;
 mod backlog;
 mod broker;
+pub mod census;
 mod checkpoints;
 mod classes;
 mod clocks;
@@ -28,6 +29,7 @@ mod instances;
 mod integrity;
 mod interrupted;
 mod latency;
+mod load_alone;
 mod metrics;
 mod operations;
 mod order;
@@ -56,6 +58,7 @@ use std::time::Duration;
 pub use checkpoints::CheckpointJudgement;
 pub use disturbances::DisturbanceJudgement;
 pub use efficiency::Plateau;
+pub use load_alone::{Basis, LoadJudgement, judge_load};
 use figures::Figures;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -145,6 +148,30 @@ pub struct Judgement {
     pub not_assessed: Vec<String>,
 }
 
+impl Judgement {
+    /// Of nothing.
+    fn empty() -> Judgement {
+        Judgement {
+            verdict: Verdict::Inconclusive,
+            findings: Vec::new(),
+            conservation: Conservation::default(),
+            classes: Vec::new(),
+            exhibits: Vec::new(),
+            order: None,
+            starts: Vec::new(),
+            stops: Vec::new(),
+            disturbances: Vec::new(),
+            checkpoints: Vec::new(),
+            efficiency: Vec::new(),
+            latency: Vec::new(),
+            series: Vec::new(),
+            strangers: None,
+            count_by_hand: None,
+            not_assessed: Vec::new(),
+        }
+    }
+}
+
 /// What the plan's pacer says was due = acked + refused + unknown + not sent (all lanes).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Conservation {
@@ -153,6 +180,18 @@ pub struct Conservation {
     pub refused: u64,
     pub unknown: u64,
     pub not_sent: u64,
+}
+
+impl Conservation {
+    /// Another part's, on top.
+    pub(crate) fn add(&mut self, other: &Conservation) {
+        let Conservation { due, acked, refused, unknown, not_sent } = other;
+        self.due += due;
+        self.acked += acked;
+        self.refused += refused;
+        self.unknown += unknown;
+        self.not_sent += not_sent;
+    }
 }
 
 /// The classes of DESIGN §4, in the order in which the first that matches counts.

@@ -7,6 +7,7 @@ use crate::backends::kept::LabError;
 use crate::checks::Verdict;
 use crate::heal::HealError;
 use crate::run::RunError;
+use crate::url_load::UrlLoadError;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -66,6 +67,15 @@ impl Exit {
             // It broke after the first request: nobody knows.
             RunError::Archive(_) | RunError::Load(_) | RunError::Down(_) | RunError::Close(_) => Exit::Inconclusive,
             RunError::Render(_) => Exit::Bug,
+        }
+    }
+
+    pub fn of_url_load_error(error: &UrlLoadError) -> Exit {
+        match error {
+            UrlLoadError::Archive(ArchiveError::Create { .. }) | UrlLoadError::NotAllowed { .. } => Exit::BadInput,
+            UrlLoadError::Address { .. } => Exit::Laboratory,
+            UrlLoadError::Archive(_) | UrlLoadError::Load(_) => Exit::Inconclusive,
+            UrlLoadError::Render(_) => Exit::Bug,
         }
     }
 }

@@ -12,6 +12,7 @@ use super::labs::{bring_up, how_to_go_on};
 use super::problems::refuse;
 use super::progress::Progress;
 use super::target_flags::PlanFlags;
+use super::url_flags::UrlFlags;
 use super::{Global, OutputFormat, fail, output, scenario};
 use crate::archive::Environment;
 use crate::backends::kept::LabFolder;
@@ -20,6 +21,7 @@ use crate::plan::{Given, Lab, Plan, Sabotage};
 use crate::report::{Json, Renderer, RunReport, Terminal};
 use crate::run::{self, Place, Ran, RunError};
 use crate::stop::Stop;
+use crate::url_load;
 
 /// The seed of a run that nobody gave one: the same operations order in every run, until someone asks for another.
 const SEED: u64 = 1;
@@ -69,6 +71,30 @@ pub async fn launch_scenario(asked: &Asked<'_>, global: &Global) -> Exit {
         None => launch(plan, environment, &Stop::new(), global).await,
         Some(name) => launch_and_keep(name, plan, environment, global).await,
     }
+}
+
+/// Drives load alone, at a URL of the user's own.
+pub async fn launch_url(url: &UrlFlags, flags: &PlanFlags, dry_run: bool, global: &Global) -> Exit {
+    let (started_at, stop) = (Timestamp::now(), Stop::new());
+    let given = Given { run_number: run_number(started_at), seed: SEED };
+    let plan = match url.plan(flags, given) {
+        Ok(plan) => plan,
+        Err(problems) => return refuse(&problems),
+    };
+    if dry_run {
+        return output::print(scenario::shown(&plan, global.output));
+    }
+    let place = url_load::Place { reports: global.reports.clone(), started_at, arguments: std::env::args().collect() };
+    let progress = Progress::new(&plan, global.quiet);
+    let listener = tokio::spawn(listen_for_signals(stop.clone(), "reporting"));
+    let ran = url_load::run(&plan, &place, &progress, &stop).await;
+    listener.abort();
+    progress.finish();
+    let exit = match ran {
+        Ok(Ran { report, folder }) => print_verdict(&report, &folder, global),
+        Err(e) => fail(&e, Exit::of_url_load_error(&e)),
+    };
+    stop.signal().map_or(exit, Exit::Interrupted)
 }
 
 /// What the scenario means: on a lab that the run brings up, or on the one that is up. What is wrong was said.

@@ -22,6 +22,7 @@ pub mod scenario;
 mod selftest;
 mod serve;
 pub mod target_flags;
+mod url_flags;
 
 use std::path::PathBuf;
 

@@ -152,6 +152,8 @@ fn count(plan: &Plan) -> LaneCounts {
             Lane::HotKey => counts.hot_key += 1,
             Lane::Read => counts.read += 1,
             Lane::Poison => counts.poison += 1,
+            // No scenario has them.
+            Lane::Request => {}
         }
     }
     counts

@@ -11,7 +11,7 @@ use nix::sys::socket::{MsgFlags, recv};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::dialogue::Requests;
+use super::dialogue::{Dialogue, Requests};
 use super::lanes::Operation;
 use super::response::{Answer, BadAnswer, parse};
 
@@ -21,6 +21,7 @@ const READ_BYTES: usize = 4096;
 pub struct Connection {
     stream: TcpStream,
     requests: Box<dyn Requests>,
+    expects_body: bool,
     /// What came since the last request.
     inbox: Vec<u8>,
     body: Vec<u8>,
@@ -36,10 +37,11 @@ pub enum Broken {
 }
 
 impl Connection {
-    pub async fn open(addr: SocketAddr, requests: Box<dyn Requests>) -> io::Result<Connection> {
+    pub async fn open(addr: SocketAddr, dialogue: &dyn Dialogue) -> io::Result<Connection> {
         let stream = TcpStream::connect(addr).await?;
         stream.set_nodelay(true)?;
-        Ok(Connection { stream, requests, inbox: Vec::with_capacity(READ_BYTES), body: Vec::new() })
+        let (requests, expects_body) = (dialogue.requests(addr), dialogue.expects_body());
+        Ok(Connection { stream, requests, expects_body, inbox: Vec::with_capacity(READ_BYTES), body: Vec::new() })
     }
 
     /// Whether a request may be written: the peer has neither closed the connection nor said anything unasked. The
@@ -67,7 +69,7 @@ impl Connection {
         loop {
             self.inbox.reserve(READ_BYTES);
             let read = self.stream.read_buf(&mut self.inbox).await.map_err(|_| Broken::Reset)?;
-            if let Some(answer) = parse(&self.inbox, &mut self.body).map_err(Broken::BadAnswer)? {
+            if let Some(answer) = parse(&self.inbox, self.expects_body, &mut self.body).map_err(Broken::BadAnswer)? {
                 return Ok((answer, &self.body));
             }
             match (read, self.inbox.is_empty()) {
@@ -84,13 +86,13 @@ mod tests {
     use super::*;
     use crate::load::fake_target::{FakeTarget, Reply, acknowledge};
     use crate::load::lanes::Lane;
-    use crate::load::request::ServiceRequests;
+    use crate::load::dialogue::ServiceDialogue;
 
     const OP: Operation = Operation { index: 0, lane: Lane::WriteOnce, key: 1 << 32, seq: 1 };
 
     async fn connect(target: &FakeTarget) -> Connection {
         let addr = target.endpoint.addr;
-        Connection::open(addr, Box::new(ServiceRequests::new("v5", addr))).await.unwrap()
+        Connection::open(addr, &ServiceDialogue { api_version: "v5".to_owned() }).await.unwrap()
     }
 
     async fn exchange_with(reply: Reply) -> Result<(u16, String), Broken> {

@@ -2,7 +2,8 @@
 //!
 //! Write-once keys give set semantics: each is written by one operation, with seq 1. Hot keys give order: each has
 //! one writer with rising seq, dispatched in due order. Poison is written once as well, to keys of its own, with
-//! content that the database refuses. Reads are a lane of their own, outside the write classes.
+//! content that the database refuses. Reads are a lane of their own, outside the write classes. Requests to a URL of
+//! somebody's own are another, and the only one of their load.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,8 @@ pub enum Lane {
     HotKey = 2,
     Read = 3,
     Poison = 4,
+    /// Any request to a URL of somebody's own: what it does to data nobody knows.
+    Request = 5,
 }
 
 /// How many write-once keys are recent: those of about an eighth of a second at 800 operations a second, so that a
@@ -26,7 +29,7 @@ pub enum Lane {
 const RECENT_KEYS: u32 = 100;
 
 impl Lane {
-    pub const ALL: [Lane; 4] = [Lane::WriteOnce, Lane::HotKey, Lane::Read, Lane::Poison];
+    pub const ALL: [Lane; 5] = [Lane::WriteOnce, Lane::HotKey, Lane::Read, Lane::Poison, Lane::Request];
 
     pub fn word(self) -> &'static str {
         match self {
@@ -34,11 +37,12 @@ impl Lane {
             Lane::HotKey => "hot-key",
             Lane::Read => "read",
             Lane::Poison => "poison",
+            Lane::Request => "request",
         }
     }
 
     pub fn writes(self) -> bool {
-        self != Lane::Read
+        !matches!(self, Lane::Read | Lane::Request)
     }
 
     /// Whether its writes become rows, sooner or later: poison never does.
@@ -135,6 +139,7 @@ impl Iterator for Operations {
                 (self.run.key((n % hot) as u32), (n / hot) as u32 + 1)
             }
             Lane::Read => (self.key_to_read(), 0),
+            Lane::Request => (self.run.key(0), 0),
             Lane::Poison => {
                 let key = self.run.first_poison() + u64::from(self.poisoned);
                 self.poisoned += 1;
@@ -154,6 +159,7 @@ fn period(mix: Mix) -> Vec<Lane> {
         (Lane::HotKey, mix.hot_key),
         (Lane::Read, mix.read),
         (Lane::Poison, mix.poison),
+        (Lane::Request, mix.request),
     ];
     let divisor = weights.iter().fold(0, |d, (_, w)| gcd(d, *w)).max(1);
     weights.iter().flat_map(|(lane, w)| std::iter::repeat_n(*lane, usize::from(w / divisor))).collect()
@@ -187,7 +193,7 @@ mod tests {
     fn mixes() -> impl Strategy<Value = Mix> {
         (0u16..=9, 0u16..=9, 0u16..=2).prop_map(|(hot, read, poison)| {
             let (hot_key, read, poison) = (hot * 50, read * 50, poison * 50);
-            Mix { write_once: 1000 - hot_key - read - poison, hot_key, read, poison }
+            Mix { write_once: 1000 - hot_key - read - poison, hot_key, read, poison, request: 0 }
         })
     }
 
@@ -232,7 +238,7 @@ mod tests {
             for op in operations(1, seed, mix).take(500) {
                 match op.lane {
                     Lane::Read => prop_assert!(written.is_empty() || written.contains(&op.key)),
-                    Lane::Poison => {}
+                    Lane::Poison | Lane::Request => {}
                     Lane::WriteOnce | Lane::HotKey => _ = written.insert(op.key),
                 }
             }
@@ -240,7 +246,7 @@ mod tests {
     }
 
     fn reading(read_keys: ReadKeys) -> Vec<Operation> {
-        let mix = Mix { write_once: 500, hot_key: 200, read: 300, poison: 0 };
+        let mix = Mix { write_once: 500, hot_key: 200, read: 300, poison: 0, request: 0 };
         let load = crate::plan::LoadPlan { read_keys, ..crate::load::test_plan::with_mix(mix, HOT_KEYS) };
         Operations::new(RunKey { number: 1, seed: 9 }, &load).take(2000).collect()
     }
@@ -272,7 +278,7 @@ mod tests {
 
     #[test]
     fn poison_is_written_once_to_keys_that_no_other_lane_has() {
-        let mix = Mix { write_once: 500, hot_key: 200, read: 200, poison: 100 };
+        let mix = Mix { write_once: 500, hot_key: 200, read: 200, poison: 100, request: 0 };
         let (first, mut keys) = (RunKey { number: 3, seed: 1 }.first_poison(), BTreeSet::new());
         for op in operations(3, 1, mix).take(1000) {
             assert_eq!(op.lane == Lane::Poison, op.key >= first);
@@ -285,7 +291,7 @@ mod tests {
 
     #[test]
     fn another_seed_gives_another_order() {
-        let mix = Mix { write_once: 800, hot_key: 150, read: 50, poison: 0 };
+        let mix = Mix { write_once: 800, hot_key: 150, read: 50, poison: 0, request: 0 };
         let lanes = |seed| operations(1, seed, mix).take(100).map(|op| op.lane).collect::<Vec<_>>();
         assert_ne!(lanes(1), lanes(2));
     }

@@ -43,7 +43,7 @@ pub fn response(outcome: Outcome, measured: Duration, request_timeout: Duration)
 
 /// A histogram of durations from 1 µs to 1 h, three significant digits.
 #[derive(Debug, Clone)]
-pub struct Durations(Histogram<u64>);
+pub struct Durations(pub Histogram<u64>);
 
 const LOWEST_NS: u64 = 1_000;
 const HIGHEST_NS: u64 = 3_600_000_000_000;

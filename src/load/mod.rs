@@ -22,7 +22,7 @@ mod mailbox;
 pub mod pacer;
 mod predicate;
 mod request;
-mod response;
+pub mod response;
 mod rotation;
 mod schedule;
 mod shard;

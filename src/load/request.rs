@@ -58,7 +58,7 @@ impl Requests for ServiceRequests {
         let template = match op.lane {
             Lane::WriteOnce | Lane::HotKey => &mut self.post,
             Lane::Poison => &mut self.poison,
-            Lane::Read => &mut self.get,
+            Lane::Read | Lane::Request => &mut self.get,
         };
         template.patch(op);
     }
@@ -67,7 +67,7 @@ impl Requests for ServiceRequests {
         match self.last {
             Lane::WriteOnce | Lane::HotKey => &self.post.bytes,
             Lane::Poison => &self.poison.bytes,
-            Lane::Read => &self.get.bytes,
+            Lane::Read | Lane::Request => &self.get.bytes,
         }
     }
 }

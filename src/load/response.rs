@@ -45,13 +45,15 @@ impl From<httparse::Error> for BadAnswer {
     }
 }
 
-/// Reads one answer from its first byte. `body` receives its body, without the framing of chunks.
-pub fn parse(bytes: &[u8], body: &mut Vec<u8>) -> Result<Option<Answer>, BadAnswer> {
+/// Reads one answer from its first byte. `body` receives its body, without the framing of chunks; where the request was a
+/// HEAD, `expects_body` is false, and there is none, whatever the answer's head says.
+pub fn parse(bytes: &[u8], expects_body: bool, body: &mut Vec<u8>) -> Result<Option<Answer>, BadAnswer> {
     body.clear();
     let Some((head, rest)) = final_head(bytes)? else {
         return incomplete(bytes, HEAD_BYTES_MAX);
     };
     let left = match head.framing {
+        _ if !expects_body => Some(rest),
         Framing::Empty => Some(rest),
         Framing::Length(length) => take(rest, length, body)?,
         Framing::Chunked => dechunk(rest, body)?,
@@ -185,7 +187,7 @@ mod tests {
 
     fn read(bytes: impl AsRef<[u8]>) -> Result<Option<(u16, bool, String)>, BadAnswer> {
         let mut body = b"left from the answer before".to_vec();
-        let answer = parse(bytes.as_ref(), &mut body)?;
+        let answer = parse(bytes.as_ref(), true, &mut body)?;
         Ok(answer.map(|a| (a.status, a.keep_alive, String::from_utf8_lossy(&body).into_owned())))
     }
 

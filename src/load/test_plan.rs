@@ -12,7 +12,7 @@ pub fn with_mix(mix: Mix, hot_keys: u32) -> LoadPlan {
 pub fn load(rps: f64, duration: Duration) -> LoadPlan {
     LoadPlan {
         shape: Shape::constant(rps, duration),
-        mix: Mix { write_once: 1000, hot_key: 0, read: 0, poison: 0 },
+        mix: Mix { write_once: 1000, hot_key: 0, read: 0, poison: 0, request: 0 },
         hot_keys: 4,
         read_keys: ReadKeys::All,
         connections: 10,

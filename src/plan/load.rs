@@ -60,6 +60,10 @@ impl ReadKeys {
     }
 }
 
+fn none(permille: &u16) -> bool {
+    *permille == 0
+}
+
 /// Weights in permille; they add up to 1000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mix {
@@ -69,4 +73,7 @@ pub struct Mix {
     /// Writes that the database refuses, whoever tries: they belong in the dead-letter queue.
     #[serde(default)]
     pub poison: u16,
+    /// Requests to a URL: all of its load, or none.
+    #[serde(default, skip_serializing_if = "none")]
+    pub request: u16,
 }

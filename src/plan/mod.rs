@@ -11,6 +11,7 @@ mod reach;
 mod resolve;
 mod sabotage;
 mod shape;
+mod url;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,6 +27,7 @@ pub use reach::Reach;
 pub use resolve::{Given, KeptTarget, scenario_schema};
 pub use sabotage::Sabotage;
 pub use shape::{Shape, Stage};
+pub use url::{HttpRequest, Statuses, UrlTarget};
 
 /// A resolved run. `plan.json` in a run's folder is this, as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +36,9 @@ pub struct Plan {
     pub run: RunKey,
     #[serde(default, skip_serializing_if = "Lab::is_own")]
     pub lab: Lab,
+    /// Where the load goes in place of `target`, which then says nothing: load alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<UrlTarget>,
     pub target: TargetPlan,
     pub load: LoadPlan,
     /// In the order of the file. A step starts at the later of its time and the end of the one before.

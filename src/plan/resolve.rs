@@ -108,7 +108,8 @@ fn resolve(scenario: Scenario, overrides: Overrides, given: Given, wanted: Wante
     Problems::check(remarks.problems)?;
     let timeline = timeline.steps;
     let (notes, require_selftest, sabotage) = (remarks.notes, false, None);
-    Ok(Plan { name, run, lab, target, load, timeline, settle, claims, gates, notes, require_selftest, sabotage })
+    let url = None;
+    Ok(Plan { name, run, lab, url, target, load, timeline, settle, claims, gates, notes, require_selftest, sabotage })
 }
 
 /// The steps that are left, and whether all that was written is in them: if not, nothing is concluded from a gap.

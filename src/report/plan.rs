@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::figures::{brief, thousands};
-use crate::plan::{Backend, LoadPlan, Persistence, Plan, Role, Strategy, TargetPlan};
+use crate::plan::{Backend, LoadPlan, Persistence, Plan, Role, Strategy, TargetPlan, UrlTarget};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlanSummary {
@@ -30,7 +30,7 @@ impl PlanSummary {
             name: plan.name.clone(),
             run_number: plan.run.number,
             seed: plan.run.seed,
-            target: target(&plan.target) + &sabotage(plan),
+            target: plan.url.as_ref().map_or_else(|| target(&plan.target), url) + &sabotage(plan),
             load: load(&plan.load),
             rps: plan.load.shape.mean_rps(),
             load_duration: plan.load.duration(),
@@ -70,6 +70,11 @@ fn target(target: &TargetPlan) -> String {
     format!("{generation} {word}{strategy}, {}, {database}, witness {witness}{backend}{clocks}{bug}", instances(target))
 }
 
+/// `POST http://127.0.0.1:8080/path, expects 2xx`.
+fn url(target: &UrlTarget) -> String {
+    format!("{} {}, expects {}", target.method, target.url, target.expect)
+}
+
 /// `, SABOTAGED wrong-target`: nobody takes such a run for one of the product.
 fn sabotage(plan: &Plan) -> String {
     plan.sabotage.map_or_else(String::new, |sabotage| format!(", SABOTAGED {}", sabotage.word()))
@@ -89,6 +94,7 @@ fn load(load: &LoadPlan) -> String {
         (load.mix.hot_key, &hot),
         (load.mix.read, "read"),
         (load.mix.poison, "poison"),
+        (load.mix.request, "requests"),
     ];
     let mix = lanes.into_iter().filter(|(permille, _)| *permille > 0);
     let mix: Vec<_> = mix.map(|(permille, lane)| format!("{} % {lane}", f64::from(permille) / 10.0)).collect();

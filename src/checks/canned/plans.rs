@@ -46,6 +46,7 @@ pub(super) fn plan(strategy: Strategy, slots: Vec<Slot>, timeline: Vec<StepPlan>
         name: "canned".into(),
         run: RunKey { number: 17, seed: 4 },
         lab: Lab::Own,
+        url: None,
         target: target(strategy, slots, witness),
         load: load(),
         claims: if timeline.is_empty() { Vec::new() } else { vec![Claim::F2] },
@@ -95,7 +96,7 @@ fn target(strategy: Strategy, slots: Vec<Slot>, witness: bool) -> TargetPlan {
 fn load() -> LoadPlan {
     LoadPlan {
         shape: Shape::constant(100.0, S(super::SECONDS)),
-        mix: Mix { write_once: 800, hot_key: 150, read: 50, poison: 0 },
+        mix: Mix { write_once: 800, hot_key: 150, read: 50, poison: 0, request: 0 },
         hot_keys: 4,
         read_keys: ReadKeys::All,
         connections: 50,

@@ -17,7 +17,7 @@ use crate::plan::Mix;
 use crate::watch::Unwatched;
 
 const RUN: RunKey = RunKey { number: 7, seed: 11 };
-const MIXED: Mix = Mix { write_once: 600, hot_key: 300, read: 100, poison: 0 };
+const MIXED: Mix = Mix { write_once: 600, hot_key: 300, read: 100, poison: 0, request: 0 };
 
 /// What a load needs besides its plan and its targets.
 struct Lab {

@@ -55,7 +55,7 @@ impl Defaults {
             ready_within: ms(30_000),
             worker: worker(),
             probe: ProbePlan { interval: ms(100), timeout: ms(200), endpoint_lag: ms(400) },
-            load: load(ms(30_000), Mix { write_once: 950, hot_key: 0, read: 50, poison: 0 }),
+            load: load(ms(30_000), Mix { write_once: 950, hot_key: 0, read: 50, poison: 0, request: 0 }),
         }
     }
 
@@ -64,7 +64,7 @@ impl Defaults {
             strategy: Strategy::Redis,
             instances: 3,
             witness: true,
-            load: load(ms(60_000), Mix { write_once: 800, hot_key: 150, read: 50, poison: 0 }),
+            load: load(ms(60_000), Mix { write_once: 800, hot_key: 150, read: 50, poison: 0, request: 0 }),
             ..Defaults::loadtest()
         }
     }

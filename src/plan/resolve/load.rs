@@ -79,7 +79,7 @@ fn mix(entry: &Entry<crate::scenario::Mix>, default: Mix, remarks: &mut Remarks)
         remarks.problem(place, format!("the mix adds up to {}", percent(sum)), adjust(lanes, sum));
         return default;
     }
-    Mix { write_once, hot_key, read, poison }
+    Mix { write_once, hot_key, read, poison, request: 0 }
 }
 
 /// Weights are whole permilles, so that a short period of operations holds each lane in its exact share. `None`:

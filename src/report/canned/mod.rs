@@ -117,6 +117,7 @@ pub fn plan() -> Plan {
         name: "rolling-update-v5".into(),
         run: RunKey { number: 17, seed: 42 },
         lab: Lab::Own,
+        url: None,
         timeline: vec![step(1, StopMode::Graceful, 10, &slots), step(2, StopMode::Hard, 35, &slots)],
         target: target(Strategy::Redis, slots),
         load: load(),
@@ -189,7 +190,7 @@ fn target(strategy: Strategy, slots: Vec<Slot>) -> TargetPlan {
 fn load() -> LoadPlan {
     LoadPlan {
         shape: Shape::constant(800.0, Duration::from_secs(60)),
-        mix: Mix { write_once: 800, hot_key: 150, read: 50, poison: 0 },
+        mix: Mix { write_once: 800, hot_key: 150, read: 50, poison: 0, request: 0 },
         read_keys: ReadKeys::All,
         hot_keys: 64,
         connections: 50,

@@ -1,0 +1,236 @@
+//! A load of which every operation is counted while it runs, and none is kept: load alone, where nobody judges data and
+//! a ledger was not asked for.
+//!
+//! In: what the engine tells its [`Recorder`]. Out: [`Counted`]: the figures that a ledger would have given, but for the
+//! percentiles of single seconds, which have two digits here.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use super::generator::Pace;
+use super::latency::{Timing, count};
+use super::{Conservation, SeriesPoint};
+use crate::backends::InstanceId;
+use crate::clock::Offset;
+use crate::load::latency::response;
+use crate::load::ledger::{Begin, Dispatch, End, LedgerError, Reason, Recorder};
+use crate::load::{Attempt, Outcome};
+use crate::plan::{LoadPlan, RunPhase};
+
+/// What one shard counts.
+#[derive(Debug)]
+pub struct Census {
+    timeout: Duration,
+    tolerance: Duration,
+    open: HashMap<u64, Attempt>,
+    counted: Counted,
+}
+
+/// What was counted.
+#[derive(Debug, Default)]
+pub struct Counted {
+    /// Where the load stopped issuing.
+    pub(super) issued_until: Offset,
+    pub(super) counts: Conservation,
+    pub(super) pace: Pace,
+    pub(super) timing: Timing,
+    seconds: Seconds,
+}
+
+impl Census {
+    pub fn new(load: &LoadPlan) -> Census {
+        let (open, counted) = (HashMap::new(), Counted::default());
+        Census { timeout: load.request_timeout, tolerance: load.rate_tolerance, open, counted }
+    }
+
+    fn record(&mut self, ended: &Attempt) {
+        let Counted { counts, pace, timing, seconds, .. } = &mut self.counted;
+        count(counts, ended.outcome);
+        pace.record(ended, self.tolerance);
+        timing.record(ended, RunPhase::Steady, self.timeout);
+        seconds.record(ended, self.timeout);
+    }
+}
+
+impl Recorder for Census {
+    type Closed = Counted;
+
+    fn begin(&mut self, begin: &Begin) -> Result<(), LedgerError> {
+        let Begin { op, due, woke, epoch } = *begin;
+        let attempt = Attempt {
+            op: op.index,
+            lane: op.lane,
+            key: op.key,
+            seq: op.seq,
+            attempt: 1,
+            due,
+            woke,
+            free: woke,
+            sent: None,
+            done: None,
+            outcome: Outcome::Unknown,
+            reason: Reason::Open,
+            status: 0,
+            instance: InstanceId::NONE,
+            epoch,
+        };
+        self.open.insert(op.index, attempt);
+        Ok(())
+    }
+
+    fn dispatched(&mut self, op: u64, dispatch: &Dispatch) {
+        let attempt = self.open.get_mut(&op).expect("only what was begun is dispatched");
+        (attempt.instance, attempt.free, attempt.sent) = (dispatch.instance, dispatch.free, dispatch.sent);
+    }
+
+    fn finish(&mut self, op: u64, end: &End) {
+        let attempt = self.open.remove(&op).expect("an operation ends once");
+        let (done, outcome, reason) = (Some(end.done), end.outcome, end.reason);
+        self.record(&Attempt { done, outcome, reason, status: end.status, ..attempt });
+    }
+
+    fn end_open(&mut self, done: Offset) {
+        for (_, attempt) in std::mem::take(&mut self.open) {
+            let (outcome, reason) = match attempt.sent {
+                Some(_) => (Outcome::Unknown, Reason::Open),
+                None => (Outcome::NotSent, Reason::LoadOver),
+            };
+            self.record(&Attempt { done: Some(done), outcome, reason, ..attempt });
+        }
+    }
+
+    fn close(self, issued_until: Offset) -> Result<Counted, LedgerError> {
+        Ok(Counted { issued_until, ..self.counted })
+    }
+}
+
+impl Counted {
+    /// Of all shards.
+    pub fn sum(shards: Vec<Counted>) -> Counted {
+        let mut all = Counted::default();
+        for shard in shards {
+            all.issued_until = shard.issued_until;
+            all.counts.add(&shard.counts);
+            all.pace.add(&shard.pace);
+            all.timing.add(&shard.timing);
+            all.seconds.add(&shard.seconds);
+        }
+        all.timing.series = all.seconds.series();
+        all
+    }
+}
+
+/// By the second in which operations were due.
+#[derive(Debug, Default)]
+struct Seconds(Vec<Second>);
+
+#[derive(Debug)]
+struct Second {
+    counts: Conservation,
+    /// Nanoseconds.
+    responses: Histogram<u32>,
+}
+
+impl Seconds {
+    fn record(&mut self, ended: &Attempt, timeout: Duration) {
+        let second = self.at(ended.due.as_duration().as_secs() as usize);
+        count(&mut second.counts, ended.outcome);
+        let measured = ended.done.map_or(Duration::ZERO, |done| done.since(ended.due));
+        if let Some(took) = response(ended.outcome, measured, timeout) {
+            second.responses.record(took.as_nanos() as u64).expect("it grows");
+        }
+    }
+
+    fn at(&mut self, number: usize) -> &mut Second {
+        if self.0.len() <= number {
+            self.0.resize_with(number + 1, Second::default);
+        }
+        &mut self.0[number]
+    }
+
+    fn add(&mut self, other: &Seconds) {
+        other.0.iter().enumerate().for_each(|(number, second)| self.at(number).add(second));
+    }
+
+    fn series(&self) -> Vec<SeriesPoint> {
+        self.0.iter().enumerate().map(|(number, second)| second.point(number as u64)).collect()
+    }
+}
+
+impl Default for Second {
+    fn default() -> Second {
+        // It grows with what it holds: an hour has 3,600 of them.
+        let mut responses = Histogram::new_with_bounds(1_000, 1_000_000, 2).expect("these bounds are in order");
+        responses.auto(true);
+        Second { counts: Conservation::default(), responses }
+    }
+}
+
+impl Second {
+    fn add(&mut self, other: &Second) {
+        self.counts.add(&other.counts);
+        self.responses.add(&other.responses).expect("it grows");
+    }
+
+    fn point(&self, second: u64) -> SeriesPoint {
+        let Conservation { due, acked, refused, unknown, not_sent } = self.counts;
+        let at = |share| self.responses.value_at_quantile(share) as f64 / 1e6;
+        let (response_ms_p50, response_ms_p99) = (at(0.5), at(0.99));
+        SeriesPoint { second, due, acked, refused, unknown, not_sent, response_ms_p50, response_ms_p99, depth: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::canned;
+    use crate::load::Operation;
+
+    /// What a ledger's attempts would have told a recorder, the ends in an order of their own.
+    fn told(census: &mut Census, attempts: &[Attempt]) {
+        for a in attempts {
+            let op = Operation { index: a.op, lane: a.lane, key: a.key, seq: a.seq };
+            census.begin(&Begin { op, due: a.due, woke: a.woke, epoch: a.epoch }).unwrap();
+        }
+        for a in attempts.iter().rev() {
+            let dispatch = Dispatch { instance: a.instance, free: a.free, sent: a.sent, epoch: a.epoch };
+            census.dispatched(a.op, &dispatch);
+            let done = a.done.expect("a canned attempt has ended");
+            census.finish(a.op, &End { done, outcome: a.outcome, reason: a.reason, status: a.status });
+        }
+    }
+
+    #[test]
+    fn a_census_counts_what_a_ledger_holds() {
+        let canned = canned::load_test();
+        let attempts: Vec<Attempt> = canned.evidence.ledger.attempts().collect();
+        let (even, odd): (Vec<_>, Vec<_>) = attempts.into_iter().partition(|a| a.op % 2 == 0);
+        let shards = [even, odd].map(|part| {
+            let mut census = Census::new(&canned.plan.load);
+            told(&mut census, &part);
+            census.close(Offset::ZERO).unwrap()
+        });
+        let counted = Counted::sum(shards.into());
+        let judgement = canned.judge();
+        assert_eq!(counted.counts, judgement.conservation);
+        assert_eq!(counted.timing.lanes(), judgement.latency);
+        let dues = |series: &[SeriesPoint]| series.iter().map(|point| (point.due, point.acked)).collect::<Vec<_>>();
+        assert_eq!(dues(&counted.timing.series), dues(&judgement.series));
+    }
+
+    #[test]
+    fn what_is_open_at_the_end_has_its_age() {
+        let canned = canned::load_test();
+        let mut census = Census::new(&canned.plan.load);
+        let op = Operation { index: 0, lane: crate::load::Lane::Request, key: 0, seq: 0 };
+        census.begin(&Begin { op, due: Offset(0), woke: Offset(0), epoch: 0 }).unwrap();
+        let dispatch = Dispatch { instance: InstanceId(1), free: Offset(1), sent: Some(Offset(2)), epoch: 0 };
+        census.dispatched(0, &dispatch);
+        census.end_open(Offset::from_duration(Duration::from_secs(9)));
+        let counted = Counted::sum(vec![census.close(Offset::ZERO).unwrap()]);
+        assert_eq!((counted.counts.due, counted.counts.unknown), (1, 1));
+        assert!(counted.timing.responses(None).percentiles().max >= 8_990.0);
+    }
+}

@@ -1,0 +1,152 @@
+//! Flags of `mxctl loadtest --url`: one request, as people write them for curl, at the rate of the load's flags.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use url::Url;
+
+use crate::plan::{Given, HttpRequest, Mix, Plan, Statuses, UrlTarget};
+use crate::scenario::{Allowance, Overrides, Place, Problem, Problems};
+
+use super::scenario;
+use super::target_flags::PlanFlags;
+
+/// A request of the user's own.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "A URL of your own, in place of a target (its data is not assessed)")]
+pub struct UrlFlags {
+    /// Where every request goes, such as http://127.0.0.1:8080/path; {n} in path, headers and body is a counter
+    #[arg(long, value_name = "URL", conflicts_with_all = ["scenario", "attach", "keep"])]
+    pub url: Option<String>,
+    /// The request's method; POST where it has a body, else GET
+    #[arg(long, short = 'X', value_name = "METHOD", requires = "url")]
+    pub method: Option<String>,
+    /// A header, such as 'Authorization: Bearer …'; may be repeated
+    #[arg(long, short = 'H', value_name = "NAME: VALUE", requires = "url")]
+    pub header: Vec<String>,
+    /// The body: text, or @FILE
+    #[arg(long, short = 'd', value_name = "TEXT|@FILE", requires = "url")]
+    pub body: Option<String>,
+    /// Which answers are good; all others are errors
+    #[arg(long, value_name = "status=LIST", requires = "url", default_value = "status=2xx")]
+    pub expect: String,
+    /// Count requests, and record none: nothing can be judged again, or looked up, later
+    #[arg(long, requires = "url")]
+    pub no_ledger: bool,
+}
+
+impl UrlFlags {
+    /// The plan of a load on the URL: the load, the gates and the run of the other flags, as in a load test.
+    pub fn plan(&self, flags: &PlanFlags, given: Given) -> Result<Plan, Problems> {
+        let mut problems = Vec::new();
+        refuse_target(flags, &mut problems);
+        let target = self.target(&mut problems);
+        let plan = scenario::plan("loadtest", flags, given);
+        problems.extend(plan.as_ref().err().into_iter().flat_map(Problems::iter).cloned());
+        Problems::check(problems)?;
+        let (mut target, mut plan) = (target.expect("a target without a problem"), plan?);
+        target.request.allowed = allows(flags.overrides(), &target.request.host);
+        plan.name = "url".to_owned();
+        plan.load.mix = Mix { write_once: 0, hot_key: 0, read: 0, poison: 0, request: 1000 };
+        Ok(Plan { url: Some(target), ..plan })
+    }
+
+    fn target(&self, problems: &mut Vec<Problem>) -> Option<UrlTarget> {
+        let mut note = |flag: &str, message: String, help: &str| {
+            problems.push(Problem::new(&Place::Named(flag.to_owned()), message, help));
+        };
+        let url = url(self.url.as_deref().unwrap_or_default()).map_err(|(why, help)| note("--url", why, help)).ok();
+        let headers: Vec<_> = self.header.iter().filter_map(|text| {
+            header(text).map_err(|why| note("--header", why, "write 'Name: value'")).ok()
+        }).collect();
+        let body = self.body.as_deref().map_or_else(|| Ok(Vec::new()), body);
+        let body = body.map_err(|why| note("--body", why, "write the text itself, or @ and a file's name")).ok();
+        let expect = self.expect.strip_prefix("status=").ok_or_else(|| format!("`{}` is nothing to expect", self.expect));
+        let expect = expect.and_then(Statuses::read).map_err(|why| note("--expect", why, "write `status=2xx`, or `status=200,404`")).ok();
+        let method = self.method.clone().unwrap_or_else(|| (if self.body.is_some() { "POST" } else { "GET" }).to_owned());
+        if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-') || method == "CONNECT" {
+            note("--method", format!("`{method}` is no method that asks for something"), "write `GET`, `POST`, `PUT` …");
+        }
+        let (url, body, expect) = (url?, body?, expect?);
+        let request = HttpRequest {
+            host: url.host_str()?.trim_matches(['[', ']']).to_owned(),
+            port: url.port_or_known_default()?,
+            authority: authority(&url)?,
+            path: path(&url),
+            headers,
+            body,
+            allowed: false,
+        };
+        Some(UrlTarget { url: crate::mask::mask(url.as_str()), method, expect, ledger: !self.no_ledger, request })
+    }
+}
+
+fn url(text: &str) -> Result<Url, (String, &'static str)> {
+    const HELP: &str = "write it whole, such as `http://127.0.0.1:8080/path`";
+    let url = Url::parse(text).map_err(|e| (format!("`{text}` is no URL: {e}"), HELP))?;
+    match (url.scheme(), url.host_str()) {
+        ("http", Some(_)) if url.username().is_empty() && url.password().is_none() => Ok(url),
+        ("http", Some(_)) => Err(("a name or a password in the URL is not sent".to_owned(), "give it as a header: `-H 'Authorization: …'`")),
+        ("https", _) => Err(("this version speaks no TLS".to_owned(), "send it to an http:// address of the same service")),
+        (scheme, _) => Err((format!("`{scheme}` is no scheme that load goes to"), HELP)),
+    }
+}
+
+fn authority(url: &Url) -> Option<String> {
+    let host = url.host_str()?;
+    Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+}
+
+/// Path and query; the braces of counters, which a URL may not hold, are put back.
+fn path(url: &Url) -> String {
+    let path = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
+    path.replace("%7Bn%7D", crate::url_load::COUNTER)
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or_else(|| format!("`{text}` has no colon"))?;
+    let (name, value) = (name.trim(), value.trim());
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(token) {
+        return Err(format!("`{name}` is no name of a header"));
+    }
+    if value.bytes().any(|byte| byte < b' ' && byte != b'\t') {
+        return Err(format!("the value of `{name}` has a line break or another control character in it"));
+    }
+    match name.to_ascii_lowercase().as_str() {
+        "content-length" | "transfer-encoding" | "connection" => Err(format!("`{name}` is the engine's own affair")),
+        _ => Ok((name.to_owned(), value.to_owned())),
+    }
+}
+
+fn body(text: &str) -> Result<Vec<u8>, String> {
+    match text.strip_prefix('@') {
+        None => Ok(text.as_bytes().to_vec()),
+        Some(file) => std::fs::read(PathBuf::from(file)).map_err(|e| format!("read {file}: {e}")),
+    }
+}
+
+/// Whatever shapes a target says nothing for a URL.
+fn refuse_target(flags: &PlanFlags, problems: &mut Vec<Problem>) {
+    let target = &flags.target;
+    let given = [
+        ("--strategy", target.strategy.is_some()),
+        ("--instances", target.instances.is_some()),
+        ("--workers", target.workers.is_some()),
+        ("--backend", target.backend.is_some()),
+        ("--database", target.database.is_some()),
+        ("--witness", target.witness.is_some()),
+        ("--mix", flags.load.mix.is_some()),
+        ("--hot-keys", flags.load.hot_keys.is_some()),
+        ("--read-keys", flags.load.read_keys.is_some()),
+        ("--require-selftest", flags.run.require_selftest),
+    ];
+    for (flag, _) in given.into_iter().filter(|(_, given)| *given) {
+        let (message, help) = ("it shapes a target that the run brings up, and this one goes to a URL", "leave it out, or leave `--url` out");
+        problems.push(Problem::new(&Place::Named(flag.to_owned()), message, help));
+    }
+}
+
+fn allows(overrides: Overrides, host: &str) -> bool {
+    overrides.allow.iter().any(|given| matches!(&given.value, Allowance::Host(allowed) if allowed == host))
+}

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::archive::{Archive, ArchiveError, Environment, Piece, Stored};
-use crate::checks::Evidence;
+use crate::checks::{Basis, Evidence};
 use crate::load::Ledger;
 use crate::load::ledger::LedgerError;
 use crate::plan::Plan;
@@ -14,6 +14,7 @@ use crate::readback::FinalState;
 use crate::report::RunReport;
 use crate::run;
 use crate::timeline::Incidents;
+use crate::url_load;
 
 #[derive(Debug, thiserror::Error)]
 pub enum RejudgeError {
@@ -39,6 +40,10 @@ pub struct Recovered {
 
 pub fn judge(run: &Path) -> Result<RunReport, RejudgeError> {
     let Recovered { plan, environment, standing, evidence } = recover(run)?;
+    if plan.url.is_some() {
+        let basis = Basis::Ledger(evidence.ledger);
+        return Ok(url_load::judged(&plan, basis, evidence.interrupted, environment).0);
+    }
     Ok(run::judged(&plan, &evidence, (environment, standing)))
 }
 
@@ -48,6 +53,10 @@ pub fn recover(run: &Path) -> Result<Recovered, RejudgeError> {
         return Err(RejudgeError::Alive(run.to_owned()));
     }
     let plan: Plan = needed(&archive, Piece::Plan)?;
+    if plan.url.as_ref().is_some_and(|url| !url.ledger) {
+        let why = "its requests were counted and not recorded (`--no-ledger`)".to_owned();
+        return Err(RejudgeError::NothingToJudge { run: run.to_owned(), why });
+    }
     let environment = archive.get_json(Piece::Environment)?.whole();
     let standing: Option<Standing> = archive.get_json(Piece::Standing)?.whole().flatten();
     let ledger =

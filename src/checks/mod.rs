@@ -58,8 +58,8 @@ use std::time::Duration;
 pub use checkpoints::CheckpointJudgement;
 pub use disturbances::DisturbanceJudgement;
 pub use efficiency::Plateau;
-pub use load_alone::{Basis, LoadJudgement, judge_load};
 use figures::Figures;
+pub use load_alone::{Basis, LoadJudgement, judge_load};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 pub use starts::StartJudgement;
@@ -149,6 +149,11 @@ pub struct Judgement {
 }
 
 impl Judgement {
+    /// Load alone has no classes: nobody looked for its data.
+    pub fn judges_data(&self) -> bool {
+        !self.classes.is_empty()
+    }
+
     /// Of nothing.
     fn empty() -> Judgement {
         Judgement {

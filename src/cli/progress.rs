@@ -26,6 +26,8 @@ pub struct Progress {
 struct State {
     duration: Duration,
     quiet: Duration,
+    /// A URL's target may have one, and nobody looks into it.
+    has_buffer: bool,
     phase: Option<Phase>,
     second: Second,
     errors: u64,
@@ -46,6 +48,7 @@ impl Progress {
         let state = State {
             duration: plan.load.duration(),
             quiet: plan.settle.quiet,
+            has_buffer: plan.url.is_none(),
             phase: None,
             second: Second::default(),
             errors: 0,
@@ -98,7 +101,8 @@ impl Watch for Progress {
         }
         let (doing, buffer, seconds) = self.with(|state| (state.doing(), state.buffer(), state.seconds));
         if is_second && !self.on_terminal && seconds.is_multiple_of(LOG_EVERY) {
-            self.say(&format!("          {doing} · {buffer}"));
+            let parts = [doing.as_str(), buffer.as_str()].into_iter().filter(|part| !part.is_empty());
+            self.say(&format!("          {}", parts.collect::<Vec<_>>().join(" · ")));
         }
         self.line.set_message(doing);
         self.line.set_prefix(buffer);
@@ -130,6 +134,9 @@ impl State {
 
     /// What the buffer holds, and what comes next.
     fn buffer(&self) -> String {
+        if !self.has_buffer {
+            return String::new();
+        }
         let Depth { ready, leased, delayed, dead } = self.depth;
         let next = self.next.as_ref().map(|(at, step)| format!(" · next: {step} at {:.0}s", at.as_secs_f64()));
         format!("buffer {ready} ready, {leased} leased, {delayed} delayed, {dead} dead{}", next.unwrap_or_default())

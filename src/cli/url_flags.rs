@@ -56,16 +56,30 @@ impl UrlFlags {
             problems.push(Problem::new(&Place::Named(flag.to_owned()), message, help));
         };
         let url = url(self.url.as_deref().unwrap_or_default()).map_err(|(why, help)| note("--url", why, help)).ok();
-        let headers: Vec<_> = self.header.iter().filter_map(|text| {
-            header(text).map_err(|why| note("--header", why, "write 'Name: value'")).ok()
-        }).collect();
+        let headers: Vec<_> = self
+            .header
+            .iter()
+            .filter_map(|text| header(text).map_err(|why| note("--header", why, "write 'Name: value'")).ok())
+            .collect();
         let body = self.body.as_deref().map_or_else(|| Ok(Vec::new()), body);
         let body = body.map_err(|why| note("--body", why, "write the text itself, or @ and a file's name")).ok();
-        let expect = self.expect.strip_prefix("status=").ok_or_else(|| format!("`{}` is nothing to expect", self.expect));
-        let expect = expect.and_then(Statuses::read).map_err(|why| note("--expect", why, "write `status=2xx`, or `status=200,404`")).ok();
-        let method = self.method.clone().unwrap_or_else(|| (if self.body.is_some() { "POST" } else { "GET" }).to_owned());
-        if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-') || method == "CONNECT" {
-            note("--method", format!("`{method}` is no method that asks for something"), "write `GET`, `POST`, `PUT` …");
+        let expect =
+            self.expect.strip_prefix("status=").ok_or_else(|| format!("`{}` is nothing to expect", self.expect));
+        let expect = expect
+            .and_then(Statuses::read)
+            .map_err(|why| note("--expect", why, "write `status=2xx`, or `status=200,404`"))
+            .ok();
+        let method =
+            self.method.clone().unwrap_or_else(|| (if self.body.is_some() { "POST" } else { "GET" }).to_owned());
+        if method.is_empty()
+            || !method.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-')
+            || method == "CONNECT"
+        {
+            note(
+                "--method",
+                format!("`{method}` is no method that asks for something"),
+                "write `GET`, `POST`, `PUT` …",
+            );
         }
         let (url, body, expect) = (url?, body?, expect?);
         let request = HttpRequest {
@@ -86,8 +100,13 @@ fn url(text: &str) -> Result<Url, (String, &'static str)> {
     let url = Url::parse(text).map_err(|e| (format!("`{text}` is no URL: {e}"), HELP))?;
     match (url.scheme(), url.host_str()) {
         ("http", Some(_)) if url.username().is_empty() && url.password().is_none() => Ok(url),
-        ("http", Some(_)) => Err(("a name or a password in the URL is not sent".to_owned(), "give it as a header: `-H 'Authorization: …'`")),
-        ("https", _) => Err(("this version speaks no TLS".to_owned(), "send it to an http:// address of the same service")),
+        ("http", Some(_)) => Err((
+            "a name or a password in the URL is not sent".to_owned(),
+            "give it as a header: `-H 'Authorization: …'`",
+        )),
+        ("https", _) => {
+            Err(("this version speaks no TLS".to_owned(), "send it to an http:// address of the same service"))
+        }
         (scheme, _) => Err((format!("`{scheme}` is no scheme that load goes to"), HELP)),
     }
 }
@@ -142,7 +161,10 @@ fn refuse_target(flags: &PlanFlags, problems: &mut Vec<Problem>) {
         ("--require-selftest", flags.run.require_selftest),
     ];
     for (flag, _) in given.into_iter().filter(|(_, given)| *given) {
-        let (message, help) = ("it shapes a target that the run brings up, and this one goes to a URL", "leave it out, or leave `--url` out");
+        let (message, help) = (
+            "it shapes a target that the run brings up, and this one goes to a URL",
+            "leave it out, or leave `--url` out",
+        );
         problems.push(Problem::new(&Place::Named(flag.to_owned()), message, help));
     }
 }

@@ -84,9 +84,9 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::dialogue::ServiceDialogue;
     use crate::load::fake_target::{FakeTarget, Reply, acknowledge};
     use crate::load::lanes::Lane;
-    use crate::load::dialogue::ServiceDialogue;
 
     const OP: Operation = Operation { index: 0, lane: Lane::WriteOnce, key: 1 << 32, seq: 1 };
 

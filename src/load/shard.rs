@@ -174,8 +174,7 @@ impl<R: Recorder> Shard<R> {
 
     /// The life of one connection. It is opened for a job that waits.
     async fn serve(self: Rc<Self>, endpoint: Endpoint, first: Job) {
-        let opening =
-            timeout(self.setup.load.request_timeout, Connection::open(endpoint.addr, &*self.setup.dialogue));
+        let opening = timeout(self.setup.load.request_timeout, Connection::open(endpoint.addr, &*self.setup.dialogue));
         let unsent = match opening.await.unwrap_or_else(|late| Err(late.into())) {
             Ok(connection) => self.carry(connection, &endpoint, first).await,
             Err(error) => {

@@ -37,7 +37,15 @@ pub struct HttpRequest {
 impl fmt::Debug for HttpRequest {
     /// Without headers and body.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HttpRequest({}:{}{}, {} headers, {} bytes)", self.host, self.port, self.path, self.headers.len(), self.body.len())
+        write!(
+            f,
+            "HttpRequest({}:{}{}, {} headers, {} bytes)",
+            self.host,
+            self.port,
+            self.path,
+            self.headers.len(),
+            self.body.len()
+        )
     }
 }
 

@@ -95,6 +95,9 @@ fn range(low: u64, high: u64) -> String {
 }
 
 pub fn stops_passed(report: &RunReport) -> String {
+    if !report.judgement.judges_data() {
+        return "load alone: what became of data is not assessed".to_owned();
+    }
     let Judgement { stops, disturbances, .. } = &report.judgement;
     let stopped: Vec<Verdict> = stops.iter().map(|stop| stop.verdict).collect();
     let disturbed: Vec<Verdict> = disturbances.iter().map(|one| one.verdict).collect();

@@ -80,7 +80,7 @@ fn head(report: &RunReport) -> String {
     let plan = &report.plan;
     let interrupted = if report.interrupted { " (interrupted)" } else { "" };
     format!(
-        "# {}: {}{interrupted}\n\n{}\n\n{}. {}. Run {}, seed {}. Selftest: {}.\n",
+        "# {}: {}{interrupted}\n\n{}\n\n{}. {}. Run {}, seed {}.{}\n",
         report.verdict.word(),
         escaped(&plan.name),
         escaped(&evidence::paragraph(report)),
@@ -88,8 +88,15 @@ fn head(report: &RunReport) -> String {
         escaped(&plan.load),
         plan.run_number,
         plan.seed,
-        escaped(&evidence::standing(report.standing.as_ref()))
+        selftest(report)
     )
+}
+
+fn selftest(report: &RunReport) -> String {
+    match report.judgement.judges_data() {
+        true => format!(" Selftest: {}.", escaped(&evidence::standing(report.standing.as_ref()))),
+        false => String::new(),
+    }
 }
 
 /// One line for all that passed; each of the others with its reasons.
@@ -134,6 +141,9 @@ fn stops(judgement: &Judgement) -> String {
 }
 
 fn classes(judgement: &Judgement) -> String {
+    if !judgement.judges_data() {
+        return String::new();
+    }
     let rows = judgement.classes.iter().map(|count| {
         let word = count.class.word();
         let word = if count.fails { format!("**{word}**") } else { word.to_owned() };

@@ -62,12 +62,17 @@ fn head(ink: Ink, report: &RunReport) -> String {
         wrap("  run       ", &run),
         wrap("  duration  ", &took),
         report.harness.iter().map(|took| wrap("  harness   ", &evidence::harness(took))).collect(),
-        wrap("  selftest  ", &evidence::standing(report.standing.as_ref())),
-        wrap("  settle    ", &evidence::settled(report.settle.as_ref())),
+        if report.judgement.judges_data() { of_data(report) } else { String::new() },
         report.judgement.strangers.map_or_else(String::new, |s| wrap("  machine   ", &evidence::strangers(s))),
         plan.notes.iter().map(|note| wrap("  note      ", note)).collect(),
     ]
     .concat()
+}
+
+/// What a judgement of data rests on besides its findings.
+fn of_data(report: &RunReport) -> String {
+    let standing = wrap("  selftest  ", &evidence::standing(report.standing.as_ref()));
+    standing + &wrap("  settle    ", &evidence::settled(report.settle.as_ref()))
 }
 
 /// The word, of what, and why.
@@ -195,6 +200,9 @@ fn doubt(ink: Ink, id: &str, verdict: Verdict, (reasons, proof): (&[String], &[(
 }
 
 fn classes(judgement: &Judgement) -> String {
+    if !judgement.judges_data() {
+        return String::new();
+    }
     let mut table = Table::new(&[left("class"), right("operations"), left("must be"), left("rests on")]);
     for count in &judgement.classes {
         table.row([

@@ -55,8 +55,13 @@ impl UrlRequests {
         let body = replaced(&request.body, digits.as_bytes());
         let given = |name: &str| request.headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
         let mut head = format!("{method} {} HTTP/1.1\r\n", request.path);
-        let own = [("Host", request.authority.clone()), ("User-Agent", concat!("mxctl/", env!("CARGO_PKG_VERSION")).to_owned()), ("Accept", "*/*".to_owned())];
-        let length = (!body.is_empty() || matches!(method, "POST" | "PUT" | "PATCH")).then(|| ("Content-Length", body.len().to_string()));
+        let own = [
+            ("Host", request.authority.clone()),
+            ("User-Agent", concat!("mxctl/", env!("CARGO_PKG_VERSION")).to_owned()),
+            ("Accept", "*/*".to_owned()),
+        ];
+        let length = (!body.is_empty() || matches!(method, "POST" | "PUT" | "PATCH"))
+            .then(|| ("Content-Length", body.len().to_string()));
         for (name, value) in own.into_iter().chain(length).filter(|(name, _)| !given(name)) {
             head += &format!("{name}: {value}\r\n");
         }
@@ -124,7 +129,10 @@ mod tests {
     #[test]
     fn a_get_has_a_host_and_no_body() {
         let text = rendered("GET", &request("/a?b=c", &[], ""), 7);
-        assert!(text.starts_with("GET /a?b=c HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n") && text.ends_with("\r\n\r\n"), "{text}");
+        assert!(
+            text.starts_with("GET /a?b=c HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n") && text.ends_with("\r\n\r\n"),
+            "{text}"
+        );
         assert!(!text.contains("Content-Length"));
     }
 

@@ -29,7 +29,8 @@ pub fn written(histograms: &LaneHistograms, started_at: Timestamp, duration: Dur
     for (tag, durations) in tagged {
         let Durations(histogram) = durations;
         let tag = Tag::new(tag).expect("a tag without spaces and commas");
-        log.write_histogram(histogram, Duration::ZERO, duration, Some(tag)).expect("memory takes what is written to it");
+        log.write_histogram(histogram, Duration::ZERO, duration, Some(tag))
+            .expect("memory takes what is written to it");
     }
     bytes
 }
@@ -52,7 +53,10 @@ mod tests {
             _ => None,
         });
         let found: Vec<_> = entries.collect();
-        assert_eq!(found.iter().map(|i| i.tag().unwrap().as_str()).collect::<Vec<_>>(), ["response", "service", "waited", "woke-late"]);
+        assert_eq!(
+            found.iter().map(|i| i.tag().unwrap().as_str()).collect::<Vec<_>>(),
+            ["response", "service", "waited", "woke-late"]
+        );
         let encoded = found[0].encoded_histogram();
         let bytes = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, encoded).unwrap();
         let read: hdrhistogram::Histogram<u64> = Deserializer::new().deserialize(&mut bytes.as_slice()).unwrap();

@@ -22,6 +22,7 @@ use crate::checks::census::{Census, Counted};
 use crate::checks::{Basis, LoadJudgement, judge_load};
 use crate::clock::RunClock;
 use crate::load::alarm::Timer;
+use crate::load::latency::LaneHistograms;
 use crate::load::pacer::Stages;
 use crate::load::{self, Load, LoadError, ledger};
 use crate::plan::{Plan, UrlTarget};
@@ -77,29 +78,35 @@ pub async fn run(plan: &Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> 
 
     watch.phase(Phase::Judge).await;
     let interrupted = stop.interrupt.is_cancelled();
-    let LoadJudgement { judgement, histograms } = judge_load(plan, basis, interrupted);
+    archive.put_json(Piece::Incidents, &Incidents { interrupted, ..Incidents::default() })?;
     let environment = environment.await.ok();
     archive.put_json(Piece::Environment, &environment)?;
+    let (judged, histograms) = judged(plan, basis, interrupted, environment);
     archive.put_bytes(Piece::Histograms, &hlog::written(&histograms, place.started_at, plan.load.duration()))?;
-    let ran = report::Ran {
-        environment,
-        standing: None,
-        duration: Some(began.elapsed()),
-        settle: None,
-        interrupted,
-        database: None,
-        server: None,
-    };
-    let report = RunReport::new(plan, &Incidents::default(), judgement, ran);
+    let report = RunReport { duration: Some(began.elapsed()), ..judged };
     archive.seal(&report.files()?)?;
     Ok(Ran { report, folder: archive.root().to_owned() })
+}
+
+/// The judgement of load alone, as a report: of a run that has just ended, or from its folder.
+pub fn judged(
+    plan: &Plan,
+    basis: Basis,
+    interrupted: bool,
+    environment: Option<Environment>,
+) -> (RunReport, LaneHistograms) {
+    let LoadJudgement { judgement, histograms } = judge_load(plan, basis, interrupted);
+    let (standing, duration, settle, database, server) = (None, None, None, None, None);
+    let ran = report::Ran { environment, standing, duration, settle, interrupted, database, server };
+    (RunReport::new(plan, &Incidents::default(), judgement, ran), histograms)
 }
 
 /// The routing table: one instance that nothing takes out of rotation.
 async fn endpoints(target: &UrlTarget) -> Result<Endpoints, UrlLoadError> {
     let request = &target.request;
     let unknown = |why: String| UrlLoadError::Address { host: request.host.clone(), why };
-    let mut found = tokio::net::lookup_host((request.host.as_str(), request.port)).await.map_err(|e| unknown(e.to_string()))?;
+    let mut found =
+        tokio::net::lookup_host((request.host.as_str(), request.port)).await.map_err(|e| unknown(e.to_string()))?;
     let addr = found.next().ok_or_else(|| unknown("it has none".to_owned()))?;
     if !addr.ip().is_loopback() && !target.request.allowed {
         return Err(UrlLoadError::NotAllowed { host: request.host.clone(), address: addr });

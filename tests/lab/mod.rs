@@ -69,7 +69,7 @@ impl Lab {
     /// nothing either way, and is no fault of what is tested here. Any other outcome is the outcome.
     pub fn run_punctually(&self, arguments: &[&str]) -> Ended {
         let mut ended = self.run(arguments);
-        for _ in 0..3 {
+        for _ in 0..5 {
             if ended.code != 3 {
                 break;
             }

@@ -1,0 +1,136 @@
+//! `mxctl loadtest --url`: load alone, on a server of the test's own.
+
+mod lab;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use lab::{Ended, Lab, finding};
+
+/// Answers every request with one status, and counts them by what they said.
+struct Server {
+    addr: SocketAddr,
+    requests: Arc<AtomicU64>,
+}
+
+impl Server {
+    fn start(status: &'static str) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let (addr, requests) = (listener.local_addr().expect("its address"), Arc::new(AtomicU64::new(0)));
+        let counted = requests.clone();
+        // It ends with the test's process.
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let counted = counted.clone();
+                std::thread::spawn(move || serve(stream, status, &counted));
+            }
+        });
+        Server { addr, requests }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.addr)
+    }
+}
+
+fn serve(mut stream: std::net::TcpStream, status: &str, counted: &AtomicU64) {
+    let (mut seen, mut buffer) = (Vec::new(), [0; 4096]);
+    while let Ok(read @ 1..) = stream.read(&mut buffer) {
+        seen.extend_from_slice(&buffer[..read]);
+        while let Some(end) = request_end(&seen) {
+            let request: Vec<u8> = seen.drain(..end).collect();
+            counted.fetch_add(1, Ordering::SeqCst);
+            let body = if request.starts_with(b"HEAD") { "" } else { "ok" };
+            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\n{body}");
+            if stream.write_all(answer.as_bytes()).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Where the first whole request ends.
+fn request_end(bytes: &[u8]) -> Option<usize> {
+    let head = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+    let text = String::from_utf8_lossy(&bytes[..head]).to_ascii_lowercase();
+    let length = text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+    let end = head + length.unwrap_or(0);
+    (bytes.len() >= end).then_some(end)
+}
+
+fn load(lab: &Lab, url: &str, more: &[&str]) -> Ended {
+    lab.run_punctually(&[&["loadtest", "--url", url, "--rps", "200", "--duration", "1s"], more].concat())
+}
+
+#[test]
+fn every_request_is_sent_once_and_data_is_not_assessed() {
+    let (lab, server) = (Lab::new(), Server::start("200 OK"));
+    let ended =
+        load(&lab, &server.url("/items/{n}?x=1"), &["-d", r#"{"n":"{n}"}"#, "-H", "X-Trace: {n}"]).exits_with(0);
+    assert!(ended.stdout.contains("data is not assessed") && ended.stdout.contains("POST http://"), "{}", ended.stdout);
+    let report = lab.report();
+    let judgement = &report["judgement"];
+    assert_eq!((&judgement["conservation"]["due"], &judgement["conservation"]["acked"]), (&200.into(), &200.into()));
+    assert_eq!(server.requests.load(Ordering::SeqCst) % 200, 0);
+    assert!(std::fs::read_to_string(lab.newest().join("latency.hlog")).expect("an HDR log").contains("Tag=response"));
+    let again = lab.run(&["report", "judge", "latest", "--output", "json"]).exits_with(0);
+    let again: serde_json::Value = serde_json::from_str(&again.stdout).expect("JSON");
+    assert_eq!(again["judgement"], *judgement);
+}
+
+#[test]
+fn without_a_ledger_the_same_is_counted_and_cannot_be_judged_again() {
+    let (lab, server) = (Lab::new(), Server::start("200 OK"));
+    load(&lab, &server.url("/"), &["--no-ledger", "-X", "HEAD"]).exits_with(0);
+    assert_eq!(lab.report()["judgement"]["conservation"]["acked"], 200);
+    assert_eq!(std::fs::read_dir(lab.newest().join("ledger")).expect("its folder").count(), 0);
+    let refused = lab.run(&["report", "judge", "latest"]);
+    assert!(refused.code == 2 && refused.stderr.contains("--no-ledger"), "{refused:#?}");
+}
+
+#[test]
+fn other_statuses_are_errors_and_gates_fail_on_what_was_asked_punctually() {
+    let (lab, server) = (Lab::new(), Server::start("503 Service Unavailable"));
+    let ended = load(&lab, &server.url("/"), &[]);
+    assert_eq!(ended.code, 3, "a run of error pages proves nothing: {ended:#?}");
+    load(&lab, &server.url("/"), &["--expect", "status=503"]).exits_with(0);
+    let slow = load(&lab, &server.url("/"), &["--expect", "status=5xx", "--fail-if", "p50 > 1us"]).exits_with(1);
+    assert_eq!(finding(&lab.report(), "p50")["verdict"], "FAIL", "{slow:#?}");
+}
+
+#[test]
+fn nobody_who_listens_is_an_error_of_every_request() {
+    let lab = Lab::new();
+    // Bound, so that nobody else takes it, and never listened on.
+    let closed = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("its address");
+    let ended = load(&lab, &format!("http://{closed}/"), &[]);
+    assert_eq!(ended.code, 3, "{ended:#?}");
+    assert_eq!(lab.report()["judgement"]["conservation"]["refused"], 200);
+}
+
+#[test]
+fn what_was_typed_wrongly_is_said_all_at_once() {
+    let lab = Lab::new();
+    let wrong = [
+        "loadtest",
+        "--url",
+        "https://127.0.0.1/",
+        "--rps",
+        "-1",
+        "-H",
+        "nocolon",
+        "--expect",
+        "status=9xx",
+        "--strategy",
+        "redis",
+    ];
+    let refused = lab.run(&wrong).exits_with(2).stderr;
+    for word in ["TLS", "--rps", "nocolon", "9xx", "--strategy"] {
+        assert!(refused.contains(word), "{word}: {refused}");
+    }
+    let refused = lab.run(&["loadtest", "--url", "http://192.0.2.1/"]).exits_with(2).stderr;
+    assert!(refused.contains("--allow host=192.0.2.1"), "{refused}");
+    lab.run(&["loadtest", "--no-ledger"]).exits_with(2);
+}

@@ -9,7 +9,7 @@
 //! up. `rows.table` takes 64 a row, `witness.table` 40 a sighting, and as much again while it is sorted.
 
 use crate::load::ledger;
-use crate::load::pacer::Stages;
+use crate::load::pacer::Timetable;
 use crate::plan::{Database, Plan};
 
 /// Configurations, logs, reports.
@@ -31,7 +31,7 @@ const PER_POISON: u64 = 4_500;
 const TASKS: u64 = 3;
 
 pub fn disk_bytes(plan: &Plan) -> u64 {
-    let (load, operations) = (&plan.load, Stages::of(&plan.load.shape).total());
+    let (load, operations) = (&plan.load, Timetable::of(&plan.load).total());
     let of = |permille: u16| (operations * u64::from(permille)).div_ceil(1000);
     let (once, hot, poison) = (of(load.mix.write_once), of(load.mix.hot_key), of(load.mix.poison));
     let rows = TASKS * (once + hot.min(load.hot_keys.into()));

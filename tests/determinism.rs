@@ -3,7 +3,7 @@
 mod lab;
 
 use mxctl::load::Operations;
-use mxctl::load::pacer::Stages;
+use mxctl::load::pacer::Timetable;
 use mxctl::plan::{Given, Plan};
 use mxctl::scenario::{Overrides, Scenario, Source};
 use proptest::prelude::*;
@@ -17,7 +17,7 @@ fn plan(name: &str, given: Given) -> Plan {
 
 /// Every operation of a plan, as text: lane, key and seq in the order in which they are due.
 fn operations(plan: &Plan) -> String {
-    let total = Stages::of(&plan.load.shape).total();
+    let total = Timetable::of(&plan.load).total();
     (0..total)
         .zip(Operations::new(plan.run, &plan.load))
         .map(|(at, operation)| format!("{at} {operation:?}\n"))

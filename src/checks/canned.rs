@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::{Class, ClassCount, Evidence, Finding, Judgement};
 use crate::clock::Offset;
 use crate::load::ledger::{Reason, Soundness};
-use crate::load::pacer::{Pacer, Stages};
+use crate::load::pacer::{Pacer, Timetable};
 use crate::load::{Attempt, Lane, Ledger, Operations, Outcome};
 use crate::plan::{Mix, Plan};
 use crate::readback::table::Table;
@@ -192,7 +192,7 @@ impl Canned {
     }
 
     pub fn interrupt_at(&mut self, op: u64) {
-        let until = Stages::of(&self.plan.load.shape).due(op);
+        let until = Timetable::of(&self.plan.load).due(op);
         let ledger = &self.evidence.ledger;
         self.evidence.ledger = Ledger::canned(ledger.attempts().collect(), ledger.soundness().clone(), until);
     }
@@ -350,7 +350,7 @@ impl Judgement {
 /// that is frozen or gone are Unknown.
 fn ledger(plan: &Plan, incidents: &Incidents) -> Ledger {
     let end = Offset::from_duration(plan.load_end());
-    let pacer = Stages::of(&plan.load.shape);
+    let pacer = Timetable::of(&plan.load);
     let operations = Operations::new(plan.run, &plan.load).take(pacer.due_before(end) as usize);
     let attempts = operations.map(|operation| {
         let due = pacer.due(operation.index);

@@ -7,7 +7,7 @@
 use super::{Case, Conservation, Evidence, Finding};
 use crate::clock::Offset;
 use crate::load::ledger::Soundness;
-use crate::load::pacer::{Pacer, Stages};
+use crate::load::pacer::{Pacer, Timetable};
 use crate::load::{Attempt, Operation, Operations, Outcome};
 use crate::plan::Plan;
 
@@ -32,7 +32,7 @@ pub(super) struct Conserved {
 
 impl Conserved {
     pub fn of(plan: &Plan, evidence: &Evidence) -> Self {
-        let pacer = Stages::of(&plan.load.shape);
+        let pacer = Timetable::of(&plan.load);
         let mut conserved = Conserved::due(plan, evidence, &pacer);
         let mut walk = Walk { pacer: &pacer, plan: Operations::new(plan.run, &plan.load).peekable(), last: None };
         for attempt in evidence.ledger.attempts() {
@@ -57,8 +57,9 @@ impl Conserved {
 
     /// Where operations were counted, and none was kept.
     pub fn counted(plan: &Plan, evidence: &Evidence, counts: Conservation) -> Self {
-        let planned = Conserved::due(plan, evidence, &Stages::of(&plan.load.shape));
-        let due = planned.counts.due;
+        let planned = Conserved::due(plan, evidence, &Timetable::of(&plan.load));
+        // In a closed loop the target decides what is due.
+        let due = plan.load.closed.map_or(planned.counts.due, |_| counts.due);
         let (missing, surplus) = (due.saturating_sub(counts.due), counts.due.saturating_sub(due));
         Conserved { counts: Conservation { due, ..counts }, missing, surplus, ..planned }
     }
@@ -89,7 +90,7 @@ impl Conserved {
 
 /// The plan's operations, walked beside the ledger's records.
 struct Walk<'a> {
-    pacer: &'a Stages,
+    pacer: &'a Timetable,
     plan: std::iter::Peekable<Operations>,
     /// The operation and attempt of the record before.
     last: Option<(Operation, u8)>,

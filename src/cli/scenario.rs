@@ -7,7 +7,7 @@ mod list;
 use clap::{Args, Subcommand};
 
 use crate::footprint::disk_bytes;
-use crate::load::pacer::Stages;
+use crate::load::pacer::Timetable;
 use crate::load::{Lane, Operations};
 use crate::plan::explain::{LaneCounts, explain};
 use crate::plan::{Given, KeptTarget, Plan, scenario_schema};
@@ -144,7 +144,7 @@ pub fn plan_on(lab: &KeptTarget, scenario: &str, flags: &PlanFlags, given: Given
 }
 
 fn count(plan: &Plan) -> LaneCounts {
-    let total = Stages::of(&plan.load.shape).total();
+    let total = Timetable::of(&plan.load).total();
     let mut counts = LaneCounts::default();
     for (_, operation) in (0..total).zip(Operations::new(plan.run, &plan.load)) {
         match operation.lane {

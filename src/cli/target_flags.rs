@@ -83,9 +83,12 @@ pub struct LoadFlags {
     #[arg(long, env = "MXCTL_DURATION", value_name = "TIME", allow_hyphen_values = true)]
     pub duration: Option<String>,
     /// The load's rate over time, in place of --rps and --duration, such as
-    /// 'ramp 100..1500 over 30s, hold 1500 for 1m, steps 200..1000 by 200 every 10s'
+    /// 'ramp 100..1500 over 30s, hold 1500 for 1m, steps 200..1000 by 200 every 10s, spike 800..4000 at 10s for 2s over 30s'
     #[arg(long, env = "MXCTL_SHAPE", value_name = "PART,…")]
     pub shape: Option<String>,
+    /// How operations arrive: even (a metronome) or poisson (as from many independent users)
+    #[arg(long, env = "MXCTL_ARRIVALS", value_name = "HOW")]
+    pub arrivals: Option<String>,
     /// Shares of the lanes, such as write-once=80%,hot-key=14%,read=5%,poison=1%
     #[arg(long, env = "MXCTL_MIX", value_name = "LANE=SHARE,…")]
     pub mix: Option<String>,
@@ -175,6 +178,7 @@ impl LoadFlags {
         over.load.shape = over.read_shape(&set_by("shape", self.shape.as_deref()), self.shape.as_deref());
         over.load.mix = over.read_mix(&set_by("mix", self.mix.as_deref()), self.mix.as_deref());
         over.load.hot_keys = flag(over, "hot-keys", &self.hot_keys);
+        over.load.arrivals = flag(over, "arrivals", &self.arrivals);
         over.load.read_keys = flag(over, "read-keys", &self.read_keys);
         over.load.connections = flag(over, "connections", &self.connections);
         over.load.request_timeout = flag(over, "request-timeout", &self.request_timeout);

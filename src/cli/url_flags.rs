@@ -11,6 +11,9 @@ use crate::scenario::{Allowance, Overrides, Place, Problem, Problems};
 use super::scenario;
 use super::target_flags::PlanFlags;
 
+const CLOSED: &str = "a closed loop: requests that a stall of the target kept from being sent are in no figure (coordinated \
+                      omission), and the rate is the target's, not one that was asked for";
+
 /// A request of the user's own.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "A URL of your own, in place of a target (its data is not assessed)")]
@@ -33,6 +36,11 @@ pub struct UrlFlags {
     /// Count requests, and record none: nothing can be judged again, or looked up, later
     #[arg(long, requires = "url")]
     pub no_ledger: bool,
+    /// N requests at a time, each sent when one before it has ended, in place of a rate: for comparison with other tools,
+    /// as it hides what a stall keeps from being sent
+    #[arg(long, value_name = "N", requires = "url", conflicts_with_all = ["rps", "shape", "connections", "arrivals"])]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub closed: Option<u32>,
 }
 
 impl UrlFlags {
@@ -48,6 +56,10 @@ impl UrlFlags {
         target.request.allowed = allows(flags.overrides(), &target.request.host);
         plan.name = "url".to_owned();
         plan.load.mix = Mix { write_once: 0, hot_key: 0, read: 0, poison: 0, request: 1000 };
+        if let Some(at_once) = self.closed {
+            (plan.load.closed, plan.load.connections) = (Some(at_once), at_once);
+            plan.notes.push(CLOSED.to_owned());
+        }
         Ok(Plan { url: Some(target), ..plan })
     }
 
@@ -91,7 +103,13 @@ impl UrlFlags {
             body,
             allowed: false,
         };
-        Some(UrlTarget { url: crate::mask::mask(url.as_str()), method, expect, ledger: !self.no_ledger, request })
+        Some(UrlTarget {
+            url: crate::mask::mask(url.as_str()),
+            method,
+            expect,
+            ledger: !self.no_ledger && self.closed.is_none(),
+            request,
+        })
     }
 }
 

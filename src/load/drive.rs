@@ -16,7 +16,7 @@ use super::alarm::Alarm;
 use super::dialogue::Dialogue;
 use super::horizon::Horizon;
 use super::ledger::{Ledger, LedgerError, LedgerWriter, Part, Recorder};
-use super::pacer::Stages;
+use super::pacer::Timetable;
 use super::shard::{self, Setup};
 use super::tally::{Progress, Report};
 use crate::backends::Endpoints;
@@ -92,7 +92,7 @@ pub async fn drive_into<R: Recorder>(
 /// One setup a shard: never more shards than connections.
 fn setups(load: &Load, cut: &CancellationToken) -> Result<Vec<Setup>, LoadError> {
     let end = Offset::from_duration(load.plan.duration());
-    let due = Stages::of(&load.plan.shape).total();
+    let due = Timetable::of(load.plan).total();
     if due > u32::MAX.into() {
         return Err(LoadError::TooMany { due });
     }

@@ -1,4 +1,5 @@
-//! Pacers: from an operation's index to the moment at which it is due. No clock inside.
+//! Pacers: from an operation's index to the moment at which it is due. No clock inside. [`Timetable`] is the one of a
+//! plan: its shape ([`Stages`]), and how operations arrive within it.
 //!
 //! # Why a closed form
 //! Operation i is due when the area under the plan's rate reaches i. Within a stage of even change that is a quadratic
@@ -6,13 +7,112 @@
 //! can be asked for alone, in any order, by any shard and by whoever judges.
 
 use crate::clock::Offset;
-use crate::plan::{Shape, Stage};
+use crate::content::mix;
+use crate::plan::{Arrivals, LoadPlan, Shape, Stage};
 
 pub trait Pacer: Send + Sync {
     /// When operation `index` is due.
     fn due(&self, index: u64) -> Offset;
     /// How many operations are due before `end` (exclusive): those with `due(i) < end`.
     fn due_before(&self, end: Offset) -> u64;
+}
+
+/// When each operation of a plan is due.
+#[derive(Debug, Clone)]
+pub struct Timetable {
+    stages: Stages,
+    /// `None`: evenly.
+    random: Option<Poisson>,
+}
+
+impl Timetable {
+    pub fn of(load: &LoadPlan) -> Timetable {
+        let stages = Stages::of(&load.shape);
+        let random = match load.arrivals {
+            Arrivals::Even => None,
+            Arrivals::Poisson { seed } => Some(Poisson::new(seed, stages.area())),
+        };
+        Timetable { stages, random }
+    }
+
+    /// Operations due in the whole load.
+    pub fn total(&self) -> u64 {
+        self.due_before(self.stages.end)
+    }
+}
+
+impl Pacer for Timetable {
+    fn due(&self, index: u64) -> Offset {
+        match &self.random {
+            None => self.stages.due(index),
+            Some(random) => self.stages.due_at(random.arrival(index)),
+        }
+    }
+
+    fn due_before(&self, end: Offset) -> u64 {
+        match &self.random {
+            None => self.stages.due_before(end),
+            Some(random) => random.before(|arrival| self.stages.due_at(arrival) < end),
+        }
+    }
+}
+
+/// A Poisson process of rate 1: gaps are independent, and exponential with a mean of 1. The shape stretches it: an
+/// operation is due when the area under the rate reaches its arrival (time change; Çinlar, "Introduction to Stochastic
+/// Processes", ch. 4).
+///
+/// # Why marks
+/// An arrival is the sum of all gaps before it. Gaps are a function of seed and index, and every [`STRIDE`]th sum is kept:
+/// any arrival is a few additions away, and the same bit by bit whoever asks.
+#[derive(Debug, Clone)]
+struct Poisson {
+    seed: u64,
+    /// The arrival of operation `STRIDE * i`.
+    marks: Vec<f64>,
+}
+
+const STRIDE: u64 = 16;
+
+impl Poisson {
+    /// Until beyond `area`, which is the number of operations to expect.
+    fn new(seed: u64, area: f64) -> Poisson {
+        let mut poisson = Poisson { seed, marks: Vec::with_capacity(area as usize / STRIDE as usize + 2) };
+        let (mut arrival, mut index) = (poisson.gap(0), 0);
+        loop {
+            poisson.marks.push(arrival);
+            if arrival > area {
+                return poisson;
+            }
+            (arrival, index) = (poisson.walk(arrival, index, index + STRIDE), index + STRIDE);
+        }
+    }
+
+    /// The time from the operation before this one.
+    fn gap(&self, index: u64) -> f64 {
+        // In (0, 1]: its logarithm is finite.
+        let uniform = ((mix(self.seed ^ mix(index)) >> 11) + 1) as f64 / (1u64 << 53) as f64;
+        -uniform.ln()
+    }
+
+    fn walk(&self, arrival: f64, from: u64, to: u64) -> f64 {
+        (from + 1..=to).fold(arrival, |sum, index| sum + self.gap(index))
+    }
+
+    /// Beyond the last mark, where nothing is issued, from it on.
+    fn arrival(&self, index: u64) -> f64 {
+        let nth = (index / STRIDE).min(self.marks.len() as u64 - 1);
+        self.walk(self.marks[nth as usize], nth * STRIDE, index)
+    }
+
+    /// How many arrivals there are for which this holds; it holds for none after one for which it does not.
+    fn before(&self, holds: impl Fn(f64) -> bool) -> u64 {
+        let marks = self.marks.partition_point(|arrival| holds(*arrival)) as u64;
+        let mut index = marks.saturating_sub(1) * STRIDE;
+        while holds(self.arrival(index)) {
+            index += 1;
+        }
+        index
+    }
 }
 
 /// The pacer of a shape: level and even stages.
@@ -49,6 +149,16 @@ impl Stages {
         self.due_before(self.end)
     }
 
+    /// The area under the whole rate.
+    fn area(&self) -> f64 {
+        self.legs.last().map_or(0.0, |leg| leg.first + leg.stage.operations())
+    }
+
+    /// When the area under the rate reaches a number.
+    fn due_at(&self, area: f64) -> Offset {
+        self.leg(area).due(area)
+    }
+
     /// The leg that an operation belongs to; the last one also has those beyond the end.
     fn leg(&self, index: f64) -> &Leg {
         let next = self.legs.partition_point(|leg| leg.first <= index);
@@ -58,8 +168,7 @@ impl Stages {
 
 impl Pacer for Stages {
     fn due(&self, index: u64) -> Offset {
-        let index = index as f64;
-        self.leg(index).due(index)
+        self.due_at(index as f64)
     }
 
     fn due_before(&self, end: Offset) -> u64 {
@@ -111,6 +220,7 @@ impl Leg {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::test_plan;
     use proptest::prelude::*;
     use std::time::Duration;
 
@@ -182,6 +292,24 @@ mod tests {
         area
     }
 
+    /// Of a Poisson process the counts of equal spans have their mean as their variance, and gaps of an exponential
+    /// distribution exceed their mean with probability 1/e.
+    #[test]
+    fn random_arrivals_are_a_poisson_process_of_the_shape_s_rate() {
+        let arrivals = Arrivals::Poisson { seed: 5 };
+        let random = Timetable::of(&LoadPlan { arrivals, ..test_plan::load(5_000.0, S(40)) });
+        let total = random.total();
+        assert!((total as f64 - 200_000.0).abs() < 4.0 * 200_000.0f64.sqrt(), "{total}");
+        let due: Vec<u64> = (0..total).map(|i| random.due(i).0).collect();
+        let mut counts = vec![0f64; 40_000];
+        due.iter().for_each(|due| counts[(due / 1_000_000) as usize] += 1.0);
+        let mean = counts.iter().sum::<f64>() / counts.len() as f64;
+        let variance = counts.iter().map(|n| (n - mean).powi(2)).sum::<f64>() / counts.len() as f64;
+        assert!((variance / mean - 1.0).abs() < 0.05, "{variance} {mean}");
+        let long = due.windows(2).filter(|pair| pair[1] - pair[0] > 200_000).count() as f64 / total as f64;
+        assert!((long - (-1.0f64).exp()).abs() < 0.01, "{long}");
+    }
+
     proptest! {
         #[test]
         fn due_times_rise_by_the_gap(rps in 0.1f64..100_000.0, index in 0u64..1_000_000_000) {
@@ -200,6 +328,17 @@ mod tests {
             let (end, total) = (Offset(ms * 1_000_000), pacer.total());
             prop_assert!(total == 0 || due(total - 1) < end);
             prop_assert!(due(total) >= end);
+        }
+
+        #[test]
+        fn random_arrivals_agree_with_their_count_and_never_fall(shape in stages(), seed: u64, share in 0.0f64..1.2) {
+            let random = Timetable::of(&LoadPlan { shape: shape.clone(), arrivals: Arrivals::Poisson { seed }, ..test_plan::load(1.0, S(1)) });
+            let end = Offset((shape.duration().as_nanos() as f64 * share.min(1.0)) as u64);
+            let n = random.due_before(end);
+            prop_assert!(n == 0 || random.due(n - 1) < end);
+            prop_assert!(random.due(n) >= end);
+            let first = n.saturating_sub(100);
+            prop_assert!((first..n).map(|i| random.due(i)).collect::<Vec<_>>().is_sorted());
         }
 
         #[test]

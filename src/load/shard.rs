@@ -67,6 +67,8 @@ struct Shard<R> {
     connections: RefCell<JoinSet<()>>,
     /// Operations begun and not ended.
     open: Cell<u64>,
+    /// Whether the end of one operation makes another one due.
+    closed: bool,
     /// What a connection found to be wrong with this machine.
     failure: Cell<Option<LoadError>>,
 }
@@ -93,6 +95,7 @@ impl<R: Recorder> Shard<R> {
             tally: RefCell::new(Tally::new(shard, setup.load.request_timeout, reports)),
             connections: RefCell::default(),
             open: Cell::new(0),
+            closed: setup.load.closed.is_some(),
             failure: Cell::new(None),
             setup,
         }
@@ -130,7 +133,7 @@ impl<R: Recorder> Shard<R> {
         let until = self.setup.horizon.advance();
         let (woke, epoch) = (self.setup.clock.now(), self.setup.clock.epoch());
         let mut schedule = self.schedule.borrow_mut();
-        while let Some((op, due)) = schedule.due_before(until) {
+        while let Some((op, due)) = schedule.due_before(until, self.open.get()) {
             self.recorder.borrow_mut().begin(&Begin { op, due, woke, epoch })?;
             self.open.update(|open| open + 1);
             self.tally.borrow_mut().due();
@@ -160,7 +163,7 @@ impl<R: Recorder> Shard<R> {
         jobs.into_iter().for_each(|job| self.place(job));
     }
 
-    fn give_up_homeless(&self) {
+    fn give_up_homeless(self: &Rc<Self>) {
         let now = self.setup.clock.now();
         let Some(give_up_due) = now.0.checked_sub(Offset::from_duration(self.setup.load.request_timeout).0) else {
             return;
@@ -286,11 +289,15 @@ impl<R: Recorder> Shard<R> {
         self.recorder.borrow_mut().dispatched(job.op.index, &dispatch);
     }
 
-    fn finish(&self, job: &Job, outcome: Outcome, reason: Reason, status: u16) {
+    fn finish(self: &Rc<Self>, job: &Job, outcome: Outcome, reason: Reason, status: u16) {
         let done = self.setup.clock.now();
         self.recorder.borrow_mut().finish(job.op.index, &End { done, outcome, reason, status });
         self.tally.borrow_mut().ended(outcome, done.since(job.due));
         self.open.update(|open| open - 1);
+        if self.closed {
+            // Its end makes the next one due, and the loop would look for it only at its next tick.
+            self.issue().unwrap_or_else(|e| self.failure.set(Some(e.into())));
+        }
     }
 
     /// Forgets connections that have ended.

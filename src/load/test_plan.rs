@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::plan::{LoadPlan, Mix, ReadKeys, Shape};
+use crate::plan::{Arrivals, LoadPlan, Mix, ReadKeys, Shape};
 
 pub fn with_mix(mix: Mix, hot_keys: u32) -> LoadPlan {
     LoadPlan { mix, hot_keys, ..load(100.0, Duration::from_secs(1)) }
@@ -14,6 +14,8 @@ pub fn load(rps: f64, duration: Duration) -> LoadPlan {
         shape: Shape::constant(rps, duration),
         mix: Mix { write_once: 1000, hot_key: 0, read: 0, poison: 0, request: 0 },
         hot_keys: 4,
+        arrivals: Arrivals::Even,
+        closed: None,
         read_keys: ReadKeys::All,
         connections: 10,
         shards: 1,

@@ -11,6 +11,12 @@ pub struct LoadPlan {
     /// How many operations a second, and for how long; all lanes together.
     #[serde(flatten)]
     pub shape: Shape,
+    #[serde(default, skip_serializing_if = "Arrivals::is_even")]
+    pub arrivals: Arrivals,
+    /// So many requests at a time, each sent when one before it has ended, in place of a rate: a closed loop, which hides
+    /// what a stall keeps from being sent. For comparison with other tools, on a URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed: Option<u32>,
     pub mix: Mix,
     /// How many keys the hot-key lane writes, in turn.
     pub hot_keys: u32,
@@ -34,6 +40,23 @@ pub struct LoadPlan {
 impl LoadPlan {
     pub fn duration(&self) -> Duration {
         self.shape.duration()
+    }
+}
+
+/// How operations arrive at the rate of the shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arrivals {
+    /// Like a metronome.
+    #[default]
+    Even,
+    /// As many independent users make them: a Poisson process.
+    Poisson { seed: u64 },
+}
+
+impl Arrivals {
+    fn is_even(&self) -> bool {
+        *self == Arrivals::Even
     }
 }
 

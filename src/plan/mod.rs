@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::disturbance::{Disturbance, Subject};
 use crate::scenario::Shift;
 pub use database::{Database, DatabaseUrl};
-pub use load::{LoadPlan, Mix, ReadKeys};
+pub use load::{Arrivals, LoadPlan, Mix, ReadKeys};
 pub use reach::Reach;
 pub use resolve::{Given, KeptTarget, scenario_schema};
 pub use sabotage::Sabotage;

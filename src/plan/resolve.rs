@@ -97,7 +97,7 @@ fn resolve(scenario: Scenario, overrides: Overrides, given: Given, wanted: Wante
     };
     in_process::note(target.backend, &mut remarks);
     in_process::refuse_existing(&scenario.target, &target, &mut remarks);
-    let load = load::resolve(&scenario.load, target.strategy, &defaults, &mut remarks);
+    let load = load::resolve(&scenario.load, target.strategy, run, &defaults, &mut remarks);
     let timeline = timeline::resolve(&scenario, (&lab, &target), &load, &mut remarks);
     target.redis.proxied = disturbances::need(Subject::Redis, &timeline.steps, |sheet| sheet.proxied);
     target.redis.replicated = disturbances::need(Subject::Redis, &timeline.steps, |sheet| sheet.replica);

@@ -200,12 +200,12 @@ pub fn achieved(report: &RunReport) -> String {
         s if s > 0.0 => hundredths(sent as f64 / s),
         _ => "–".to_owned(),
     };
+    let asked = if report.plan.rps > 0.0 { format!("{} asked", report.plan.rps) } else { "none asked".to_owned() };
     format!(
-        "{} of {} operations given to a connection ({}): {rate} operations/s of {} asked",
+        "{} of {} operations given to a connection ({}): {rate} operations/s of {asked}",
         thousands(sent),
         thousands(due),
-        percent(sent, due),
-        report.plan.rps
+        percent(sent, due)
     )
 }
 

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::figures::{brief, thousands};
-use crate::plan::{Backend, LoadPlan, Persistence, Plan, Role, Strategy, TargetPlan, UrlTarget};
+use crate::plan::{Arrivals, Backend, LoadPlan, Persistence, Plan, Role, Strategy, TargetPlan, UrlTarget};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlanSummary {
@@ -17,7 +17,7 @@ pub struct PlanSummary {
     pub target: String,
     /// `800 operations/s for 60 s: 80 % write-once, 15 % hot-key (64 keys), 5 % read`.
     pub load: String,
-    /// Asked, on average.
+    /// Asked, on average; of a closed loop 0: nothing was asked.
     pub rps: f64,
     pub load_duration: Duration,
     /// What the scenario asked for and the plan left out, and what its figures are not.
@@ -32,7 +32,7 @@ impl PlanSummary {
             seed: plan.run.seed,
             target: plan.url.as_ref().map_or_else(|| target(&plan.target), url) + &sabotage(plan),
             load: load(&plan.load),
-            rps: plan.load.shape.mean_rps(),
+            rps: if plan.load.closed.is_some() { 0.0 } else { plan.load.shape.mean_rps() },
             load_duration: plan.load.duration(),
             notes: plan.notes.clone(),
         }
@@ -99,8 +99,14 @@ fn load(load: &LoadPlan) -> String {
     let mix = lanes.into_iter().filter(|(permille, _)| *permille > 0);
     let mix: Vec<_> = mix.map(|(permille, lane)| format!("{} % {lane}", f64::from(permille) / 10.0)).collect();
     let mix = mix.join(", ");
+    let arrivals = if load.arrivals == Arrivals::Even { "" } else { ", Poisson arrivals" };
+    if let Some(at_once) = load.closed {
+        return format!("a closed loop of {at_once} at a time for {}: {mix}", brief(load.duration()));
+    }
     match load.shape.stages.as_slice() {
-        [only] if only.is_level() => format!("{} operations/s for {}: {mix}", only.from_rps, brief(only.lasts)),
-        _ => format!("{} (operations/s): {mix}", load.shape),
+        [only] if only.is_level() => {
+            format!("{} operations/s for {}{arrivals}: {mix}", only.from_rps, brief(only.lasts))
+        }
+        _ => format!("{} (operations/s){arrivals}: {mix}", load.shape),
     }
 }

@@ -83,6 +83,7 @@ pub struct Load {
     pub shape: Entry<Vec<ShapePart>>,
     pub mix: Entry<Mix>,
     pub hot_keys: Entry<Count>,
+    pub arrivals: Entry<Word>,
     pub read_keys: Entry<Word>,
     /// To each instance.
     pub connections: Entry<Count>,

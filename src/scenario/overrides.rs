@@ -147,6 +147,7 @@ impl Load {
             shape: over.shape.or(self.shape),
             mix: over.mix.or(self.mix),
             hot_keys: over.hot_keys.or(self.hot_keys),
+            arrivals: over.arrivals.or(self.arrivals),
             read_keys: over.read_keys.or(self.read_keys),
             connections: over.connections.or(self.connections),
             request_timeout: over.request_timeout.or(self.request_timeout),

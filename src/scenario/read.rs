@@ -101,6 +101,7 @@ fn load(fields: &mut Fields<'_>) -> Load {
         shape: shape(fields),
         mix: mix(fields),
         hot_keys: fields.one("hot_keys"),
+        arrivals: fields.one("arrivals"),
         read_keys: fields.one("read_keys"),
         connections: fields.one("connections"),
         request_timeout: fields.one("request_timeout"),
@@ -163,6 +164,14 @@ fn shape_fields(mut fields: Fields<'_>, key: &Key) -> ShapePart {
     let part = match key.name.as_str() {
         "hold" => ShapePart::Hold { place, rps: fields.one("rps"), lasts: fields.one("for") },
         "ramp" => ShapePart::Ramp { place, from: fields.one("from"), to: fields.one("to"), over: fields.one("over") },
+        "spike" => ShapePart::Spike {
+            place,
+            from: fields.one("from"),
+            to: fields.one("to"),
+            at: fields.one("at"),
+            lasts: fields.one("for"),
+            over: fields.one("over"),
+        },
         _ => ShapePart::Steps {
             place,
             from: fields.one("from"),

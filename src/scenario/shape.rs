@@ -1,7 +1,7 @@
 //! The shape of a load as a person writes it: a list of parts in a file, the same words in one line after `--shape`.
 //!
-//! In: `ramp 100..1500 over 30s, hold 1500 for 1m, steps 200..1000 by 200 every 10s`. Out: [`ShapePart`]s. What they
-//! mean together is found when the plan is resolved.
+//! In: `ramp 100..1500 over 30s, hold 1500 for 1m, steps 200..1000 by 200 every 10s`, `spike 800..4000 at 10s for 2s over
+//! 30s`. Out: [`ShapePart`]s. What they mean together is found when the plan is resolved.
 
 use super::problem::Place;
 use super::value::{Entry, Located, Period, Rate, Rps, Written, Wrong};
@@ -29,11 +29,22 @@ pub enum ShapePart {
         by: Entry<Rps>,
         every: Entry<Period>,
     },
+    /// The rate jumps from one to another, stays there for a time, and falls back.
+    Spike {
+        place: Place,
+        from: Entry<Rps>,
+        to: Entry<Rps>,
+        /// From the part's beginning.
+        at: Entry<Period>,
+        lasts: Entry<Period>,
+        /// Of the whole part.
+        over: Entry<Period>,
+    },
     Unreadable,
 }
 
 impl ShapePart {
-    pub const WORDS: [&str; 3] = ["ramp", "hold", "steps"];
+    pub const WORDS: [&str; 4] = ["ramp", "hold", "steps", "spike"];
 
     /// Whether every field that was written could be read.
     pub fn is_readable(&self) -> bool {
@@ -42,6 +53,9 @@ impl ShapePart {
             ShapePart::Hold { rps, lasts, .. } => rps.is_readable() && lasts.is_readable(),
             ShapePart::Steps { from, to, by, every, .. } => {
                 from.is_readable() && to.is_readable() && by.is_readable() && every.is_readable()
+            }
+            ShapePart::Spike { from, to, at, lasts, over, .. } => {
+                [from, to].into_iter().all(Entry::is_readable) && [at, lasts, over].into_iter().all(Entry::is_readable)
             }
             ShapePart::Unreadable => false,
         }
@@ -68,6 +82,12 @@ fn read(part: &str, place: &Place) -> Result<ShapePart, Wrong> {
             let (from, to) = ends(part, range, place)?;
             ShapePart::Steps { place: here(), from, to, by: entry(by, place)?, every: entry(every, place)? }
         }
+        ["spike", range, "at", at, "for", lasts, "over", over] => {
+            let (from, to) = ends(part, range, place)?;
+            let (at, lasts, over) = (entry(at, place)?, entry(lasts, place)?, entry(over, place)?);
+            ShapePart::Spike { place: here(), from, to, at, lasts, over }
+        }
+        ["spike", ..] => return Err(wrong(part, "write `spike 800..4000 at 10s for 2s over 30s`")),
         ["ramp", ..] => return Err(wrong(part, "write `ramp 100..1500 over 30s`")),
         ["hold", ..] => return Err(wrong(part, "write `hold 1500 for 1m`")),
         ["steps", ..] => return Err(wrong(part, "write `steps 200..1000 by 200 every 10s`")),
@@ -103,6 +123,8 @@ mod tests {
     fn a_line_holds_its_parts_in_order() {
         let parts = read_line("ramp 0..1500 over 30s,hold 1500 for 1m, steps 200..1000 by 200 every 10s").unwrap();
         assert!(matches!(parts[..], [ShapePart::Ramp { .. }, ShapePart::Hold { .. }, ShapePart::Steps { .. }]));
+        let spike = read_line("spike 800..4000 at 10s for 2s over 30s").unwrap();
+        assert!(matches!(spike[..], [ShapePart::Spike { .. }]));
     }
 
     #[test]
@@ -114,7 +136,8 @@ mod tests {
             ("hold 0 for 1m", "above 0"),
             ("hold 800 for 60", "`60s`"),
             ("steps 1..2 every 3s", "by 200 every 10s"),
-            ("spike 900", "write parts"),
+            ("spike 900", "at 10s for 2s over 30s"),
+            ("burst 900", "write parts"),
             ("hold 1 for 1s,", "write parts"),
         ] {
             let wrong = read_line(text).unwrap_err();

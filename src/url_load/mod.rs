@@ -23,7 +23,7 @@ use crate::checks::{Basis, LoadJudgement, judge_load};
 use crate::clock::RunClock;
 use crate::load::alarm::Timer;
 use crate::load::latency::LaneHistograms;
-use crate::load::pacer::Stages;
+use crate::load::pacer::Timetable;
 use crate::load::{self, Load, LoadError, ledger};
 use crate::plan::{Plan, UrlTarget};
 use crate::report::{self, RenderError, RunReport};
@@ -144,6 +144,6 @@ async fn drive(
 
 /// The ledger, which is exact, and an estimate of all else.
 fn disk_bytes(plan: &Plan, target: &UrlTarget) -> u64 {
-    let operations = if target.ledger { Stages::of(&plan.load.shape).total() } else { 0 };
+    let operations = if target.ledger { Timetable::of(&plan.load).total() } else { 0 };
     (1 << 20) + ledger::disk_bytes(operations, plan.load.shards) + plan.load.duration().as_secs() * 1_000
 }

@@ -17,7 +17,7 @@ use mxctl::checks::OrderCounts;
 use mxctl::clock::Offset;
 use mxctl::content::{self, PRESETS};
 use mxctl::load::ledger::{Begin, Dispatch, End, LedgerWriter, Part, Reason, Recorder};
-use mxctl::load::pacer::{Pacer, Stages};
+use mxctl::load::pacer::{Pacer, Timetable};
 use mxctl::load::{Lane, Operation, Operations, Outcome};
 use mxctl::plan::{Given, Plan};
 use mxctl::readback::table::TableWriter;
@@ -92,7 +92,7 @@ fn plan_of_losses(plan: &Plan, lost: u64) -> u64 {
 }
 
 fn due(plan: &Plan) -> u64 {
-    Stages::of(&plan.load.shape).total()
+    Timetable::of(&plan.load).total()
 }
 
 struct Run {
@@ -130,7 +130,7 @@ impl Fate {
 
 impl Run {
     fn fates(&self) -> impl Iterator<Item = Fate> {
-        let pacer = Stages::of(&self.plan.load.shape);
+        let pacer = Timetable::of(&self.plan.load);
         let mut rotation = Rotation::of(&self.incidents);
         let (mut once, mut lost_due) = (0, self.lost_each);
         Operations::new(self.plan.run, &self.plan.load).take(due(&self.plan) as usize).map(move |operation| {

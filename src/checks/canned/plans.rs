@@ -8,9 +8,9 @@ use crate::backends::{Exit, Instance, InstanceId, ProcessIdentity};
 use crate::checks::instances;
 use crate::clock::Offset;
 use crate::plan::{
-    Backend, Claim, Database, DatabaseSetup, Gate, GateMetric, Lab, LoadPlan, Mix, PausePoint, Persistence, Plan,
-    ProbePlan, ReadKeys, RedisPlan, Replaced, Role, RunKey, RunPhase, SettlePlan, Shape, Slot, StepKind, StepPlan,
-    StopMode, StopPlan, Strategy, TargetPlan, WorkerPlan,
+    Arrivals, Backend, Claim, Database, DatabaseSetup, Gate, GateMetric, Lab, LoadPlan, Mix, PausePoint, Persistence,
+    Plan, ProbePlan, ReadKeys, RedisPlan, Replaced, Role, RunKey, RunPhase, SettlePlan, Shape, Slot, StepKind,
+    StepPlan, StopMode, StopPlan, Strategy, TargetPlan, WorkerPlan,
 };
 use crate::readback::{Applied, Checkpoint, Source};
 use crate::timeline::incident::{Met, ProofOf};
@@ -98,6 +98,8 @@ fn load() -> LoadPlan {
         shape: Shape::constant(100.0, S(super::SECONDS)),
         mix: Mix { write_once: 800, hot_key: 150, read: 50, poison: 0, request: 0 },
         hot_keys: 4,
+        arrivals: Arrivals::Even,
+        closed: None,
         read_keys: ReadKeys::All,
         connections: 50,
         shards: 1,

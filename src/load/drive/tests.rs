@@ -62,7 +62,7 @@ impl Lab {
         let ledger = self.try_drive(plan, &Unwatched).await.unwrap();
         assert_eq!(ledger.soundness(), &Soundness::Sealed);
         let attempts: Vec<_> = ledger.attempts().collect();
-        let due = Stages::of(&plan.shape).due_before(ledger.issued_until());
+        let due = Timetable::of(&plan).due_before(ledger.issued_until());
         let planned: Vec<_> = Operations::new(RUN, plan).take(due as usize).collect();
         assert!(
             attempts

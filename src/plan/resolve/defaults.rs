@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::plan::{LoadPlan, Mix, ProbePlan, ReadKeys, SettlePlan, Shape, Strategy, WorkerPlan};
+use crate::plan::{Arrivals, LoadPlan, Mix, ProbePlan, ReadKeys, SettlePlan, Shape, Strategy, WorkerPlan};
 use crate::scenario::Scenario;
 
 const fn ms(n: u64) -> Duration {
@@ -86,6 +86,8 @@ fn load(duration: Duration, mix: Mix) -> LoadPlan {
         shape: Shape::constant(800.0, duration),
         mix,
         hot_keys: 16,
+        arrivals: Arrivals::Even,
+        closed: None,
         read_keys: ReadKeys::All,
         connections: 50,
         shards: 1,

@@ -2,19 +2,23 @@
 
 use std::time::Duration;
 
-use crate::plan::{LoadPlan, Mix, ReadKeys, RunKey, Strategy};
+use crate::plan::{Arrivals, LoadPlan, Mix, ReadKeys, RunKey, Strategy};
 use crate::scenario::{Entry, Load, Located, Percent};
 
 use super::defaults::LOAD_GRACE_TIMEOUTS;
 use super::target::period;
-use super::words::READ_KEYS;
+use super::words::{ARRIVALS, READ_KEYS};
 use super::{Defaults, Remarks, shape};
 
-pub fn resolve(load: &Load, strategy: Strategy, defaults: &Defaults, remarks: &mut Remarks) -> LoadPlan {
+pub fn resolve(load: &Load, strategy: Strategy, run: RunKey, defaults: &Defaults, remarks: &mut Remarks) -> LoadPlan {
     let defaults = &defaults.load;
     let request_timeout = period(&load.request_timeout, defaults.request_timeout);
     let plan = LoadPlan {
         shape: shape::resolve(load, &defaults.shape, remarks),
+        arrivals: match ARRIVALS.meaning(&load.arrivals, false, remarks) {
+            false => Arrivals::Even,
+            true => Arrivals::Poisson { seed: run.seed },
+        },
         mix: mix(&load.mix, defaults.mix, remarks),
         hot_keys: remarks.count("hot keys", &load.hot_keys, 0..=1_000_000, defaults.hot_keys.into()) as u32,
         read_keys: READ_KEYS.meaning(&load.read_keys, defaults.read_keys, remarks),

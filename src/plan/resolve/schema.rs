@@ -10,7 +10,7 @@ use crate::disturbance::{Disturbance, Sheet};
 
 use super::gates::known_names;
 use super::words::{
-    BACKENDS, DATABASES, FSYNC, MODES, PAUSE_POINTS, PERSISTENCE, READ_KEYS, STRATEGIES, THEN, Vocabulary,
+    ARRIVALS, BACKENDS, DATABASES, FSYNC, MODES, PAUSE_POINTS, PERSISTENCE, READ_KEYS, STRATEGIES, THEN, Vocabulary,
 };
 
 /// The whole schema, draft 2020-12.
@@ -95,6 +95,7 @@ fn load() -> Value {
         ("shape", shape()),
         ("mix", mix),
         ("hot_keys", count("Keys that the hot-key lane writes in turn")),
+        ("arrivals", words(&ARRIVALS, "How operations arrive at the rate of the load")),
         ("read_keys", words(&READ_KEYS, "What the read lane asks for")),
         ("connections", count("Connections to each instance")),
         ("request_timeout", period("After which an answer counts as unknown", "2s")),
@@ -117,7 +118,18 @@ fn shape() -> Value {
         ("by", rps("What is added after each stay")),
         ("every", period("How long each rate stays", "10s")),
     ]);
-    list(one_of(&[("ramp", ramp), ("hold", hold), ("steps", steps)]), "How the rate changes, part by part", 1000)
+    let spike = object(&[
+        ("from", rps("The rate before and after it")),
+        ("to", rps("The rate in it")),
+        ("at", period("When it begins, from the begin of this part", "10s")),
+        ("for", period("How long it lasts", "2s")),
+        ("over", period("How long the whole part lasts", "30s")),
+    ]);
+    list(
+        one_of(&[("ramp", ramp), ("hold", hold), ("steps", steps), ("spike", spike)]),
+        "How the rate changes, part by part",
+        1000,
+    )
 }
 
 /// One step an item, under its word.

@@ -68,6 +68,14 @@ fn stages(part: &ShapePart, remarks: &mut Remarks) -> Option<Vec<Stage>> {
             let by = needed(by, "how high a step is", "by: 200", place, remarks);
             steps([from?.0, to?.0, by?.0], every?.0, by_place, remarks)
         }
+        ShapePart::Spike { place, from, to, at, lasts, over } => {
+            let from = needed(from, "the rate before and after this spike", "from: 800", place, remarks);
+            let to = needed(to, "the rate in this spike", "to: 4000", place, remarks);
+            let at = needed(at, "when this spike begins", "at: 10s", place, remarks);
+            let lasts = needed(lasts, "how long this spike lasts", "for: 2s", place, remarks);
+            let over = needed(over, "how long the whole part lasts", "over: 30s", place, remarks);
+            spike(place, [from?.0, to?.0], [at?.0, lasts?.0, over?.0], remarks)
+        }
         ShapePart::Unreadable => None,
     }
 }
@@ -78,6 +86,20 @@ fn ramp(place: &Place, from_rps: f64, to_rps: f64, lasts: Duration, remarks: &mu
     }
     remarks.problem(place, "this ramp goes from nothing to nothing", "give one end of it a rate above 0");
     None
+}
+
+fn spike(
+    place: &Place,
+    [from, to]: [f64; 2],
+    [at, lasts, over]: [Duration; 3],
+    remarks: &mut Remarks,
+) -> Option<Vec<Stage>> {
+    let Some(after) = over.checked_sub(at + lasts).filter(|after| !after.is_zero()) else {
+        let message = format!("this spike ends {:?} after its part began, and the part lasts {over:?}", at + lasts);
+        remarks.problem(place, message, "write an `over` that is longer than `at` and `for` together");
+        return None;
+    };
+    Some(vec![Stage::level(from, at), Stage::level(to, lasts), Stage::level(from, after)])
 }
 
 /// One level for each step, the first and the last rate among them.

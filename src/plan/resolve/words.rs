@@ -64,6 +64,10 @@ pub const PERSISTENCE: Vocabulary<Persistence> = Vocabulary {
     not_here: &[],
 };
 
+/// Whether they are random.
+pub const ARRIVALS: Vocabulary<bool> =
+    Vocabulary { what: "a way to arrive", known: &[("even", false), ("poisson", true)], not_here: &[] };
+
 pub const READ_KEYS: Vocabulary<ReadKeys> = Vocabulary {
     what: "a choice of keys to read",
     known: &[("all", ReadKeys::All), ("recent", ReadKeys::Recent), ("hot", ReadKeys::Hot)],

@@ -191,6 +191,8 @@ fn load() -> LoadPlan {
     LoadPlan {
         shape: Shape::constant(800.0, Duration::from_secs(60)),
         mix: Mix { write_once: 800, hot_key: 150, read: 50, poison: 0, request: 0 },
+        arrivals: Arrivals::Even,
+        closed: None,
         read_keys: ReadKeys::All,
         hot_keys: 64,
         connections: 50,

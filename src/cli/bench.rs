@@ -36,13 +36,14 @@ const SERVER_EXAMPLES: &str = "Examples:
   mxctl bench server --slow-drip 10/50ms --close-after 100
   mxctl bench server --error-rate 1% --seed 7
 
-A window AT:FOR begins AT after the arrival of the first request. HTTP/1.1, keep-alive and pipelining; any method, any
-path. stdout carries the line `listening 127.0.0.1:PORT`, and at the end the summary as JSON. The log is CSV,
-`arrived_ns,answered_ns,connection,status`, in nanoseconds since the server's start: a request has arrived when the read
-that completed its head returned (several in one read: together), and is answered when its last byte is written.
-One thread: pin it with `taskset -c CORE mxctl bench server …`.
+A window AT:FOR begins AT after the arrival of the first request. HTTP/1.1, keep-alive and pipelining; any
+method, any path. stdout carries the line `listening 127.0.0.1:PORT`, and at the end the summary as JSON.
 
-Exit codes: 0 ended as asked, by signal too; 2 bad input; 4 it could not listen, or could take no more connections";
+The log is CSV, `arrived_ns,answered_ns,connection,status`, in nanoseconds since the server's start. A request
+has arrived when the read that completed its head returned (several in one read: together), and is answered
+when its last byte is written. One thread: pin it with `taskset -c CORE mxctl bench server …`.
+
+Exit codes: 0 ended as asked, by signal too; 2 bad input; 4 it could not listen, or take connections";
 
 #[derive(Debug, clap::Args)]
 pub struct ServerArgs {

@@ -30,7 +30,7 @@ pub struct Connection {
     pub ending: bool,
     /// It has a turn to come among those that drip.
     pub dripping: bool,
-    /// The kernel took no more; it is told when there is room.
+    /// The kernel took no more: it is told when there is room, and not read until then.
     pub blocked: bool,
     outbox: VecDeque<Owed>,
     /// Bytes of the first in the outbox.

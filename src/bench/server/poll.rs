@@ -100,10 +100,18 @@ impl Poll {
         Ok(self.everybody.add(stream, EpollEvent::new(EpollFlags::EPOLLIN, token(stream)))?)
     }
 
-    /// Whether it is told when there is room to write, beside bytes to read.
-    pub fn hear_room(&self, stream: &TcpStream, hear: bool) -> io::Result<()> {
-        let room = if hear { EpollFlags::EPOLLOUT } else { EpollFlags::empty() };
-        Ok(self.everybody.modify(stream, &mut EpollEvent::new(EpollFlags::EPOLLIN | room, token(stream)))?)
+    /// From now on it is told when there is room to write, and no more when there are bytes to read.
+    pub fn hear_room(&self, stream: &TcpStream) -> io::Result<()> {
+        self.hear_only(stream, EpollFlags::EPOLLOUT)
+    }
+
+    /// The other way round.
+    pub fn hear_bytes(&self, stream: &TcpStream) -> io::Result<()> {
+        self.hear_only(stream, EpollFlags::EPOLLIN)
+    }
+
+    fn hear_only(&self, stream: &TcpStream, what: EpollFlags) -> io::Result<()> {
+        Ok(self.everybody.modify(stream, &mut EpollEvent::new(what, token(stream)))?)
     }
 
     /// Waits until something happens, at the latest `until`; says how much. See [`event`](Self::event).

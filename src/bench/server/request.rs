@@ -1,7 +1,7 @@
 //! Reading HTTP/1.1 requests.
 //!
-//! In: all bytes that a connection has given since the request before. Out: a [`Head`] once it is complete, `None` while it is not,
-//! or [`BadRequest`]: what follows cannot be told apart any more.
+//! In: all bytes that a connection has given since the request before. Out: a [`Head`] once it is complete, `None`
+//! while it is not, or [`BadRequest`]: what follows cannot be told apart any more.
 //!
 //! Any method and any path will do. A body is as long as `Content-Length` says, and nobody reads it; other ways to
 //! send one (`Transfer-Encoding`) are refused. HTTP/1.0 is answered, and its connection closed.

@@ -1,6 +1,6 @@
 //! The script's windows on the server's clock: what is done at a moment. Pure: no clock inside.
 //!
-//! In: a [`Script`] and the arrival of the first request. Out: the state of the [`Door`], and for an answer the moment
+//! In: a [`Script`] and the arrival of the first request. Out: the [`DoorState`], and for an answer the moment
 //! at which it may leave.
 
 use crate::clock::Offset;
@@ -9,7 +9,7 @@ use super::script::{Script, Window};
 
 /// What becomes of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Door {
+pub enum DoorState {
     Open,
     /// They are taken, and not read.
     Blackholed,
@@ -50,12 +50,12 @@ impl Schedule {
     }
 
     /// Where windows overlap, refusing is the stronger.
-    pub fn door(&self, at: Offset) -> Door {
+    pub fn door(&self, at: Offset) -> DoorState {
         let within = |spans: &[Span]| spans.iter().any(|span| span.holds(at));
         match (within(&self.refusals), within(&self.blackholes)) {
-            (true, _) => Door::Refusing,
-            (false, true) => Door::Blackholed,
-            (false, false) => Door::Open,
+            (true, _) => DoorState::Refusing,
+            (false, true) => DoorState::Blackholed,
+            (false, false) => DoorState::Open,
         }
     }
 
@@ -112,7 +112,7 @@ mod tests {
         for (due, leaves) in [(100, 100), (2099, 2099), (2100, 3100), (3099, 3100), (3100, 3100), (9000, 9000)] {
             assert_eq!(schedule.leaves(ms(due)), ms(leaves), "due at {due} ms");
         }
-        assert_eq!(schedule.door(ms(2500)), Door::Open);
+        assert_eq!(schedule.door(ms(2500)), DoorState::Open);
         assert_eq!(schedule.next_turn(ms(0)), None);
     }
 
@@ -126,7 +126,10 @@ mod tests {
     fn a_blackhole_is_silent_too_and_a_refusal_is_stronger() {
         let schedule = schedule(&[], &["1s:3s"], &["2s:1s"]);
         let doors = [1000, 1100, 2100, 3100, 4100].map(|at| schedule.door(ms(at)));
-        assert_eq!(doors, [Door::Open, Door::Blackholed, Door::Refusing, Door::Blackholed, Door::Open]);
+        assert_eq!(
+            doors,
+            [DoorState::Open, DoorState::Blackholed, DoorState::Refusing, DoorState::Blackholed, DoorState::Open]
+        );
         assert_eq!(schedule.leaves(ms(1100)), ms(4100));
         let turns = [0, 1100, 2100, 3100].map(|after| schedule.next_turn(ms(after)));
         assert_eq!(turns, [1100, 2100, 3100, 4100].map(|turn| Some(ms(turn))));
@@ -136,7 +139,10 @@ mod tests {
     #[test]
     fn nothing_is_scheduled_before_the_first_request() {
         let unbegun = Schedule::default();
-        assert_eq!((unbegun.door(ms(5)), unbegun.leaves(ms(5)), unbegun.next_turn(ms(0))), (Door::Open, ms(5), None));
+        assert_eq!(
+            (unbegun.door(ms(5)), unbegun.leaves(ms(5)), unbegun.next_turn(ms(0))),
+            (DoorState::Open, ms(5), None)
+        );
     }
 
     proptest! {

@@ -27,8 +27,8 @@ use super::connection::{Connection, Owed, is_last};
 use super::door::Door;
 use super::poll::{Ears, Event, Poll};
 use super::request::{self, Head};
-use super::schedule::{self, Schedule};
-use super::script::{Drip, Script};
+use super::schedule::{DoorState, Schedule};
+use super::script::{CloseAfter, Drip, Script};
 use super::summary::{Counts, Ending, Summary};
 use super::{Served, ServerError};
 use crate::clock::Offset;
@@ -148,17 +148,17 @@ impl Service {
     fn turn_door(&mut self, now: Offset) -> Result<Ears, ServerError> {
         let state = self.schedule.door(now);
         match (state, self.door.is_open()) {
-            (schedule::Door::Refusing, true) => {
+            (DoorState::Refusing, true) => {
                 self.door.shut();
                 self.connections.drain(..).flatten().for_each(reset);
             }
-            (schedule::Door::Open | schedule::Door::Blackholed, false) => {
+            (DoorState::Open | DoorState::Blackholed, false) => {
                 let address = self.address();
                 self.door.reopen(&self.poll).map_err(|source| ServerError::Listen { address, source })?;
             }
-            (schedule::Door::Refusing, false) | (schedule::Door::Open | schedule::Door::Blackholed, true) => {}
+            (DoorState::Refusing, false) | (DoorState::Open | DoorState::Blackholed, true) => {}
         }
-        Ok(if state == schedule::Door::Blackholed { Ears::Door } else { Ears::Everybody })
+        Ok(if state == DoorState::Blackholed { Ears::Door } else { Ears::Everybody })
     }
 
     fn let_in(&mut self) -> Result<(), ServerError> {
@@ -180,7 +180,7 @@ impl Service {
         self.poll.hear_connection(stream)
     }
 
-    /// Lends a connection out, and puts it back if it lives. What was told of one that is gone goes nowhere.
+    /// Lends a connection out, and puts it back if it lives. What is meant for one that is gone goes nowhere.
     fn with(&mut self, fd: RawFd, act: impl FnOnce(&mut Self, &mut Connection) -> Fate) {
         let Some(mut connection) = self.connections.get_mut(fd as usize).and_then(Option::take) else { return };
         if act(self, &mut connection) == Fate::Lives {
@@ -189,10 +189,11 @@ impl Service {
     }
 
     fn attend(&mut self, fd: RawFd, readable: bool, writable: bool) {
-        self.with(fd, |service, connection| match (writable && service.send(connection) == Fate::Ends, readable) {
-            (true, _) => Fate::Ends,
-            (false, true) => service.read(connection),
-            (false, false) => Fate::Lives,
+        self.with(fd, |service, connection| {
+            if writable && service.send(connection) == Fate::Ends {
+                return Fate::Ends;
+            }
+            if readable { service.read(connection) } else { Fate::Lives }
         });
     }
 
@@ -264,16 +265,12 @@ impl Service {
     }
 
     fn then(&self, connection: &Connection, head: Head) -> Then {
-        match self.script.close {
+        let close = self.script.close.filter(|close| connection.taken >= close.answers.get());
+        match close {
             _ if !head.keep_alive => Then::Close,
-            Some(close) if connection.taken >= close.answers.get() => {
-                if close.abruptly {
-                    Then::Cut
-                } else {
-                    Then::Close
-                }
-            }
-            _ => Then::Next,
+            None => Then::Next,
+            Some(CloseAfter { abruptly: true, .. }) => Then::Cut,
+            Some(CloseAfter { abruptly: false, .. }) => Then::Close,
         }
     }
 
@@ -336,22 +333,23 @@ impl Service {
                         return Fate::Ends;
                     }
                 }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return self.hear_room(connection, true),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return self.block(connection, true),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return Fate::Ends,
             }
         }
-        self.hear_room(connection, false)
+        self.block(connection, false)
     }
 
-    fn hear_room(&mut self, connection: &mut Connection, hear: bool) -> Fate {
-        if connection.blocked != hear {
-            connection.blocked = hear;
-            if self.poll.hear_room(&connection.stream, hear).is_err() {
-                return Fate::Ends;
-            }
+    /// Who does not take his answers is not read until he does: they would pile up here.
+    fn block(&mut self, connection: &mut Connection, blocked: bool) -> Fate {
+        if connection.blocked == blocked {
+            return Fate::Lives;
         }
-        Fate::Lives
+        connection.blocked = blocked;
+        let stream = &connection.stream;
+        let heard = if blocked { self.poll.hear_room(stream) } else { self.poll.hear_bytes(stream) };
+        if heard.is_ok() { Fate::Lives } else { Fate::Ends }
     }
 
     /// One piece; the next one has its turn. Where the kernel takes none, that is its next try.

@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn a_line_that_is_no_arrival_is_named() {
         for bad in ["5,6,1", "5,6,1,200,7", "5,x,1,200", ""] {
-            let error = Arrivals::read(format!("{HEADER}\n5,6,1,200\n{bad}\n").as_bytes()).err().expect(bad);
+            let error = Arrivals::read(format!("{HEADER}\n5,6,1,200\n{bad}\n").as_bytes()).expect_err(bad);
             assert_eq!(error.to_string(), format!("line 3 is no arrival: `{bad}`"));
         }
         assert!(Arrivals::read("some,other,file\n".as_bytes()).is_err());

@@ -1,7 +1,8 @@
 //! A scriptable HTTP server whose log of arrivals is the truth about a load generator: when its requests came, and when
 //! each was answered.
 //!
-//! In: a [`Script`]. Out, at its end: a [`Summary`], and the log ([`Arrivals`]). Start with `service`: it is the server.
+//! In: a [`Script`]. Out, at its end: a [`Summary`], and the log ([`Arrivals`]). Start with `service`: it is the
+//! server.
 //!
 //! ```text
 //! script ─ schedule ─┐                ┌─ request ─ connection ─ answers
@@ -11,7 +12,7 @@
 //!
 //! # Why one thread and no runtime
 //! The server must not be what is measured. A request costs it a read, a write and a share of a wait; answers are
-//! rendered before the first one, and nothing is allocated for any. Pinning it to a core of its own is up to the caller.
+//! rendered before the first one, and nothing is allocated for any. Whoever starts it pins it to a core of its own.
 
 mod answers;
 mod arrivals;

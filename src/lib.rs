@@ -64,5 +64,8 @@ pub mod selftest;
 // Labs that stay between runs.
 pub mod labs;
 
+// What load generators are measured against, this one's among them.
+pub mod bench;
+
 // The command line.
 pub mod cli;

@@ -226,6 +226,26 @@ fn a_port_in_use_is_named() {
 }
 
 #[test]
+fn a_bench_server_whose_port_is_in_use_says_so() {
+    let lab = Lab::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    assert_message!(lab, refused(&lab, &["bench", "server", "--port", &port], 4));
+}
+
+#[test]
+fn a_log_of_arrivals_that_cannot_be_written_is_found_out_at_once() {
+    let lab = Lab::new();
+    assert_message!(lab, refused(&lab, &["bench", "server", "--log", "no/such/folder/arrivals.csv"], 2));
+}
+
+#[test]
+fn a_window_that_cannot_be_read_is_answered_with_one_that_can() {
+    let lab = Lab::new();
+    assert_message!(lab, refused(&lab, &["bench", "server", "--stall", "14s"], 2));
+}
+
+#[test]
 fn an_unknown_strategy_is_answered_with_the_known_ones() {
     let lab = Lab::new();
     configuration(&lab, "buffer: { strategy: redsi }\n");

@@ -2,6 +2,7 @@
 //!
 //! stdout carries the result only; progress and errors go to stderr.
 
+mod bench;
 mod chaos;
 mod completions;
 mod doctor;
@@ -84,6 +85,9 @@ enum Command {
     Heal(heal::Command),
     /// Look at what this machine offers for runs; nothing is started
     Doctor(doctor::Command),
+    /// Compare load generators
+    #[command(subcommand, after_help = bench::EXAMPLES)]
+    Bench(bench::Command),
     /// Keep a lab up between runs
     #[command(subcommand, after_help = labs::EXAMPLES)]
     Testbed(labs::Command),
@@ -119,6 +123,7 @@ async fn dispatch(cli: Cli) -> Exit {
         Command::Selftest(command) => selftest::run(command, &cli.global).await,
         Command::Heal(command) => heal::run(command, &cli.global),
         Command::Doctor(command) => doctor::run(&command, &cli.global),
+        Command::Bench(command) => bench::run(command).await,
         Command::Testbed(command) => labs::run(command, &cli.global).await,
         Command::Serve(command) => serve::run(command).await,
         Command::Completions(command) => completions::run(&command),

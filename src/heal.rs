@@ -92,10 +92,11 @@ fn thaw_all(frozen: &[(String, ProcessIdentity)]) -> Vec<String> {
     thawed.map(|(name, process)| format!("{name} (pid {}) goes on", process.pid)).collect()
 }
 
-/// Removes the filler, then takes the file system of this run's own target away: what is in it stays beside it. Where
-/// that is, the run's folder says, not its journal: that may have been written from another folder, or be a copy.
+/// Removes what the sentinels knew, and the filler, then takes the file system of this run's own target away: what is in
+/// it stays beside it. Where that is, the run's folder says, not its journal: that may have been written from another
+/// folder, or be a copy.
 fn clear_all(found: &Found, target: &Path, patience: Duration) -> Result<Vec<String>, Vec<String>> {
-    let (mut cleared, mut left) = (Vec::new(), Vec::new());
+    let (mut cleared, mut left) = forget_sentinels(found, target);
     let room = Room::new(target);
     let (filler, at) = (room.at().join(FILLER), room.at().display());
     if !found.fillers().is_empty() && filler.exists() {
@@ -112,6 +113,18 @@ fn clear_all(found: &Found, target: &Path, patience: Duration) -> Result<Vec<Str
         }
     }
     if left.is_empty() { Ok(cleared) } else { Err(left) }
+}
+
+/// What was removed, and what would not go.
+fn forget_sentinels(found: &Found, target: &Path) -> (Vec<String>, Vec<String>) {
+    let (mut cleared, mut left) = (Vec::new(), Vec::new());
+    for folder in found.sentinels().into_iter().map(|name| target.join(name)).filter(|folder| folder.exists()) {
+        match std::fs::remove_dir_all(&folder) {
+            Ok(()) => cleared.push(format!("removed {}", folder.display())),
+            Err(e) => left.push(format!("{}: {e}", folder.display())),
+        }
+    }
+    (cleared, left)
 }
 
 /// A setting, or a toxic in front of a server, does not outlive its process: nothing is left of a change whose server

@@ -194,23 +194,25 @@ impl Redis {
         }
     }
 
-    fn lead_to(&self, named: SocketAddr) -> Result<(), ControlError> {
-        let node = self.nodes.iter().position(|node| node.server.addr() == named);
-        self.primary.store(node.ok_or(ControlError::NoRedisAt(named))?, Ordering::Release);
-        self.path.iter().for_each(|path| path.lead_to(named));
-        Ok(())
+    fn lead_to(&self, node: usize) {
+        self.primary.store(node, Ordering::Release);
+        self.path.iter().for_each(|path| path.lead_to(self.nodes[node].server.addr()));
     }
 
     /// Whoever was the primary before is the replica, a new process where its own has ended.
-    async fn join_again(&self, before: usize) -> Result<(), ControlError> {
-        let (old, new) = (&self.nodes[before], self.primary());
-        if new == before {
-            return Ok(());
-        }
+    async fn join_again(&self, primary: usize) -> Result<(), ControlError> {
+        let old = self.other_than(primary)?;
         if !old.server.process().is_alive() {
             old.server.start_again().await?;
         }
-        follow(old, &self.nodes[new]).await
+        follow(old, &self.nodes[primary]).await
+    }
+
+    /// Whom a change is done to.
+    fn whose(&self, change: &Change) -> Result<usize, ControlError> {
+        let Change::LeadTo { primary } = change else { return Ok(self.primary()) };
+        let named = self.nodes.iter().position(|node| node.server.addr() == *primary);
+        named.ok_or(ControlError::NoRedisAt(*primary))
     }
 
     async fn act(&self, node: usize, change: &Change) -> Result<(), ControlError> {
@@ -230,7 +232,10 @@ impl Redis {
             }
             Change::Failover { caught_up } => self.fail_over(*caught_up).await,
             Change::Sentinels => self.watch(node).await,
-            Change::LeadTo { primary } => self.lead_to(*primary),
+            Change::LeadTo { .. } => {
+                self.lead_to(node);
+                Ok(())
+            }
         }
     }
 
@@ -338,7 +343,7 @@ impl RedisControl for Redis {
     }
 
     async fn change(&self, change: &Change) -> Result<(), ControlError> {
-        let node = self.primary();
+        let node = self.whose(change)?;
         let server = &self.nodes[node].server;
         let (name, process) = (server.name.to_owned(), server.process());
         let entry = Entry::Changing { name, process, change: change.to_string(), revert: change.undone_by() };

@@ -50,7 +50,11 @@ fn redis_ports(plan: &Plan) -> usize {
     let redis = &plan.target.redis;
     let sentinels = plan.disturbances().any(|planned| planned.disturbance.sheet().sentinels);
     match plan.target.strategy.shared() {
-        true => 1 + 3 * usize::from(redis.replicated) + usize::from(redis.proxied) + if sentinels { SENTINELS.len() } else { 0 },
+        true => {
+            1 + 3 * usize::from(redis.replicated)
+                + usize::from(redis.proxied)
+                + if sentinels { SENTINELS.len() } else { 0 }
+        }
         false => 0,
     }
 }

@@ -186,9 +186,6 @@ impl RedisFault for FailoverSentinel {
     async fn proof_of_heal(&mut self, at: &Struck<'_>) -> Vec<Proof> {
         let (all, alive) = self.sentinels.alive();
         let ended = format!("{alive} of {all} are alive");
-        vec![
-            old_follows_new(at).await,
-            proof(ProofOf::Heal, "the sentinels have ended", ended, all > 0 && alive == 0),
-        ]
+        vec![old_follows_new(at).await, proof(ProofOf::Heal, "the sentinels have ended", ended, all > 0 && alive == 0)]
     }
 }

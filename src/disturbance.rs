@@ -136,7 +136,7 @@ const LIST: [Sheet; 24] = {
             ..failover(
                 RedisFailoverSentinel,
                 "redis-failover-sentinel",
-                "SIGKILL while its replica has all, and sentinels promote that",
+                "SIGKILL while its replica has all, sentinels promote it",
             )
         },
         database(SERVERS, outage(DatabasePause, "database-pause", 3_000, "SIGSTOP of every process", "SIGCONT")),

@@ -240,6 +240,23 @@ mod tests {
     }
 
     #[test]
+    fn what_the_sentinels_of_a_dead_run_knew_goes_and_what_is_called_like_one_stays() {
+        let (reports, left) = (tempfile::tempdir().unwrap(), Leftover::start());
+        let (archive, journal) = run_with(reports.path(), left.process());
+        journal.write(&Entry::Starting { name: "sentinel-2".into() }).unwrap();
+        let run = archive.root().to_owned();
+        let [of_the_run, stranger] = ["sentinel-2", "sentinel-3"].map(|name| run.join("target").join(name));
+        for folder in [&of_the_run, &stranger] {
+            std::fs::create_dir_all(folder).unwrap();
+            std::fs::write(folder.join("sentinel.conf"), "port 1").unwrap();
+        }
+        drop(archive);
+        let Healing::Healed { reverted } = heal(&run, PATIENCE).unwrap() else { panic!("something is left") };
+        assert_eq!(reverted.last(), Some(&format!("removed {}", of_the_run.display())));
+        assert!(!of_the_run.exists() && stranger.exists());
+    }
+
+    #[test]
     fn whom_a_dead_run_froze_in_a_lab_that_stays_goes_on() {
         let (reports, of_a_lab) = (tempfile::tempdir().unwrap(), Leftover::start());
         let process = of_a_lab.process();

@@ -87,3 +87,15 @@ sentinel failover-timeout {WATCHED_AS} {FAILOVER_TIMEOUT_MS}
 "
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn most_of_them_must_agree_and_none_waits_for_longer_than_a_step_is_patient() {
+        let text = configuration(2, ([127, 0, 0, 1], 7).into());
+        assert!(text.contains("port 2\nsentinel monitor mxctl 127.0.0.1 7 2\n"), "{text}");
+        assert!(text.contains("down-after-milliseconds mxctl 1000\n"), "{text}");
+    }
+}

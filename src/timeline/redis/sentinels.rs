@@ -134,3 +134,57 @@ fn understood(
         others: usize::try_from(number("num-other-sentinels")?).ok()?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::ProcessIdentity;
+
+    fn addr(port: u16) -> SocketAddr {
+        ([127, 0, 0, 1], port).into()
+    }
+
+    fn three() -> Sentinels {
+        let process = ProcessIdentity { pid: 1, start_ticks: 0 };
+        Sentinels([1, 2, 3].map(|port| Sentinel { addr: addr(port), process }).into())
+    }
+
+    /// What they say who answer: whom they name, in which epoch.
+    fn said(words: &[(u16, u64)]) -> Option<Word> {
+        let one = |&(port, epoch): &(u16, u64)| Knowledge {
+            word: Word { primary: addr(port), epoch },
+            well: true,
+            replicas: Vec::new(),
+            others: 2,
+        };
+        three().most(&words.iter().map(one).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn most_of_all_that_there_are_is_more_than_most_of_those_who_answer() {
+        assert_eq!(said(&[(7, 1), (6, 0), (7, 1)]), Some(Word { primary: addr(7), epoch: 1 }));
+        assert_eq!(said(&[(7, 1), (7, 1)]), Some(Word { primary: addr(7), epoch: 1 }));
+        assert_eq!(said(&[(7, 1)]), None);
+        assert_eq!(said(&[(7, 1), (7, 0), (6, 0)]), None, "one of them speaks of another election");
+        assert_eq!(said(&[]), None);
+        assert_eq!(Sentinels::default().most(&[]), None);
+    }
+
+    fn fields(fields: &[(&str, &str)]) -> HashMap<String, String> {
+        fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn a_primary_or_a_replica_that_they_find_down_is_not_well() {
+        let primary = |flags| fields(&[("flags", flags), ("config-epoch", "3"), ("num-other-sentinels", "2")]);
+        let replica = |flags| fields(&[("flags", flags), ("name", "127.0.0.1:8")]);
+        let known = |of, at| understood("127.0.0.1:7", &primary(of), &[replica(at)]).expect("all is there");
+        let all = known("master", "slave");
+        assert_eq!((all.word, all.well), (Word { primary: addr(7), epoch: 3 }, true));
+        assert_eq!((all.replicas, all.others), (vec![addr(8)], 2));
+        assert!(!known("s_down,master", "slave").well);
+        assert!(known("master", "s_down,slave").replicas.is_empty());
+        assert!(understood("127.0.0.1:7", &fields(&[]), &[]).is_none());
+        assert!(understood("nobody", &primary("master"), &[]).is_none());
+    }
+}

@@ -14,8 +14,8 @@ use tokio::sync::Mutex;
 
 use super::Site;
 use super::redis_server::{Duty, RedisServer};
+use crate::backends::ControlError;
 use crate::backends::redis_control::{DOWN_AFTER, Sentinel, WATCHED_AS};
-use crate::backends::{ControlError, UpError};
 use crate::journal::SENTINELS;
 
 /// As many must find the primary down.
@@ -39,7 +39,7 @@ impl Sentinels {
         let mut living = self.living.lock().await;
         for name in SENTINELS {
             let started = RedisServer::start((name, number), &Duty::Watch(primary), site).await;
-            living.push(started.map_err(|e: UpError| ControlError::Start(e.to_string()))?);
+            living.push(started.map_err(|e| ControlError::Start(e.to_string()))?);
         }
         Ok(())
     }

@@ -47,16 +47,12 @@ impl Needs {
 
 /// Redis, its replica, and the link to each of them; the proxy in front of it; its sentinels.
 fn redis_ports(plan: &Plan) -> usize {
-    let redis = &plan.target.redis;
-    let sentinels = plan.disturbances().any(|planned| planned.disturbance.sheet().sentinels);
-    match plan.target.strategy.shared() {
-        true => {
-            1 + 3 * usize::from(redis.replicated)
-                + usize::from(redis.proxied)
-                + if sentinels { SENTINELS.len() } else { 0 }
-        }
-        false => 0,
+    if !plan.target.strategy.shared() {
+        return 0;
     }
+    let redis = &plan.target.redis;
+    let watched = plan.disturbances().any(|planned| planned.disturbance.sheet().sentinels);
+    1 + 3 * usize::from(redis.replicated) + usize::from(redis.proxied) + SENTINELS.len() * usize::from(watched)
 }
 
 /// A server of the run's own, and the proxy in front of it.

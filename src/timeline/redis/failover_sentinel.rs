@@ -13,6 +13,7 @@
 //! # Why not for longer
 //! What sentinels tell each other goes through the primary, and waits as writes do: they would find it down.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -72,7 +73,7 @@ async fn caught_up(at: &Struck<'_>) -> Result<(u64, u64), ControlError> {
 }
 
 impl FailoverSentinel {
-    async fn lead_to(&mut self, at: &Struck<'_>, primary: std::net::SocketAddr) -> Result<(), ControlError> {
+    async fn lead_to(&mut self, at: &Struck<'_>, primary: SocketAddr) -> Result<(), ControlError> {
         let lead = Change::LeadTo { primary };
         at.redis.change(&lead).await?;
         self.led = Some(lead);
@@ -80,7 +81,7 @@ impl FailoverSentinel {
     }
 
     /// They promoted it, and nobody listened to them any more.
-    async fn unheard(&self, at: &Struck<'_>) -> Option<std::net::SocketAddr> {
+    async fn unheard(&self, at: &Struck<'_>) -> Option<SocketAddr> {
         let replica = at.redis.replica().filter(|replica| self.led.is_none() && *replica != at.addr())?;
         let told = Info::read(replica).await.ok()?;
         (told.get("role") == "master").then_some(replica)

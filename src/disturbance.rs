@@ -28,6 +28,7 @@ pub enum Disturbance {
     RedisDropRequest,
     RedisFailover,
     RedisFailoverLagging,
+    RedisFailoverSentinel,
     DatabasePause,
     DatabaseRestart,
     DatabaseKill,
@@ -83,6 +84,8 @@ pub struct Sheet {
     pub proxied: bool,
     /// It needs a replica of the server. There is a proxy as well, which leads to whoever is the primary.
     pub replica: bool,
+    /// Sentinels watch it meanwhile.
+    pub sentinels: bool,
     /// What is struck stores nothing while it lasts. Of Redis: so nobody can be told of a stored write.
     pub takes_no_write: bool,
     /// The file is in a small file system of the run's own, which takes root.
@@ -93,7 +96,7 @@ const SERVERS: &[&str] = &["postgres", "mariadb"];
 const FILE: &[&str] = &["sqlite"];
 
 /// Every disturbance, in the order in which a person meets them.
-const LIST: [Sheet; 23] = {
+const LIST: [Sheet; 24] = {
     use Disturbance::*;
     const RESTARTED: &str = "a new process on the same port and data";
     const RECOVERED: &str = "a new process that recovers the data";
@@ -127,6 +130,15 @@ const LIST: [Sheet; 23] = {
         network(RedisDropRequest, "redis-drop-request", 2_000, "scripts lost on their way", "scripts arrive"),
         failover(RedisFailover, "redis-failover", "failover to a replica that has caught up"),
         failover(RedisFailoverLagging, "redis-failover-lagging", "failover to a replica that lags"),
+        Sheet {
+            undo: "a new process that follows the new primary",
+            sentinels: true,
+            ..failover(
+                RedisFailoverSentinel,
+                "redis-failover-sentinel",
+                "SIGKILL while its replica has all, sentinels promote it",
+            )
+        },
         database(SERVERS, outage(DatabasePause, "database-pause", 3_000, "SIGSTOP of every process", "SIGCONT")),
         database(SERVERS, outage(DatabaseRestart, "database-restart", 1_000, "a shutdown in order", RESTARTED)),
         database(SERVERS, outage(DatabaseKill, "database-kill", 2_000, "SIGKILL of every process", RECOVERED)),
@@ -185,6 +197,7 @@ const fn moment(disturbance: Disturbance, word: &'static str, act: &'static str)
         delay: None,
         proxied: false,
         replica: false,
+        sentinels: false,
         takes_no_write: false,
         in_a_room: false,
     }

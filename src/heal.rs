@@ -92,10 +92,11 @@ fn thaw_all(frozen: &[(String, ProcessIdentity)]) -> Vec<String> {
     thawed.map(|(name, process)| format!("{name} (pid {}) goes on", process.pid)).collect()
 }
 
-/// Removes the filler, then takes the file system of this run's own target away: what is in it stays beside it. Where
-/// that is, the run's folder says, not its journal: that may have been written from another folder, or be a copy.
+/// Removes what the sentinels knew, and the filler, then takes the file system of this run's own target away: what is in
+/// it stays beside it. Where that is, the run's folder says, not its journal: that may have been written from another
+/// folder, or be a copy.
 fn clear_all(found: &Found, target: &Path, patience: Duration) -> Result<Vec<String>, Vec<String>> {
-    let (mut cleared, mut left) = (Vec::new(), Vec::new());
+    let (mut cleared, mut left) = forget_sentinels(found, target);
     let room = Room::new(target);
     let (filler, at) = (room.at().join(FILLER), room.at().display());
     if !found.fillers().is_empty() && filler.exists() {
@@ -112,6 +113,18 @@ fn clear_all(found: &Found, target: &Path, patience: Duration) -> Result<Vec<Str
         }
     }
     if left.is_empty() { Ok(cleared) } else { Err(left) }
+}
+
+/// What was removed, and what would not go.
+fn forget_sentinels(found: &Found, target: &Path) -> (Vec<String>, Vec<String>) {
+    let (mut cleared, mut left) = (Vec::new(), Vec::new());
+    for folder in found.sentinels().into_iter().map(|name| target.join(name)).filter(|folder| folder.exists()) {
+        match std::fs::remove_dir_all(&folder) {
+            Ok(()) => cleared.push(format!("removed {}", folder.display())),
+            Err(e) => left.push(format!("{}: {e}", folder.display())),
+        }
+    }
+    (cleared, left)
 }
 
 /// A setting, or a toxic in front of a server, does not outlive its process: nothing is left of a change whose server
@@ -224,6 +237,23 @@ mod tests {
             format!("`CONFIG SET maxmemory 1` ended with api-1.1 (pid {pid})"),
         ];
         assert_eq!(heal(&run, PATIENCE).unwrap(), Healing::Healed { reverted });
+    }
+
+    #[test]
+    fn what_the_sentinels_of_a_dead_run_knew_goes_and_what_is_called_like_one_stays() {
+        let (reports, left) = (tempfile::tempdir().unwrap(), Leftover::start());
+        let (archive, journal) = run_with(reports.path(), left.process());
+        journal.write(&Entry::Starting { name: "sentinel-2".into() }).unwrap();
+        let run = archive.root().to_owned();
+        let [of_the_run, stranger] = ["sentinel-2", "sentinel-3"].map(|name| run.join("target").join(name));
+        for folder in [&of_the_run, &stranger] {
+            std::fs::create_dir_all(folder).unwrap();
+            std::fs::write(folder.join("sentinel.conf"), "port 1").unwrap();
+        }
+        drop(archive);
+        let Healing::Healed { reverted } = heal(&run, PATIENCE).unwrap() else { panic!("something is left") };
+        assert_eq!(reverted.last(), Some(&format!("removed {}", of_the_run.display())));
+        assert!(!of_the_run.exists() && stranger.exists());
     }
 
     #[test]

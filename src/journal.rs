@@ -16,6 +16,9 @@ use crate::process::ProcessIdentity;
 /// The journal's name in a run's folder.
 pub const FILE: &str = "journal.jsonl";
 
+/// The names of sentinels in a journal. Each keeps what it knows in a folder of its name, which goes when it has ended.
+pub const SENTINELS: [&str; 3] = ["sentinel-1", "sentinel-2", "sentinel-3"];
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Entry {
@@ -231,6 +234,12 @@ impl Found {
     /// No process, no file system, and no filler.
     pub fn left_nothing(&self) -> bool {
         self.leftovers().is_empty() && self.mounted().is_empty() && self.fillers().is_empty()
+    }
+
+    /// Every sentinel that may ever have been.
+    pub fn sentinels(&self) -> Vec<&'static str> {
+        let was = |name: &str| self.entries.iter().any(|e| matches!(e, Entry::Starting { name: of } if of == name));
+        SENTINELS.into_iter().filter(|name| was(name)).collect()
     }
 
     /// Every process that was started and not seen to end.

@@ -10,13 +10,15 @@ use std::time::{Duration, Instant};
 use mxctl::checks::{self, Class, DisturbanceJudgement, Verdict};
 use mxctl::clock::RunClock;
 use mxctl::disturbance::{Disturbance, Sheet, Subject};
-use mxctl::journal::{Entry, Found};
+use mxctl::journal::{Entry, Found, SENTINELS};
 use mxctl::plan::Plan;
 use mxctl::rejudge::{self, Recovered};
 use mxctl::report::RunReport;
 use mxctl::stop::Stop;
 use mxctl::timeline;
 use mxctl::watch::Unwatched;
+
+use serde_json::Value;
 
 use lab::powerless::{Powerless, PowerlessRedis};
 use lab::{Lab, class, inside};
@@ -136,6 +138,7 @@ fn mechanism_of(disturbance: Disturbance) -> &'static str {
         Disturbance::RedisDropReply => "the proxy loses answers",
         Disturbance::RedisDropRequest => "the proxy loses requests",
         Disturbance::RedisFailover | Disturbance::RedisFailoverLagging => "the replica is the primary",
+        Disturbance::RedisFailoverSentinel => "the primary was ended by SIGKILL",
         of_the_database => panic!("{} does not strike Redis", of_the_database.word()),
     }
 }
@@ -203,6 +206,48 @@ fn after_a_failover_the_new_primary_is_looked_at_and_nothing_is_lost() {
     assert!(journal.leftovers().is_empty() && journal.changed().is_empty(), "{journal:#?}");
 }
 
+/// Twice, so that each of the two servers is promoted, and comes back as a replica.
+#[test]
+fn sentinels_promote_the_replica_and_whoever_connects_is_led_to_whom_they_name() {
+    let lab = Lab::new();
+    let step = |at: &str| format!("  - redis-failover-sentinel: {{ at: {at}, window: 1s, window_acks: 20 }}\n");
+    let scenario = "target: { strategy: redis, instances: 2, workers: 1, lease: 3s }
+load: { rps: 100, duration: 20s, mix: { write-once: 100% }, connections: 300 }
+timeline:
+";
+    let file = lab.scenario("sentinels", &[scenario, &step("2s"), &step("10s")].concat());
+    lab.run_punctually(&["chaos", &file]).exits_with(0);
+    let report = lab.report();
+    let acked = report["judgement"]["conservation"]["acked"].as_u64().unwrap();
+    assert_eq!((class(&report, "lost"), class(&report, "stranded")), (0, 0), "of {acked}");
+    let [there, back] = &report["judgement"]["disturbances"].as_array().unwrap()[..] else {
+        panic!("two were planned")
+    };
+    for one in [there, back] {
+        let proof = one["proof"].as_array().unwrap();
+        assert!(one["verdict"] == "PASS" && proof.len() >= 9 && proof.iter().all(|shown| shown[1] == true), "{one:#}");
+    }
+    // Whom they named in the end, they name in the beginning: they were told by whoever starts them, and found it so.
+    assert_eq!(named(there, 1), named(back, 0));
+    assert_eq!(named(there, 0), named(back, 1), "and back again");
+
+    let (journal, target) = (Found::read(&lab.newest()).unwrap().unwrap(), lab.newest().join("target"));
+    assert!(journal.leftovers().is_empty() && journal.changed().is_empty(), "{journal:#?}");
+    for name in SENTINELS {
+        let lives =
+            journal.entries.iter().filter(|e| matches!(e, Entry::Started { name: of, .. } if of == name)).count();
+        assert_eq!(lives, 2, "{name}");
+        assert!(!target.join(name).exists() && target.join(format!("{name}-2.log")).exists(), "{name}");
+    }
+}
+
+/// Whom the sentinels named before (0), and after (1).
+fn named(one: &Value, when: usize) -> String {
+    let proof = one["proof"].as_array().unwrap().iter().filter_map(|shown| shown[0].as_str());
+    let told = proof.into_iter().find(|told| told.starts_with("sentinels name another primary")).unwrap();
+    told.split(' ').filter(|word| word.starts_with("127.0.0.1:")).nth(when).unwrap().to_owned()
+}
+
 #[test]
 fn with_an_fsync_before_each_answer_a_kill_loses_nothing() {
     let lab = Lab::new();
@@ -241,20 +286,25 @@ fn await_entry(folder: &Path, wanted: impl Fn(&Entry) -> bool) {
     }
 }
 
-/// Killed while Redis stands still, while it has a setting that is not its own, and while another one takes its place.
+/// Killed while Redis stands still, while it has a setting that is not its own, while another one takes its place, and
+/// while sentinels decide who does.
 #[test]
 fn what_a_killed_run_did_to_redis_ends_with_it() {
     let set = "`CONFIG SET maxmemory 1` ended with redis";
-    for (step, lasts, healed) in
-        [("redis-pause", "for: 20s, ", ""), ("redis-oom", "for: 20s, ", set), ("redis-failover-lagging", "", "")]
-    {
-        let (lab, frozen) = (Lab::new(), step == "redis-pause");
+    for (step, lasts, healed) in [
+        ("redis-pause", "for: 20s, ", ""),
+        ("redis-oom", "for: 20s, ", set),
+        ("redis-failover-lagging", "", ""),
+        ("redis-failover-sentinel", "", "target/sentinel-3"),
+    ] {
+        let (lab, frozen, killed_first) = (Lab::new(), step == "redis-pause", step == "redis-failover-sentinel");
         let file = lab.scenario("killed", &killed("").replace("redis-kill", step).replace("for: 500ms, ", lasts));
         let mut run = lab.mxctl(&["chaos", &file]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let folder = lab.await_file("journal.jsonl").parent().unwrap().to_owned();
         await_entry(&folder, |entry| match entry {
             Entry::Freezing { name, .. } => frozen && name == "redis",
-            Entry::Changing { name, .. } => !frozen && name == "redis",
+            Entry::Ending { name, .. } => killed_first && name == "redis",
+            Entry::Changing { name, .. } => !frozen && !killed_first && name == "redis",
             _ => false,
         });
         run.kill().unwrap();
@@ -265,5 +315,6 @@ fn what_a_killed_run_did_to_redis_ends_with_it() {
         let told = lab.run(&["heal"]).exits_with(0).stdout;
         assert!(told.contains(healed), "{told}");
         assert!(Found::read(&folder).unwrap().unwrap().at_rest());
+        assert!(SENTINELS.iter().all(|name| !folder.join("target").join(name).exists()), "{told}");
     }
 }

@@ -284,6 +284,8 @@ pub enum ControlError {
     NoRedis,
     #[error("find a replica of Redis: the plan has none")]
     NoReplica,
+    #[error("find a Redis of the run's own at {0}: there is none")]
+    NoRedisAt(std::net::SocketAddr),
     #[error("tell the database `{what}`: {why}")]
     TellDatabase { what: String, why: String },
     #[error("find a database that may be struck: this target has none of the run's own")]
@@ -296,6 +298,8 @@ pub enum ControlError {
     NoRoom,
     #[error("find a proxy in front of it: the plan has none")]
     NoProxy,
+    #[error("end what was started for a step: {0}")]
+    Left(String),
     #[error("{what}: the run was interrupted")]
     Interrupted { what: String },
     #[error("come to its end: the run was told to stop at once")]

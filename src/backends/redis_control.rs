@@ -14,6 +14,18 @@ use nix::sys::signal::Signal;
 use super::proxy::{Direction, Passed, Toxic};
 use super::{ControlError, Exit, ProcessIdentity};
 
+/// The name of the primary among sentinels.
+pub const WATCHED_AS: &str = "mxctl";
+/// A sentinel finds it down when it has not answered for this long.
+pub const DOWN_AFTER: Duration = Duration::from_secs(1);
+
+/// One that watches the primary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sentinel {
+    pub addr: SocketAddr,
+    pub process: ProcessIdentity,
+}
+
 #[async_trait]
 pub trait RedisControl: Send + Sync {
     /// Its process: another one after each start.
@@ -22,6 +34,8 @@ pub trait RedisControl: Send + Sync {
     fn addr(&self) -> SocketAddr;
     /// Where its replica listens; `None`: the plan has none. After a failover it is who was the primary before.
     fn replica(&self) -> Option<SocketAddr>;
+    /// Those that watch it now.
+    async fn sentinels(&self) -> Vec<Sentinel>;
     /// Where the instances find it, if that is a proxy in front of it.
     fn proxy(&self) -> Option<SocketAddr>;
     /// What the proxy has done so far; zeros without one.
@@ -54,6 +68,11 @@ pub enum Change {
     /// The replica becomes the primary, and the primary its replica; whoever connects from now on is led to the new one.
     /// Writes wait meanwhile, so that none is taken by both; with `caught_up` until the replica has them all.
     Failover { caught_up: bool },
+    /// Sentinels watch the primary, whose replica follows it without the link: where they are told that it is.
+    Sentinels,
+    /// Somebody else has made this server the primary: whoever connects from now on is led there. What is undone is that
+    /// the one before is away: it starts again where it has ended, and follows the new one.
+    LeadTo { primary: SocketAddr },
 }
 
 impl Change {
@@ -75,6 +94,8 @@ impl Change {
             Change::Toxic { name, .. } => format!("remove the toxic {name}"),
             Change::Lag => "let the link to the replica pass again".to_owned(),
             Change::Failover { .. } => "nothing: either of them may be the primary".to_owned(),
+            Change::Sentinels => "end them, and lead the replica to its link again".to_owned(),
+            Change::LeadTo { .. } => "start the primary before, as a replica of this one".to_owned(),
         }
     }
 }
@@ -87,6 +108,8 @@ impl fmt::Display for Change {
             Change::Lag => f.write_str("hold the link to the replica"),
             Change::Failover { caught_up: true } => f.write_str("failover to the replica once it has caught up"),
             Change::Failover { caught_up: false } => f.write_str("failover to the replica as it is"),
+            Change::Sentinels => f.write_str("sentinels for the primary"),
+            Change::LeadTo { primary } => write!(f, "lead whoever connects to {primary}"),
             Change::Toxic { name, direction, toxic } => write!(f, "toxic {name}: {toxic}, {}", direction.word()),
         }
     }

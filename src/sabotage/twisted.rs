@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 
 use crate::backends::database_control::Change as OfDatabase;
 use crate::backends::proxy::Passed;
-use crate::backends::redis_control::Change;
+use crate::backends::redis_control::{Change, Sentinel};
 use crate::backends::{
     ControlError, DatabaseControl, DatabaseSource, Deployment, DownError, Endpoints, Exit, Instance, InstanceId,
     ProcessControl, ProcessIdentity, RedisControl, Sources,
@@ -200,6 +200,10 @@ impl<T: Twist> RedisControl for Twisted<T> {
 
     fn replica(&self) -> Option<SocketAddr> {
         self.own_redis().replica()
+    }
+
+    async fn sentinels(&self) -> Vec<Sentinel> {
+        self.own_redis().sentinels().await
     }
 
     fn proxy(&self) -> Option<SocketAddr> {

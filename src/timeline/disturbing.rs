@@ -1,8 +1,8 @@
 //! A disturbance, played: what is the same whatever is struck.
 //!
 //! ```text
-//! tasks in the buffer ─ own write stored ─ inject ─ look ┬ own write ─ own write ─ … ┬ heal ─ own write stored ─ look
-//!                                                        └──────── `lasts` ──────────┘
+//! own write stored ─ prepare ─ tasks in the buffer ─ inject ─ look ┬ own write ─ own write ─ … ┬ heal ─ own write stored ─ look
+//!                                                                  └──────── `lasts` ──────────┘
 //! ```
 //!
 //! In: a planned disturbance. Out: its record, with proof of mechanism (what the server and the kernel show), of
@@ -38,6 +38,10 @@ pub(super) trait Blow: Send {
     fn own_writes(&self, scene: &Scene<'_>, through_proxy: bool) -> Result<Box<dyn OwnWrites>, ControlError>;
     /// Looks at what is about to be struck. What else is worth knowing of it.
     async fn look(&mut self, scene: &Scene<'_>) -> Result<Vec<String>, ControlError>;
+    /// Makes ready what takes time, and strikes nobody yet.
+    async fn prepare(&mut self, _scene: &Scene<'_>) -> Result<(), ControlError> {
+        Ok(())
+    }
     /// Acts, through the control: that puts it into the journal first. It is in effect when this returns.
     async fn inject(&mut self, scene: &Scene<'_>) -> Result<(), ControlError>;
     /// What the server and the kernel show of it, just after the act.
@@ -141,13 +145,15 @@ impl Fault for Disturbing {
 
     async fn inject(&mut self, scene: &Scene<'_>) -> Result<(), ControlError> {
         let record = self.record.insert(DisturbanceRecord::begin(&self.plan, scene.clock.now()));
-        record.exposure = exposure(scene, self.plan.hold_within).await;
         let symptom = self.blow.symptom();
         let through_proxy = symptom.as_ref().is_some_and(|symptom| symptom.through_proxy);
         let writes = self.writes.insert(self.blow.own_writes(scene, through_proxy)?);
         self.proof.push(a_stored_write(&mut **writes, scene, ProofOf::Before, BASELINE_PATIENCE).await);
         record.facts.extend(self.blow.look(scene).await?);
         self.looked = true;
+        self.blow.prepare(scene).await?;
+        // Just before the act: while that was made ready, the buffer went on.
+        record.exposure = exposure(scene, self.plan.hold_within).await;
         record.began = scene.clock.now();
         self.blow.inject(scene).await?;
         record.done = Some(scene.clock.now());

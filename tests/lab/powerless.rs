@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use mxctl::backends::database_control;
 use mxctl::backends::proxy::{Passed, Proxy};
-use mxctl::backends::redis_control::Change;
+use mxctl::backends::redis_control::{Change, Sentinel};
 use mxctl::backends::{
     ControlError, DatabaseControl, DatabaseSource, Deployment, DownError, Endpoints, Exit, Instance, InstanceId,
     ProcessControl, QueueSource, RedisControl, Sources,
@@ -193,6 +193,10 @@ impl RedisControl for PowerlessRedis {
     fn replica(&self) -> Option<SocketAddr> {
         // Another name of the same one: nobody else is there.
         Some(self.addr)
+    }
+
+    async fn sentinels(&self) -> Vec<Sentinel> {
+        Vec::new()
     }
 
     fn proxy(&self) -> Option<SocketAddr> {

@@ -12,6 +12,7 @@ mod postgres;
 mod recipe;
 mod redis;
 mod redis_server;
+mod sentinels;
 pub(super) mod servers;
 mod slots;
 mod sqlite_file;

@@ -6,6 +6,7 @@
 //!                    └─ after a failover ────────────────────────▲
 //! ```
 //! Each server has a link of its own, through which the other one replicates from it: a failover can be followed by one back.
+//! Sentinels watch the primary for as long as a step lasts that needs them.
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -17,9 +18,10 @@ use nix::sys::signal::Signal;
 use tokio::time::Instant;
 
 use super::Site;
-use super::redis_server::RedisServer;
+use super::redis_server::{Duty, RedisServer};
+use super::sentinels::Sentinels;
 use crate::backends::proxy::{Direction, Passed, Proxy, Toxic};
-use crate::backends::redis_control::{Change, RedisControl};
+use crate::backends::redis_control::{Change, RedisControl, Sentinel};
 use crate::backends::{ControlError, Exit, UpError};
 use crate::journal::Entry;
 use crate::plan::RedisPlan;
@@ -43,6 +45,7 @@ pub(super) struct Redis {
     primary: AtomicUsize,
     /// Where the instances find the primary.
     path: Option<Proxy>,
+    sentinels: Sentinels,
     /// What was changed, and of which node: it is changed back there, whoever is the primary by then.
     changed: Mutex<Vec<(Change, usize)>>,
 }
@@ -56,8 +59,8 @@ struct Node {
 impl Redis {
     /// Starts what the plan needs, and waits until it answers, and the replica is in touch. On failure nothing is left.
     pub async fn start(plan: &RedisPlan, site: &Site) -> Result<Redis, UpError> {
-        let mut redis =
-            Redis { nodes: Vec::new(), primary: AtomicUsize::new(0), path: None, changed: Mutex::default() };
+        let (nodes, primary, sentinels) = (Vec::new(), AtomicUsize::new(0), Sentinels::default());
+        let mut redis = Redis { nodes, primary, path: None, sentinels, changed: Mutex::default() };
         match redis.start_all(plan, site).await {
             Ok(()) => Ok(redis),
             Err(e) => {
@@ -78,7 +81,7 @@ impl Redis {
             Proxy::start(server.addr()).map_err(|e| failed("start a proxy in front of it", e.to_string()))
         };
         for name in NAMES.into_iter().take(if plan.replicated { 2 } else { 1 }) {
-            let server = RedisServer::start(name, plan, site).await?;
+            let server = RedisServer::start((name, 1), &Duty::Serve(plan.clone()), site).await?;
             self.nodes.push(Node { server, link: None });
         }
         if plan.replicated {
@@ -107,8 +110,9 @@ impl Redis {
 
     /// Ends all of it. Says what would not go.
     pub async fn stop(&self) -> Vec<String> {
+        // Before what they watch: they would take its end for a failure.
+        let mut left = self.sentinels.stop().await;
         self.path.iter().chain(self.nodes.iter().filter_map(|node| node.link.as_ref())).for_each(Proxy::end);
-        let mut left = Vec::new();
         for node in &self.nodes {
             left.extend(node.server.stop().await.err());
         }
@@ -135,6 +139,10 @@ impl Redis {
             2 => Ok((primary, 1 - primary)),
             _ => Err(ControlError::NoReplica),
         }
+    }
+
+    fn other_than(&self, node: usize) -> Result<&Node, ControlError> {
+        self.nodes.iter().enumerate().find_map(|(i, other)| (i != node).then_some(other)).ok_or(ControlError::NoReplica)
     }
 
     async fn fail_over(&self, caught_up: bool) -> Result<(), ControlError> {
@@ -165,6 +173,48 @@ impl Redis {
         follow(&self.nodes[old], &self.nodes[new]).await
     }
 
+    /// The replica follows the primary's own address: a sentinel takes another one for a mistake, and mends it.
+    async fn watch(&self, primary: usize) -> Result<(), ControlError> {
+        let (server, replica) = (&self.nodes[primary].server, self.other_than(primary)?);
+        replica_of(replica, server.addr()).await?;
+        in_touch(replica).await?;
+        self.sentinels.start(server.addr(), &server.site).await
+    }
+
+    /// One that they have promoted stays the primary: it has what the other one had, who may be gone.
+    async fn watch_no_more(&self, primary: usize) -> Result<(), ControlError> {
+        let left = self.sentinels.stop().await;
+        if !left.is_empty() {
+            return Err(ControlError::Left(left.join("; ")));
+        }
+        let other = self.other_than(primary)?;
+        match other.server.is_replica().await? {
+            true => follow(other, &self.nodes[primary]).await,
+            false => Ok(()),
+        }
+    }
+
+    fn lead_to(&self, node: usize) {
+        self.primary.store(node, Ordering::Release);
+        self.path.iter().for_each(|path| path.lead_to(self.nodes[node].server.addr()));
+    }
+
+    /// Whoever was the primary before is the replica, a new process where its own has ended.
+    async fn join_again(&self, primary: usize) -> Result<(), ControlError> {
+        let old = self.other_than(primary)?;
+        if !old.server.process().is_alive() {
+            old.server.start_again().await?;
+        }
+        follow(old, &self.nodes[primary]).await
+    }
+
+    /// Whom a change is done to.
+    fn whose(&self, change: &Change) -> Result<usize, ControlError> {
+        let Change::LeadTo { primary } = change else { return Ok(self.primary()) };
+        let named = self.nodes.iter().position(|node| node.server.addr() == *primary);
+        named.ok_or(ControlError::NoRedisAt(*primary))
+    }
+
     async fn act(&self, node: usize, change: &Change) -> Result<(), ControlError> {
         let Node { server, link } = &self.nodes[node];
         match change {
@@ -181,6 +231,11 @@ impl Redis {
                 Ok(())
             }
             Change::Failover { caught_up } => self.fail_over(*caught_up).await,
+            Change::Sentinels => self.watch(node).await,
+            Change::LeadTo { .. } => {
+                self.lead_to(node);
+                Ok(())
+            }
         }
     }
 
@@ -195,15 +250,20 @@ impl Redis {
             },
             Change::Toxic { name, .. } => self.path.iter().for_each(|path| path.take(name)),
             Change::Lag => link.iter().for_each(|link| link.take(LAG)),
+            Change::Sentinels => self.watch_no_more(node).await?,
+            Change::LeadTo { .. } => self.join_again(node).await?,
         }
         Ok(())
     }
 }
 
-/// Makes one the replica of the other.
+/// Makes one the replica of the other, over the link.
 async fn follow(replica: &Node, primary: &Node) -> Result<(), ControlError> {
-    let link = primary.link.as_ref().ok_or(ControlError::NoReplica)?.addr();
-    replica.server.tell(&words(&["REPLICAOF", &link.ip().to_string(), &link.port().to_string()])).await
+    replica_of(replica, primary.link.as_ref().ok_or(ControlError::NoReplica)?.addr()).await
+}
+
+async fn replica_of(replica: &Node, addr: SocketAddr) -> Result<(), ControlError> {
+    replica.server.tell(&words(&["REPLICAOF", &addr.ip().to_string(), &addr.port().to_string()])).await
 }
 
 /// Waits until a replica follows its primary.
@@ -250,6 +310,10 @@ impl RedisControl for Redis {
         self.pair().ok().map(|(_, replica)| self.nodes[replica].server.addr())
     }
 
+    async fn sentinels(&self) -> Vec<Sentinel> {
+        self.sentinels.living().await
+    }
+
     fn proxy(&self) -> Option<SocketAddr> {
         self.path.as_ref().map(Proxy::addr)
     }
@@ -279,7 +343,7 @@ impl RedisControl for Redis {
     }
 
     async fn change(&self, change: &Change) -> Result<(), ControlError> {
-        let node = self.primary();
+        let node = self.whose(change)?;
         let server = &self.nodes[node].server;
         let (name, process) = (server.name.to_owned(), server.process());
         let entry = Entry::Changing { name, process, change: change.to_string(), revert: change.undone_by() };

@@ -1,5 +1,7 @@
-//! A private redis-server: on a free port of 127.0.0.1, its data in the run's folder, killed with its parent. It can be
+//! A private redis-server: on a free port of 127.0.0.1, its files in the run's folder, killed with its parent. It can be
 //! struck, and started again where it was. Who of several is the primary, and who is led where, is not its business.
+//!
+//! The same program is a sentinel where that is its [`Duty`]: it is started, watched and ended in the same way.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -12,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::child::Child;
+use super::sentinels;
 use super::{Site, wait_for_exit};
 use crate::backends::{ControlError, Exit, UpError};
 use crate::journal::Entry;
@@ -24,10 +27,21 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// A port that was free a moment ago may be taken: try again with another.
 const TRIES: usize = 5;
 
+/// What the program is to do.
+#[derive(Clone)]
+pub(super) enum Duty {
+    /// It keeps data.
+    Serve(RedisPlan),
+    /// It watches the primary, which is here.
+    Watch(SocketAddr),
+}
+
+/// Which of its processes: its name, in the journal and of its folder and its logs, and how many there were, from 1.
+type LifeName = (&'static str, usize);
+
 pub(super) struct RedisServer {
-    /// In the journal, and of its folder and its logs.
     pub name: &'static str,
-    plan: RedisPlan,
+    duty: Duty,
     pub site: Site,
     port: u16,
     life: Mutex<Life>,
@@ -46,10 +60,10 @@ struct Life {
 
 impl RedisServer {
     /// Starts it, and waits until it answers.
-    pub async fn start(name: &'static str, plan: &RedisPlan, site: &Site) -> Result<RedisServer, UpError> {
+    pub async fn start(life: LifeName, duty: &Duty, site: &Site) -> Result<RedisServer, UpError> {
         let mut last = None;
         for _ in 0..TRIES {
-            match RedisServer::try_start(name, plan, site).await {
+            match RedisServer::try_start(life, duty, site).await {
                 Err(e @ UpError::Start { .. }) => last = Some(e),
                 done => return done,
             }
@@ -69,15 +83,15 @@ impl RedisServer {
         self.life().identity
     }
 
-    async fn try_start(name: &'static str, plan: &RedisPlan, site: &Site) -> Result<RedisServer, UpError> {
-        let port = free_port().map_err(|e| failed((name, 1), site, e.to_string()))?;
+    async fn try_start(named: LifeName, duty: &Duty, site: &Site) -> Result<RedisServer, UpError> {
+        let port = free_port().map_err(|e| failed(named, site, e.to_string()))?;
         let reapers = Mutex::default();
-        let life = bear((name, 1), plan, site, port, &reapers)?.into();
-        let server = RedisServer { name, plan: plan.clone(), site: site.clone(), port, life, reapers };
+        let life = bear(named, duty, site, port, &reapers)?.into();
+        let server = RedisServer { name: named.0, duty: duty.clone(), site: site.clone(), port, life, reapers };
         if let Err(why) = server.ready().await {
             // The reason is what counts here; a server that would not end is in the journal.
             let _ = server.stop().await;
-            return Err(failed((name, 1), site, why));
+            return Err(failed(named, site, why));
         }
         Ok(server)
     }
@@ -97,7 +111,7 @@ impl RedisServer {
                 if let Ok(mut connection) = client.get_multiplexed_async_connection().await
                     && let Ok(info) = redis::cmd("INFO").query_async::<String>(&mut connection).await
                     && info.contains(&pid)
-                    && info.contains("loading:0\r\n")
+                    && !info.contains("loading:1\r\n")
                 {
                     return;
                 }
@@ -154,6 +168,12 @@ impl RedisServer {
         Ok(info.contains("master_link_status:up") && info.contains("master_sync_in_progress:0"))
     }
 
+    /// Whether it is a replica, be it in touch with its primary or not.
+    pub async fn is_replica(&self) -> Result<bool, ControlError> {
+        let info: String = self.ask(&["INFO".to_owned(), "replication".to_owned()]).await?;
+        Ok(info.contains("role:slave"))
+    }
+
     async fn ask<T: redis::FromRedisValue>(&self, words: &[String]) -> Result<T, ControlError> {
         let refused = |why: String| ControlError::Tell { what: words.join(" "), why };
         let (name, arguments) = words.split_first().expect("a command has a name");
@@ -180,7 +200,7 @@ impl RedisServer {
     pub async fn start_again(&self) -> Result<(), ControlError> {
         let number = self.life().number + 1;
         let started = |e: UpError| ControlError::Start(e.to_string());
-        let life = bear((self.name, number), &self.plan, &self.site, self.port, &self.reapers).map_err(started)?;
+        let life = bear((self.name, number), &self.duty, &self.site, self.port, &self.reapers).map_err(started)?;
         *self.life.lock().expect("no code panics while it holds this") = life;
         self.ready().await.map_err(|why| started(failed((self.name, number), &self.site, why)))
     }
@@ -188,8 +208,8 @@ impl RedisServer {
 
 /// Starts a process of the server; it is in the journal before it exists.
 fn bear(
-    (name, number): (&'static str, usize),
-    plan: &RedisPlan,
+    (name, number): LifeName,
+    duty: &Duty,
     site: &Site,
     port: u16,
     reapers: &Mutex<JoinSet<()>>,
@@ -198,7 +218,8 @@ fn bear(
     std::fs::create_dir_all(&folder).map_err(|source| UpError::Files { path: folder.clone(), source })?;
     let log = log((name, number), site);
     site.journal.write(&Entry::Starting { name: name.into() })?;
-    let child = Child::program(name, command(port, plan, &folder), &log).map_err(|e| missing(e, &log))?;
+    let command = command(port, duty, &folder).map_err(|source| UpError::Files { path: folder, source })?;
+    let child = Child::program(name, command, &log).map_err(|e| missing(e, &log))?;
     let identity = child.identity;
     site.journal.write(&Entry::Started { name: name.into(), process: identity })?;
     let (tell, exit) = watch::channel(None);
@@ -228,8 +249,16 @@ fn failed(life: (&str, usize), site: &Site, why: String) -> UpError {
     UpError::Start { name: "redis-server".into(), why, log: log(life, site) }
 }
 
-fn command(port: u16, plan: &RedisPlan, folder: &Path) -> Command {
+fn command(port: u16, duty: &Duty, folder: &Path) -> std::io::Result<Command> {
     let mut command = Command::new("redis-server");
+    match duty {
+        Duty::Serve(plan) => serve(&mut command, port, plan, folder),
+        Duty::Watch(primary) => sentinels::watch(&mut command, port, *primary, folder)?,
+    }
+    Ok(command)
+}
+
+fn serve(command: &mut Command, port: u16, plan: &RedisPlan, folder: &Path) {
     let append_only = if plan.persistence == Persistence::Aof { "yes" } else { "no" };
     command.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", append_only]);
     command.args(["--appendfsync", &plan.appendfsync, "--maxmemory-policy", "noeviction"]);
@@ -238,7 +267,6 @@ fn command(port: u16, plan: &RedisPlan, folder: &Path) -> Command {
         command.args(["--repl-diskless-sync-delay", "0"]);
     }
     command.arg("--dir").arg(folder);
-    command
 }
 
 fn missing(error: std::io::Error, log: &Path) -> UpError {

@@ -1,7 +1,8 @@
 //! What the shipped scenarios need of a machine, from their plans.
 
 use crate::footprint::disk_bytes;
-use crate::plan::{Given, Plan, Strategy};
+use crate::journal::SENTINELS;
+use crate::plan::{Database, Given, Plan, Strategy};
 use crate::scenario::{Overrides, Scenario, Source, shipped};
 
 /// The most that any of them needs.
@@ -28,8 +29,8 @@ impl Needs {
         Needs {
             redis: plan.target.strategy == Strategy::Redis,
             open_files: u64::from(plan.load.connections) * api + FILES_BESIDE,
-            // Each instance, and the one that replaces it; the server of the buffer.
-            ports: 2 * plan.target.slots.len() + 1,
+            // Each instance, and the one that replaces it.
+            ports: 2 * plan.target.slots.len() + redis_ports(plan) + database_ports(plan),
             disk_bytes: disk_bytes(plan),
         }
     }
@@ -41,6 +42,25 @@ impl Needs {
             ports: self.ports.max(other.ports),
             disk_bytes: self.disk_bytes.max(other.disk_bytes),
         }
+    }
+}
+
+/// Redis, its replica, and the link to each of them; the proxy in front of it; its sentinels.
+fn redis_ports(plan: &Plan) -> usize {
+    if !plan.target.strategy.shared() {
+        return 0;
+    }
+    let redis = &plan.target.redis;
+    let watched = plan.disturbances().any(|planned| planned.disturbance.sheet().sentinels);
+    1 + 3 * usize::from(redis.replicated) + usize::from(redis.proxied) + SENTINELS.len() * usize::from(watched)
+}
+
+/// A server of the run's own, and the proxy in front of it.
+fn database_ports(plan: &Plan) -> usize {
+    let target = &plan.target;
+    match target.database == Database::Sqlite || target.existing.is_some() {
+        true => 0,
+        false => 1 + usize::from(target.database_setup.proxied),
     }
 }
 
@@ -60,5 +80,13 @@ mod tests {
         assert!(needs.redis);
         assert!(needs.open_files >= 3 * 50 && needs.ports >= 6, "{needs:?}");
         assert!(needs.disk_bytes > 48_000 * 64, "{needs:?}");
+    }
+
+    #[test]
+    fn whoever_listens_around_redis_has_its_port() {
+        let plan = plan("redis-failure");
+        // Two servers, a link to each, the proxy, three sentinels.
+        assert_eq!((redis_ports(&plan), database_ports(&plan)), (8, 0));
+        assert_eq!(redis_ports(&super::plan("rolling-update")), 1);
     }
 }

@@ -69,7 +69,8 @@ fn disturbance(step: &StepPlan, page: &mut Page) {
     let DisturbancePlan { disturbance, lasts, delay, hold_within, window, window_acks_min, .. } = planned;
     let by = if delay.is_zero() { String::new() } else { format!(" by {}", Period(*delay)) };
     let Sheet { act, undo, .. } = disturbance.sheet();
-    let then = if lasts.is_zero() { String::new() } else { format!(" for {}, then {undo}", Period(*lasts)) };
+    let lasting = if lasts.is_zero() { String::new() } else { format!(" for {}", Period(*lasts)) };
+    let then = if undo.is_empty() { String::new() } else { format!("{lasting}, then {undo}") };
     page.line(format_args!("    {act}{by}{then}"));
     page.line(format_args!(
         "    a task in the buffer is awaited for {}; the {} before and after it need {window_acks_min} acks each",

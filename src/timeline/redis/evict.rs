@@ -72,10 +72,14 @@ impl RedisFault for Evict {
         None
     }
 
-    async fn inject(&mut self, at: &Struck<'_>) -> Result<(), ControlError> {
+    async fn prepare(&mut self, at: &Struck<'_>) -> Result<(), ControlError> {
         let fill = Change::command(&["EVAL", FILL, "0", FILLER], Some(&["EVAL", EMPTY, "0", FILLER]));
         self.change(at, fill).await?;
         age(at).await;
+        Ok(())
+    }
+
+    async fn inject(&mut self, at: &Struck<'_>) -> Result<(), ControlError> {
         let policy = Change::setting("maxmemory-policy", "allkeys-lru", at.before.get("maxmemory-policy"));
         self.change(at, policy).await?;
         let most = used_memory(at).await.saturating_sub(filler(at).await.saturating_sub(LEFT)).to_string();

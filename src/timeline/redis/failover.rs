@@ -6,11 +6,10 @@
 //! lags lacks what it was not sent, though each of those writes was acknowledged: its primary waits for no replica.
 
 use async_trait::async_trait;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::eye::{ask_on, write_on};
 use super::info::Info;
+use super::path::Path;
 use super::{EVERY, PATIENCE, Proof, ProofOf, RedisFault, Struck, Symptom, eventually, proof};
 use crate::backends::redis_control::Change;
 use crate::backends::{ControlError, QueueSource};
@@ -21,11 +20,9 @@ const AT_STAKE: u64 = 30;
 
 pub(super) struct Failover {
     lags: bool,
-    /// What the replica told of itself, and who answered on the path of the instances.
+    path: Path,
+    /// What the replica told of itself.
     replica: Info,
-    answered: Info,
-    /// A connection of our own that is open on that path.
-    open: Option<TcpStream>,
     /// The buffer on both, just before.
     looks: Option<(Look, Look)>,
     /// How far the primary was before writes began to wait.
@@ -34,8 +31,7 @@ pub(super) struct Failover {
 
 impl Failover {
     pub fn to_one_that_caught_up() -> Failover {
-        let (replica, answered) = (Info::default(), Info::default());
-        Failover { lags: false, replica, answered, open: None, looks: None, offset: None }
+        Failover { lags: false, path: Path::default(), replica: Info::default(), looks: None, offset: None }
     }
 
     pub fn to_one_that_lags() -> Failover {
@@ -103,19 +99,26 @@ async fn until_enough_is_missing(at: &Struck<'_>) -> Option<(Look, Look)> {
 }
 
 /// Of the replica; nothing, where there is none.
-async fn of_replica(at: &Struck<'_>) -> Info {
+pub(super) async fn of_replica(at: &Struck<'_>) -> Info {
     match at.redis.replica() {
         Some(addr) => Info::read(addr).await.unwrap_or_default(),
         None => Info::default(),
     }
 }
 
-fn follows(info: &Info) -> bool {
+pub(super) fn follows(info: &Info) -> bool {
     info.get("role") == "slave" && info.get("master_link_status") == "up"
 }
 
-fn role(info: &Info) -> String {
+pub(super) fn role(info: &Info) -> String {
     format!("role {}, link {}", info.get("role"), info.get("master_link_status"))
+}
+
+pub(super) async fn old_follows_new(at: &Struck<'_>) -> Proof {
+    let what = "the old primary follows the new one";
+    let Some(old) = at.redis.replica() else { return proof(ProofOf::Heal, what, "there is none", false) };
+    let (seen, holds) = eventually(old, PATIENCE, follows, role).await;
+    proof(ProofOf::Heal, what, seen, holds)
 }
 
 #[async_trait]
@@ -129,16 +132,18 @@ impl RedisFault for Failover {
         true
     }
 
-    async fn inject(&mut self, at: &Struck<'_>) -> Result<(), ControlError> {
-        let path = at.redis.proxy().ok_or(ControlError::NoProxy)?;
-        self.answered = Info::read(path).await.unwrap_or_default();
-        let mut open = TcpStream::connect(path).await?;
-        ask_on(&mut open, &["PING"]).await?;
-        self.open = Some(open);
+    async fn prepare(&mut self, at: &Struck<'_>) -> Result<(), ControlError> {
+        self.path = Path::open(at).await?;
         if self.lags {
             at.redis.change(&Change::Lag).await?;
             self.looks = until_enough_is_missing(at).await;
+        } else if let Some(replica) = at.redis.replica() {
+            eventually(replica, PATIENCE, follows, role).await;
         }
+        Ok(())
+    }
+
+    async fn inject(&mut self, at: &Struck<'_>) -> Result<(), ControlError> {
         self.replica = of_replica(at).await;
         self.offset = Info::read(at.addr()).await.ok().and_then(|info| info.number("master_repl_offset"));
         at.redis.change(&Change::Failover { caught_up: !self.lags }).await
@@ -150,28 +155,21 @@ impl RedisFault for Failover {
             eventually(old, PATIENCE, follows, role).await;
         }
         let (new, old) = (Info::read(at.addr()).await.unwrap_or_default(), of_replica(at).await);
-        let is = |info: &Info, before: &Info| info.get("run_id") == before.get("run_id") && info.get("run_id") != "?";
-        let swapped =
-            new.get("role") == "master" && is(&new, &self.replica) && old.get("role") == "slave" && is(&old, at.before);
+        let swapped = new.get("role") == "master"
+            && new.is_of(&self.replica)
+            && old.get("role") == "slave"
+            && old.is_of(at.before);
         let roles = format!("{} → {}, {} → {}", self.replica.run_id(), role(&new), at.before.run_id(), role(&old));
-        let answers = match at.redis.proxy() {
-            Some(path) => Info::read(path).await.unwrap_or_default(),
-            None => Info::default(),
-        };
-        let another = is(&self.answered, at.before) && is(&answers, &self.replica) && !is(&answers, at.before);
-        let led = format!("run_id {} → {}", self.answered.run_id(), answers.run_id());
-        let met = match &mut self.open {
-            Some(open) => write_on(open).await,
-            None => "there was none".to_owned(),
-        };
+        let led = self.path.leads_to(at, &self.replica).await;
+        let (met, what) = (self.path.write_on_open().await, "a connection that was open is refused writes");
         let refused = met == "READONLY";
         let mut all = vec![
             proof(ProofOf::Mechanism, "the replica is the primary, and the primary a replica", roles, swapped),
-            proof(ProofOf::Mechanism, "whoever connects reaches another server", led, another),
+            led,
             self.offsets(&new),
         ];
         all.extend(self.at_stake());
-        all.push(proof(ProofOf::Symptom, "a connection that was open is refused writes", met, refused));
+        all.push(proof(ProofOf::Symptom, what, met, refused));
         all
     }
 
@@ -183,11 +181,6 @@ impl RedisFault for Failover {
     }
 
     async fn proof_of_heal(&mut self, at: &Struck<'_>) -> Vec<Proof> {
-        let what = "the old primary follows the new one";
-        let Some(old) = at.redis.replica() else {
-            return vec![proof(ProofOf::Heal, what, "there is none", false)];
-        };
-        let (seen, holds) = eventually(old, PATIENCE, follows, role).await;
-        vec![proof(ProofOf::Heal, what, seen, holds)]
+        vec![old_follows_new(at).await]
     }
 }

@@ -42,6 +42,11 @@ impl Info {
         self.fields.get(name)?.parse().ok()
     }
 
+    /// Whether both are of the same life of a server; not, where one of them was not read.
+    pub fn is_of(&self, other: &Info) -> bool {
+        self.get("run_id") == other.get("run_id") && self.get("run_id") != "?"
+    }
+
     /// What may be lost with it, as it says: an `always` fsyncs before each answer.
     pub fn persistence(&self) -> Option<String> {
         let names: &[&str] = match self.get("appendonly") {

@@ -12,17 +12,20 @@ mod drop_request;
 mod evict;
 mod eye;
 mod failover;
+mod failover_sentinel;
 mod info;
 mod kill;
 mod latency;
 mod misconf;
 mod oom;
+mod path;
 mod pause;
 mod processes;
 mod readonly;
 mod reset;
 mod restart;
 mod script_flush;
+mod sentinels;
 mod toxics;
 
 use std::net::SocketAddr;
@@ -60,6 +63,7 @@ fn fault_of(plan: &DisturbancePlan) -> Option<Box<dyn RedisFault>> {
         Disturbance::RedisDropRequest => Box::new(drop_request::DropRequest::default()),
         Disturbance::RedisFailover => Box::new(failover::Failover::to_one_that_caught_up()),
         Disturbance::RedisFailoverLagging => Box::new(failover::Failover::to_one_that_lags()),
+        Disturbance::RedisFailoverSentinel => Box::new(failover_sentinel::FailoverSentinel::default()),
         _ => return None,
     })
 }
@@ -76,6 +80,10 @@ trait RedisFault: Send {
     /// What else is worth knowing of the server as it was before; nothing, as a rule.
     fn facts(&self, _before: &Info) -> Option<String> {
         None
+    }
+    /// Makes ready what takes time, and strikes nobody yet; nothing, as a rule.
+    async fn prepare(&mut self, _at: &Struck<'_>) -> Result<(), ControlError> {
+        Ok(())
     }
     /// Acts, through the control: that puts it into the journal first. It is in effect when this returns.
     async fn inject(&mut self, at: &Struck<'_>) -> Result<(), ControlError>;
@@ -153,6 +161,10 @@ impl Blow for RedisBlow {
         self.before = Info::read(redis.addr()).await.map_err(unread)?;
         self.process = Some(redis.process());
         Ok(self.fault.facts(&self.before).into_iter().collect())
+    }
+
+    async fn prepare(&mut self, scene: &Scene<'_>) -> Result<(), ControlError> {
+        self.fault.prepare(&struck(scene, &self.before, self.process)?).await
     }
 
     async fn inject(&mut self, scene: &Scene<'_>) -> Result<(), ControlError> {

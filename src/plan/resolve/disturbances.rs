@@ -140,18 +140,31 @@ pub fn need(subject: Subject, steps: &[StepPlan], what: fn(&Sheet) -> bool) -> b
     planned(steps).any(|disturbance| disturbance.subject() == subject && what(disturbance.sheet()))
 }
 
-/// In a room, beside what the load writes: an empty database, and what its write-ahead log may take for a while.
-const ROOM_LEAST: u64 = 32 << 20;
-/// An operation's rows and sightings, in the database and once more in its write-ahead log.
-const ROOM_OF_AN_OPERATION: u64 = 3 * 2 * (120 + 60);
+/// In a room, beside what the load writes: an empty database, and what its logs may take for a while.
+fn room_of_an_empty(database: Database) -> u64 {
+    match database {
+        Database::Sqlite => 32 << 20,
+        Database::Postgres | Database::MariaDb => 128 << 20,
+    }
+}
+
+/// An operation's rows and sightings. SQLite has them in its write-ahead log once more; a server has indexes on both,
+/// and what it keeps of earlier versions.
+fn room_of_an_operation(database: Database) -> u64 {
+    match database {
+        Database::Sqlite => 3 * 2 * (120 + 60),
+        Database::Postgres | Database::MariaDb => 3 * 512,
+    }
+}
 
 /// What the time line needs around the database.
 pub fn database_setup(steps: &[StepPlan], load: &LoadPlan, target: &TargetPlan) -> DatabaseSetup {
+    let proxied = need(Subject::Database, steps, |sheet| sheet.proxied);
     let in_a_room = target.existing.is_none() && planned(steps).any(|disturbance| disturbance.sheet().in_a_room);
-    let operations = load.shape.operations_between(Duration::ZERO, load.duration()).ceil() as u64;
-    let room = ROOM_LEAST + operations * ROOM_OF_AN_OPERATION;
-    DatabaseSetup {
-        proxied: need(Subject::Database, steps, |sheet| sheet.proxied),
-        room_bytes: if in_a_room { room } else { 0 },
+    if !in_a_room {
+        return DatabaseSetup { proxied, ..DatabaseSetup::default() };
     }
+    let operations = load.shape.operations_between(Duration::ZERO, load.duration()).ceil() as u64;
+    let load_bytes = operations * room_of_an_operation(target.database);
+    DatabaseSetup { proxied, room_bytes: room_of_an_empty(target.database) + load_bytes, load_bytes }
 }

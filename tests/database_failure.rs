@@ -223,8 +223,7 @@ fn the_full_disk_of_a_killed_run_is_taken_away_by_heal() {
         let lab = Lab::new();
         let told = killed_in(&lab, "database-full", database, |run| run.join("target/room/filler").exists());
         assert!(told.contains("removed the filler") && told.contains("unmounted"), "{told}");
-        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
-        assert!(!mounts.contains(lab.folder().to_str().unwrap()), "{mounts}");
+        lab::assert_no_file_system_is_left(lab.folder());
         let rescued = lab.newest().join("target").join(rescued);
         assert!(rescued.exists(), "the data of the killed run is beside where it was: {}", rescued.display());
     }

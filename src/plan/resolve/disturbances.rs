@@ -81,6 +81,9 @@ fn disturbing(step: &Step) -> Option<(Disturbance, &StepFields)> {
     }
 }
 
+/// Why what a lab that stays stands on is not struck: what a killed run did to it, nobody would undo.
+const RIGHTS_NO_SERVER: &str = "who puts instances right after a run, and no server";
+
 /// One problem for all of them: there is no Redis, or it is not the run's own.
 fn refuse_redis(steps: &[Step], around: &Around<'_>, remarks: &mut Remarks) {
     let of_redis = steps.iter().filter_map(disturbing).filter(|(one, _)| one.subject() == Subject::Redis);
@@ -96,7 +99,7 @@ fn refuse_redis(steps: &[Step], around: &Around<'_>, remarks: &mut Remarks) {
             remarks.problem(place, message, "choose `--strategy redis`, or leave them out");
         }
         (_, Lab::Kept { name, .. }) => {
-            let message = format!("{strikes}, and that of the lab `{name}` is its keeper's");
+            let message = format!("{strikes}, and that of the lab `{name}` is its keeper's, {RIGHTS_NO_SERVER}");
             let help = "leave `--attach` out: a run that brings up its own lab may strike its Redis";
             remarks.problem(place, message, help);
         }
@@ -110,7 +113,8 @@ fn refuse_database(disturbance: Disturbance, fields: &StepFields, around: &Aroun
     let strikes = format!("`{word}` strikes the database");
     if let Lab::Kept { name, .. } = around.lab {
         let help = "leave `--attach` out: a run that brings up its own lab may strike its database";
-        remarks.problem(place, format!("{strikes}, and that of the lab `{name}` is its keeper's"), help);
+        let message = format!("{strikes}, and that of the lab `{name}` is its keeper's, {RIGHTS_NO_SERVER}");
+        remarks.problem(place, message, help);
         return;
     }
     // What its words mean is said where the step is resolved.

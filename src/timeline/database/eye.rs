@@ -34,17 +34,30 @@ pub(super) enum Weight {
     Heavy,
 }
 
-/// 64 KiB, which PostgreSQL cannot compress.
-const HEAVY_IN_POSTGRES: [&str; 3] = [
-    "create table if not exists mxctl_eye (content text)",
-    "insert into mxctl_eye select string_agg(md5(i::text), '') from generate_series(1, 2048) as i",
-    "drop table if exists mxctl_eye",
-];
-const HEAVY_IN_MARIADB: [&str; 3] = [
-    "create table if not exists mxctl_eye (content longblob)",
-    "insert into mxctl_eye values (repeat('x', 65536))",
-    "drop table if exists mxctl_eye",
-];
+/// How heavy writes are made to a kind of server.
+struct Heavy {
+    prepare: &'static str,
+    /// 64 KiB.
+    piece: &'static str,
+    /// Of one write.
+    pieces: usize,
+}
+
+const TAKE_AWAY: &str = "drop table if exists mxctl_eye";
+
+/// Which it cannot compress.
+const HEAVY_IN_POSTGRES: Heavy = Heavy {
+    prepare: "create table if not exists mxctl_eye (content text)",
+    piece: "insert into mxctl_eye select string_agg(md5(i::text), '') from generate_series(1, 2048) as i",
+    pieces: 1,
+};
+
+/// Each piece is a transaction, and stays: what it purges meanwhile becomes free by the MiB, and is taken as well.
+const HEAVY_IN_MARIADB: Heavy = Heavy {
+    prepare: "create table if not exists mxctl_eye (content longblob)",
+    piece: "insert into mxctl_eye values (repeat('x', 65536))",
+    pieces: 32,
+};
 
 /// Looks along one path.
 pub(super) struct Eye {
@@ -62,8 +75,7 @@ impl Eye {
         Eye { path, run, busy, weight, prepared: false }
     }
 
-    /// The statements of heavy writes to a server: make a table, write, take it away.
-    fn heavy(&self) -> Option<[&'static str; 3]> {
+    fn heavy(&self) -> Option<Heavy> {
         match (self.weight, &self.path) {
             (Weight::Light, _) | (_, DatabaseSource::File(_)) => None,
             (Weight::Heavy, DatabaseSource::Server { database: Database::MariaDb, .. }) => Some(HEAVY_IN_MARIADB),
@@ -81,7 +93,7 @@ impl Eye {
 #[async_trait]
 impl OwnWrites for Eye {
     async fn write(&mut self) -> Sight {
-        let Some([prepare, write, _]) = self.heavy() else {
+        let Some(Heavy { prepare, piece, pieces }) = self.heavy() else {
             return self.say(format!("insert into mxctl_marker (run) values ({})", self.run.number)).await;
         };
         if !self.prepared {
@@ -91,13 +103,13 @@ impl OwnWrites for Eye {
             }
             self.prepared = true;
         }
-        self.say(write.to_owned()).await
+        self.say(vec![piece; pieces].join("; ")).await
     }
 
     /// Also an earlier marker of the run: each is looked for at once, or never.
     async fn close(&mut self, _scene: &Scene<'_>) {
         let all = match self.heavy() {
-            Some([_, _, take_away]) => take_away.to_owned(),
+            Some(_) => TAKE_AWAY.to_owned(),
             None => format!("delete from mxctl_marker where run = {}", self.run.number),
         };
         self.say(all).await;

@@ -52,7 +52,7 @@ async fn until_refused(at: &Struck<'_>) -> Proof {
         stored += usize::from(seen == Seen::Stored);
         in_a_row = if is_refusal(&seen) { in_a_row + 1 } else { 0 };
         if in_a_row >= IN_A_ROW || Instant::now() >= deadline {
-            let told = format!("{seen}, after {stored} that still fitted");
+            let told = format!("{seen}, after {stored} that were stored");
             return proof(ProofOf::Mechanism, "the server refuses what needs room", told, in_a_row >= IN_A_ROW);
         }
         if seen != Seen::Stored {

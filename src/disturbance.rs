@@ -88,12 +88,13 @@ pub struct Sheet {
     pub sentinels: bool,
     /// What is struck stores nothing while it lasts. Of Redis: so nobody can be told of a stored write.
     pub takes_no_write: bool,
-    /// The file is in a small file system of the run's own, which takes root.
+    /// The database is in a small file system of the run's own, which takes root.
     pub in_a_room: bool,
 }
 
 const SERVERS: &[&str] = &["postgres", "mariadb"];
 const FILE: &[&str] = &["sqlite"];
+const EVERY_DATABASE: &[&str] = &["sqlite", "postgres", "mariadb"];
 
 /// Every disturbance, in the order in which a person meets them.
 const LIST: [Sheet; 24] = {
@@ -155,7 +156,7 @@ const LIST: [Sheet; 24] = {
         Sheet {
             in_a_room: true,
             ..database(
-                FILE,
+                EVERY_DATABASE,
                 outage(DatabaseFull, "database-full", 3_000, "a filler takes all that is free", "it is removed"),
             )
         },

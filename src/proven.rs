@@ -139,7 +139,8 @@ pub struct Standing {
     /// Seeded bugs that were tried.
     pub bugs: u64,
     pub false_alarms: u64,
-    /// Those that were caught by stops, lanes and judges that the run's scenario has, too, on its strategy and backend.
+    /// Those that were caught by stops, lanes and judges that the run's scenario has, too, on its strategy, backend and
+    /// database.
     pub covered: Vec<String>,
     /// How many of these took something that the run's scenario does to its target; `None`: it does nothing to it.
     #[serde(default)]

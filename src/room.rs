@@ -5,7 +5,7 @@
 use std::ffi::CString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -55,25 +55,13 @@ impl Room {
     /// Moves what is in it into the folder around it, and takes it away. Waits for whoever is closing a file in it.
     pub fn leave(&self, outside: &Path, within: Duration) -> io::Result<()> {
         if self.is_there() {
-            self.move_out(outside)?;
+            copy_all(&self.at, outside)?;
             self.unmount(within)?;
         }
         match std::fs::remove_dir(&self.at) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed,
         }
-    }
-
-    fn move_out(&self, outside: &Path) -> io::Result<()> {
-        for entry in std::fs::read_dir(&self.at)? {
-            let entry = entry?;
-            if entry.file_type()?.is_file() && entry.file_name().as_bytes() != FILLER.as_bytes() {
-                let copy = outside.join(entry.file_name());
-                std::fs::copy(entry.path(), &copy)?;
-                std::fs::set_permissions(&copy, PermissionsExt::from_mode(0o644))?;
-            }
-        }
-        Ok(())
     }
 
     fn unmount(&self, within: Duration) -> io::Result<()> {
@@ -85,6 +73,26 @@ impl Room {
             }
         }
     }
+}
+
+/// Files and folders, with their owners and modes; the filler, sockets and the like are of no use outside.
+fn copy_all(from: &Path, to: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let (kind, source, copy) = (entry.file_type()?, entry.path(), to.join(entry.file_name()));
+        if kind.is_dir() {
+            std::fs::create_dir_all(&copy)?;
+            copy_all(&source, &copy)?;
+        } else if kind.is_file() && entry.file_name().as_bytes() != FILLER.as_bytes() {
+            std::fs::copy(&source, &copy)?;
+        } else {
+            continue;
+        }
+        let met = entry.metadata()?;
+        chown(&copy, Some(met.uid()), Some(met.gid()))?;
+        std::fs::set_permissions(&copy, met.permissions())?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -217,13 +217,16 @@ fn the_full_disk_of_a_killed_run_is_taken_away_by_heal() {
         assert!(told.contains("run mxctl as root"), "{told}");
         return;
     }
-    let lab = Lab::new();
-    let told = killed_in(&lab, "database-full", "sqlite", |run| run.join("target/room/filler").exists());
-    assert!(told.contains("removed the filler") && told.contains("unmounted"), "{told}");
-    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
-    assert!(!mounts.contains(lab.folder().to_str().unwrap()), "{mounts}");
-    let rescued = lab.newest().join("target/expectation.db");
-    assert!(rescued.exists(), "the database of the killed run is beside where it was");
+    for (database, rescued) in
+        [("sqlite", "expectation.db"), ("postgres", "postgres/data/PG_VERSION"), ("mariadb", "mariadb/data/ibdata1")]
+    {
+        let lab = Lab::new();
+        let told = killed_in(&lab, "database-full", database, |run| run.join("target/room/filler").exists());
+        assert!(told.contains("removed the filler") && told.contains("unmounted"), "{told}");
+        lab::assert_no_file_system_is_left(lab.folder());
+        let rescued = lab.newest().join("target").join(rescued);
+        assert!(rescued.exists(), "the data of the killed run is beside where it was: {}", rescued.display());
+    }
 }
 
 /// One that locks a file ends with mxctl, and so does its lock.

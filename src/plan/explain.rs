@@ -140,16 +140,16 @@ fn backend(backend: Backend) -> &'static str {
 }
 
 fn database(target: &TargetPlan) -> String {
-    let DatabaseSetup { proxied, room_bytes } = target.database_setup;
+    let DatabaseSetup { proxied, room_bytes, .. } = target.database_setup;
+    let place = match room_bytes {
+        0 => "the run's folder".to_owned(),
+        bytes => format!("a file system of {} that mxctl mounts in the run's folder (takes root)", Size(bytes)),
+    };
     match (target.database, &target.existing) {
-        (Database::Sqlite, _) if room_bytes > 0 => {
-            let room = Size(room_bytes);
-            format!("SQLite, a file in a file system of {room} that mxctl mounts in the run's folder (takes root)")
-        }
-        (Database::Sqlite, _) => "SQLite, a file in the run's folder".to_owned(),
+        (Database::Sqlite, _) => format!("SQLite, a file in {place}"),
         (own, None) => {
             let path = if proxied { ", reached through a proxy" } else { "" };
-            format!("{}, a private server with its data in the run's folder{path}", own.name())
+            format!("{}, a private server with its data in {place}{path}", own.name())
         }
         (existing, Some(url)) => format!("{}, an existing one: {url}", existing.name()),
     }

@@ -314,9 +314,12 @@ pub struct DatabaseSetup {
     /// The instances reach it through a proxy that can spoil what passes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub proxied: bool,
-    /// The bytes of a small file system that its file is in; 0: it is a file among others.
+    /// The bytes of a small file system that its data is in; 0: it is among other files.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub room_bytes: u64,
+    /// How many of them the load may take.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub load_bytes: u64,
 }
 
 impl DatabaseSetup {

@@ -1,18 +1,21 @@
 //! What a plan does to its target, as far as a bug can tell: which stops, under which load, judged by what.
 //!
-//! In: a [`Plan`]. Out: a [`Reach`]. A plan that does all that another one does, on the same strategy and backend, exposes
-//! what that one exposes.
+//! In: a [`Plan`]. Out: a [`Reach`]. A plan that does all that another one does, on the same strategy, backend and database,
+//! exposes what that one exposes.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Backend, ClockOffset, Plan, StopPlan, Strategy};
+use super::{Backend, ClockOffset, Database, Plan, StopPlan, Strategy};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reach {
     pub strategy: Strategy,
     pub backend: Backend,
+    /// In results of before it stood there, the only one that was tried.
+    #[serde(default = "sqlite")]
+    pub database: Database,
     pub witness: bool,
     /// Lanes that write: `write-once`, `hot-key`, `poison`.
     pub lanes: BTreeSet<String>,
@@ -33,6 +36,7 @@ impl Reach {
         Reach {
             strategy: plan.target.strategy,
             backend: plan.target.backend,
+            database: plan.target.database,
             witness: plan.target.witness,
             lanes: lanes.into_iter().filter(|(_, share)| *share > 0).map(|(lane, _)| lane.to_owned()).collect(),
             acts: plan.stops().map(act).chain(starts).chain(disturbances).chain(clocks).collect(),
@@ -48,12 +52,16 @@ impl Reach {
 
     /// Whether it does all that the other one does.
     pub fn covers(&self, other: &Reach) -> bool {
-        (self.strategy, self.backend) == (other.strategy, other.backend)
+        (self.strategy, self.backend, self.database) == (other.strategy, other.backend, other.database)
             && self.witness >= other.witness
             && self.lanes.is_superset(&other.lanes)
             && self.acts.is_superset(&other.acts)
             && self.judged_by.is_superset(&other.judged_by)
     }
+}
+
+fn sqlite() -> Database {
+    Database::Sqlite
 }
 
 fn clock(offset: &ClockOffset) -> String {
@@ -87,6 +95,16 @@ mod tests {
         for other in [reach("scale-out"), reach("loadtest")] {
             assert!(!whole.covers(&other) && !other.covers(&whole));
         }
+    }
+
+    #[test]
+    fn what_was_caught_on_one_database_says_nothing_of_another() {
+        let on_sqlite = reach("rolling-update");
+        let on_postgres = Reach { database: Database::Postgres, ..on_sqlite.clone() };
+        assert!(!on_postgres.covers(&on_sqlite) && !on_sqlite.covers(&on_postgres));
+        let mut stored = serde_json::to_value(&on_sqlite).unwrap();
+        stored.as_object_mut().unwrap().remove("database");
+        assert_eq!(serde_json::from_value::<Reach>(stored).unwrap(), on_sqlite);
     }
 
     #[test]

@@ -105,12 +105,13 @@ mod tests {
 
     use super::super::text::columns;
     use super::*;
-    use crate::plan::{Backend, Reach, Strategy};
+    use crate::plan::{Backend, Database, Reach, Strategy};
 
     fn result(name: &str, kind: Kind, outcome: Outcome, (expected, got): (&str, &str)) -> CaseResult {
         let reach = Reach {
             strategy: Strategy::Redis,
             backend: Backend::Process,
+            database: Database::Sqlite,
             witness: true,
             lanes: ["write-once".to_owned()].into(),
             acts: ["hard worker at worker.leased".to_owned()].into(),

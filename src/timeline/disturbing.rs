@@ -137,6 +137,17 @@ impl Disturbing {
         let (record, writes, proof) = (None, None, Vec::new());
         Disturbing { plan: plan.clone(), blow, record, writes, looked: false, proof }
     }
+
+    async fn undo(&mut self, scene: &Scene<'_>) -> Result<(), ControlError> {
+        let (Some(record), Some(writes)) = (&mut self.record, &mut self.writes) else { return Ok(()) };
+        record.undone = Some(scene.clock.now());
+        self.blow.heal(scene).await?;
+        let stored = a_stored_write(&mut **writes, scene, ProofOf::Heal, HEAL_PATIENCE).await;
+        record.healed = stored.holds.then(|| scene.clock.now());
+        self.proof.push(stored);
+        self.proof.extend(self.blow.proof_of_heal(scene).await?);
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -171,18 +182,13 @@ impl Fault for Disturbing {
         uninterrupted.ok_or_else(interrupted)
     }
 
+    /// Whatever became of it, the own writes are taken away.
     async fn heal(&mut self, scene: &Scene<'_>) -> Result<(), ControlError> {
-        let (Some(record), Some(writes), true) = (&mut self.record, &mut self.writes, self.looked) else {
-            return Ok(());
-        };
-        record.undone = Some(scene.clock.now());
-        self.blow.heal(scene).await?;
-        let stored = a_stored_write(&mut **writes, scene, ProofOf::Heal, HEAL_PATIENCE).await;
-        record.healed = stored.holds.then(|| scene.clock.now());
-        self.proof.push(stored);
-        self.proof.extend(self.blow.proof_of_heal(scene).await?);
-        writes.close(scene).await;
-        Ok(())
+        let healed = if self.looked { self.undo(scene).await } else { Ok(()) };
+        if let Some(writes) = &mut self.writes {
+            writes.close(scene).await;
+        }
+        healed
     }
 
     async fn proof(&mut self, _scene: &Scene<'_>) -> Vec<Proof> {

@@ -191,6 +191,13 @@ pub fn assert_nothing_is_left(folder: &Path) {
     }
 }
 
+/// None that a run mounted.
+#[track_caller]
+pub fn assert_no_file_system_is_left(folder: &Path) {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").expect("every Linux tells its mounts");
+    assert!(!mounts.contains(folder.to_str().expect("a plain path")), "{mounts}");
+}
+
 pub fn signal(child: &std::process::Child, signal: Signal) {
     kill(Pid::from_raw(child.id() as i32), signal).expect("the child is alive");
 }

@@ -1,5 +1,6 @@
 //! A private PostgreSQL or MariaDB: on a free port of 127.0.0.1, its data in the run's folder, ended with its parent. It
-//! can be struck, and started again where it was; where a plan needs it, the instances reach it through a proxy.
+//! can be struck, and started again where it was; where a plan needs it, the instances reach it through a proxy, and its
+//! data lies in a room: a small file system of its own.
 //!
 //! ```text
 //! folder ─ initialise ─ start on a free port ─ answers, and is ours ─▶ url
@@ -20,6 +21,7 @@ use tokio::sync::watch;
 
 use self::berth::Berth;
 use super::recipe::Recipe;
+use super::run_room::RunRoom;
 use super::{Site, mariadb, postgres, wait_for_exit};
 use crate::backends::proxy::Proxy;
 use crate::backends::{DatabaseSource, Exit, UpError};
@@ -59,21 +61,38 @@ impl DatabaseServer {
             (Database::Postgres, None) => &postgres::RECIPE,
             (Database::MariaDb, None) => &mariadb::RECIPE,
         };
-        let mut berth = Berth::make(recipe, plan, site)?;
+        let room = RunRoom::make_for(plan, site)?;
+        let berth = Berth::make(recipe, plan, site, room.clone());
+        let started = async { DatabaseServer::start(berth?, plan, stop).await }.await;
+        if let (Err(_), Some(room)) = (&started, room) {
+            // The reason is what counts here; a room that would not go is in the journal.
+            let _ = room.leave();
+        }
+        started.map(Some)
+    }
+
+    async fn start(mut berth: Berth, plan: &TargetPlan, stop: &Stop) -> Result<DatabaseServer, UpError> {
         berth.initialise(stop).await?;
         let life = first_life(&mut berth, stop).await?;
-        let server = DatabaseServer { berth, proxy: None, life: Mutex::new(life) };
-        if !plan.database_setup.proxied {
-            return Ok(Some(server));
+        let mut server = DatabaseServer { berth, proxy: None, life: Mutex::new(life) };
+        if let Err(why) = server.complete(plan) {
+            // The reason is what counts here; a server that would not end is in the journal.
+            let _ = server.stop().await;
+            return Err(server.berth.failed(1, why));
         }
-        match Proxy::start((Ipv4Addr::LOCALHOST, server.berth.port).into()) {
-            Ok(proxy) => Ok(Some(DatabaseServer { proxy: Some(proxy), ..server })),
-            Err(e) => {
-                // The reason is what counts here; a server that would not end is in the journal.
-                let _ = server.stop().await;
-                Err(server.berth.failed(1, format!("start a proxy in front of it: {e}")))
-            }
+        Ok(server)
+    }
+
+    /// With what the time line needs around it.
+    fn complete(&mut self, plan: &TargetPlan) -> Result<(), String> {
+        if let Some(room) = &self.berth.room {
+            room.takes(plan.database_setup.load_bytes)?;
         }
+        if plan.database_setup.proxied {
+            let proxy = Proxy::start((Ipv4Addr::LOCALHOST, self.berth.port).into());
+            self.proxy = Some(proxy.map_err(|e| format!("start a proxy in front of it: {e}"))?);
+        }
+        Ok(())
     }
 
     /// Where it is itself.
@@ -107,7 +126,7 @@ impl DatabaseServer {
             if wait_for_exit(exit.clone(), within).await.is_some() {
                 self.proxy.iter().for_each(Proxy::end);
                 self.berth.all_reaped().await;
-                return Ok(());
+                return self.berth.room.as_ref().map_or(Ok(()), RunRoom::leave);
             }
         }
         Err(format!("{} (pid {}) outlives SIGKILL", self.berth.recipe.word, identity.pid))

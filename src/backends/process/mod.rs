@@ -12,6 +12,7 @@ mod postgres;
 mod recipe;
 mod redis;
 mod redis_server;
+mod run_room;
 mod sentinels;
 pub(super) mod servers;
 mod slots;

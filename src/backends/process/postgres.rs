@@ -24,6 +24,9 @@ use crate::plan::Database;
 const SUPERUSER: &str = "postgres";
 const USER: &str = "mxctl";
 
+/// How much log is kept: segments that are no longer needed are used again, down to the first.
+const LITTLE_LOG: [&str; 4] = ["-c", "min_wal_size=32MB", "-c", "max_wal_size=48MB"];
+
 pub(super) const RECIPE: Recipe = Recipe {
     database: Database::Postgres,
     word: "postgres",
@@ -33,6 +36,7 @@ pub(super) const RECIPE: Recipe = Recipe {
     initialise,
     serve,
     open: |grounds| Box::pin(open(grounds)),
+    make_room_for_the_log: |grounds| Box::pin(checkpoint(grounds)),
     url: |port| format!("postgres://{USER}@127.0.0.1:{port}/{NAME}?sslmode=disable"),
     connections: |url| Box::pin(connections(url)),
     disconnect: |url| Box::pin(disconnect(url)),
@@ -62,13 +66,20 @@ fn serve(grounds: &Grounds) -> std::io::Result<Command> {
     postgres.args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]);
     postgres.arg("-c").arg(format!("hba_file={}", access_file(grounds).display()));
     postgres.arg("-c").arg(format!("max_connections={}", grounds.connections)).current_dir(grounds.folder);
+    if grounds.in_a_room {
+        postgres.args(LITTLE_LOG);
+    }
     Ok(postgres)
 }
 
-async fn open(grounds: &Grounds<'_>) -> Result<(), sqlx::Error> {
+async fn as_superuser(grounds: &Grounds<'_>) -> Result<PgConnection, sqlx::Error> {
     let address = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(grounds.port);
     let address = address.username(SUPERUSER).password(grounds.secret).ssl_mode(PgSslMode::Disable);
-    let mut connection: PgConnection = address.database("postgres").disable_statement_logging().connect().await?;
+    address.database("postgres").disable_statement_logging().connect().await
+}
+
+async fn open(grounds: &Grounds<'_>) -> Result<(), sqlx::Error> {
+    let mut connection = as_superuser(grounds).await?;
     let folder: String = sqlx::query_scalar("SHOW data_directory").fetch_one(&mut connection).await?;
     if Path::new(&folder) != data(grounds.folder) {
         return Err(sqlx::Error::Protocol("another server took the port".into()));
@@ -80,6 +91,13 @@ async fn open(grounds: &Grounds<'_>) -> Result<(), sqlx::Error> {
             sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await?;
         }
     }
+    connection.close().await
+}
+
+/// It makes segments of the log that are over into the next ones.
+async fn checkpoint(grounds: &Grounds<'_>) -> Result<(), sqlx::Error> {
+    let mut connection = as_superuser(grounds).await?;
+    sqlx::raw_sql("CHECKPOINT").execute(&mut connection).await?;
     connection.close().await
 }
 

@@ -28,6 +28,9 @@ pub(super) struct Recipe {
     pub serve: fn(&Grounds) -> io::Result<Command>,
     /// Makes the database; an error as long as the server does not answer, or is another than the one in this folder.
     pub open: for<'a> fn(&'a Grounds<'a>) -> Opening<'a>,
+    /// Sees to it that its log can be written for a while on a full disk: otherwise the server would end of it, where
+    /// it is to refuse writes.
+    pub make_room_for_the_log: for<'a> fn(&'a Grounds<'a>) -> Opening<'a>,
     /// Of the database, without a password.
     pub url: fn(port: u16) -> String,
     /// Who is connected to it there, but for whoever asks: ids, none of which is ever used again.
@@ -50,6 +53,8 @@ pub(super) struct Grounds<'a> {
     pub user: Option<&'a Unprivileged>,
     pub port: u16,
     pub connections: usize,
+    /// The folder is in a small file system: what the server keeps in advance, and how it grows, must be small.
+    pub in_a_room: bool,
 }
 
 /// The first of these folders, then of PATH, that has the program.

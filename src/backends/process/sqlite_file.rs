@@ -2,9 +2,7 @@
 //! room: a small file system of its own, which goes when the run ends, after the file was moved out.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,6 +11,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::Mutex;
 
+use super::run_room::RunRoom;
 use super::{DATABASE, Site};
 use crate::backends::database_control::{Change, DatabaseControl};
 use crate::backends::proxy::Passed;
@@ -20,19 +19,15 @@ use crate::backends::{ControlError, DatabaseSource, Exit, UpError};
 use crate::journal::Entry;
 use crate::plan::TargetPlan;
 use crate::process::ProcessIdentity;
-use crate::room::{FILLER, Room};
 
 /// Who holds the lock, in the journal: it ends with its holder.
 const NAME: &str = "mxctl";
 /// Others hold the write lock for the time of a batch.
 const LOCKED_WITHIN: Duration = Duration::from_secs(5);
-/// Somebody may still be closing a file in it.
-const EMPTY_WITHIN: Duration = Duration::from_secs(5);
-const PIECE: usize = 64 * 1024;
 
 pub(super) struct SqliteFile {
     site: Site,
-    room: Option<Room>,
+    room: Option<RunRoom>,
     /// The transaction that holds the write lock, while it is held.
     lock: Mutex<Option<SqliteConnection>>,
 }
@@ -40,25 +35,18 @@ pub(super) struct SqliteFile {
 impl SqliteFile {
     /// Makes room for it, where the plan wants that; the service makes the file.
     pub fn prepare(plan: &TargetPlan, site: &Site) -> Result<SqliteFile, UpError> {
-        let room = match plan.database_setup.room_bytes {
-            0 => None,
-            bytes => Some(made_room(site, bytes)?),
-        };
+        let room = RunRoom::make_for(plan, site)?;
         Ok(SqliteFile { site: site.clone(), room, lock: Mutex::new(None) })
     }
 
     pub fn path(&self) -> PathBuf {
-        self.room.as_ref().map_or(&*self.site.folder, Room::at).join(DATABASE)
+        self.room.as_ref().map_or(&*self.site.folder, RunRoom::at).join(DATABASE)
     }
 
     /// Once nobody uses the file any more. Says what would not go.
     pub async fn stop(&self) -> Result<(), String> {
         drop(self.lock.lock().await.take());
-        let Some(room) = &self.room else { return Ok(()) };
-        room.leave(&self.site.folder, EMPTY_WITHIN).map_err(|e| format!("{}: {e}", room.at().display()))?;
-        // A journal that cannot be written keeps the room as a leftover, which heal finds to be gone.
-        let _ = self.site.journal.write(&Entry::Unmounted { at: room.at().to_owned() });
-        Ok(())
+        self.room.as_ref().map_or(Ok(()), RunRoom::leave)
     }
 
     async fn connect(&self) -> Result<SqliteConnection, sqlx::Error> {
@@ -87,12 +75,12 @@ impl SqliteFile {
         released.await.map_err(|e| ControlError::TellDatabase { what: "rollback".into(), why: e.to_string() })
     }
 
-    fn filler(&self) -> Result<PathBuf, ControlError> {
-        Ok(self.room.as_ref().ok_or(ControlError::NoRoom)?.at().join(FILLER))
+    fn room(&self) -> Result<&RunRoom, ControlError> {
+        self.room.as_ref().ok_or(ControlError::NoRoom)
     }
 
-    /// What the write-ahead log has room for would still be written: it is emptied first, and grows from then on.
-    async fn fill(&self, filler: PathBuf) -> Result<(), ControlError> {
+    /// What its write-ahead log has room for would still be written: emptied, it grows from then on.
+    async fn empty_the_log(&self) -> Result<(), ControlError> {
         let emptied = async {
             let mut connection = self.connect().await?;
             let what = "pragma wal_checkpoint(truncate)";
@@ -102,45 +90,9 @@ impl SqliteFile {
         };
         let refused = |why: String| ControlError::TellDatabase { what: "empty its write-ahead log".into(), why };
         match emptied.await {
-            Ok(0) => {}
-            Ok(_) => return Err(refused("others were in the way".into())),
-            Err(e) => return Err(refused(e.to_string())),
-        }
-        let written = tokio::task::spawn_blocking(move || write_until_full(&filler));
-        Ok(written.await.map_err(io::Error::other)??)
-    }
-}
-
-/// A file system of this size in the target's folder: it is in the journal before it exists.
-fn made_room(site: &Site, bytes: u64) -> Result<Room, UpError> {
-    let room = Room::new(&site.folder);
-    let missing = |why: String| {
-        UpError::Missing {
-        what: "a small file system for the database".to_owned(),
-        why,
-        remedy: "run mxctl as root, choose `--database postgres`, or leave the step `database-full` out of a scenario of your \
-                 own"
-            .to_owned(),
-    }
-    };
-    site.journal.write(&Entry::Mounting { at: room.at().to_owned() })?;
-    let mounted = room.make(bytes);
-    if mounted.is_err() {
-        site.journal.write(&Entry::Unmounted { at: room.at().to_owned() })?;
-    }
-    mounted.map_err(|e| missing(format!("mount a tmpfs at {}: {e}", room.at().display())))?;
-    Ok(room)
-}
-
-fn write_until_full(filler: &Path) -> io::Result<()> {
-    let mut file = File::create(filler)?;
-    let zeros = [0; PIECE];
-    loop {
-        match file.write(&zeros) {
-            Ok(0) => return Ok(()),
-            Ok(_) => {}
-            Err(e) if e.kind() == io::ErrorKind::StorageFull => return Ok(()),
-            Err(e) => return Err(e),
+            Ok(0) => Ok(()),
+            Ok(_) => Err(refused("others were in the way".into())),
+            Err(e) => Err(refused(e.to_string())),
         }
     }
 }
@@ -200,9 +152,9 @@ impl DatabaseControl for SqliteFile {
                 self.take_the_lock().await
             }
             Change::Filler => {
-                let file = self.filler()?;
-                self.site.journal.write(&Entry::Filling { file: file.clone() })?;
-                self.fill(file).await
+                let room = self.room()?;
+                self.empty_the_log().await?;
+                room.fill().await
             }
             Change::Disconnect | Change::Toxic { .. } => Err(ControlError::NoServer),
         }
@@ -216,14 +168,7 @@ impl DatabaseControl for SqliteFile {
                 let change = change.to_string();
                 Ok(self.site.journal.write(&Entry::ChangedBack { name: NAME.into(), process, change })?)
             }
-            Change::Filler => {
-                let file = self.filler()?;
-                match std::fs::remove_file(&file) {
-                    Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                    removed => removed?,
-                }
-                Ok(self.site.journal.write(&Entry::Emptied { file })?)
-            }
+            Change::Filler => self.room()?.empty(),
             Change::Disconnect | Change::Toxic { .. } => Err(ControlError::NoServer),
         }
     }

@@ -152,8 +152,8 @@ pub fn mounts() -> Line {
     match tried {
         Ok(()) => Line::ok(NEED, "a small file system can be mounted"),
         Err(e) => {
-            let remedy = "only for the step `database-full` (in `chaos database-failure`): run mxctl as root, or with \
-                          `--database postgres`";
+            let remedy = "only for the step `database-full` (in `chaos database-failure`): run mxctl as root, or leave \
+                          the step out of a scenario of your own";
             Line::warn(NEED, format!("no small file system: {e}"), remedy)
         }
     }

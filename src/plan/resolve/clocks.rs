@@ -1,7 +1,7 @@
 //! Whose clock is wrong, and by how much.
 
 use crate::plan::{ClockOffset, Slot, Strategy};
-use crate::scenario::{ClockLine, Entry, Target};
+use crate::scenario::{ClockLine, Entry, Located, Target, Word};
 
 use super::Remarks;
 use super::filled::Named;
@@ -9,7 +9,7 @@ use super::filled::Named;
 /// Far beyond what asking an instance for its time takes.
 const LEAST_MS: u64 = 3_000;
 
-/// In the order of the slots. A buffer in memory has no workers, and theirs fall away.
+/// In the order of the slots.
 pub fn resolve(target: &Target, slots: &[Slot], strategy: Strategy, remarks: &mut Remarks) -> Vec<ClockOffset> {
     let Entry::Given(lines) = &target.clock_offset else { return Vec::new() };
     let lines = &lines.value;
@@ -30,13 +30,18 @@ fn one(line: &ClockLine, slots: &[Slot], strategy: Strategy, remarks: &mut Remar
         return Some(ClockOffset { slot: slot.clone(), ahead_ms: ahead.value.0 });
     }
     if !strategy.shared() && Named::parse(&named.value.0).is_some() {
-        let slot = &named.value.0;
-        remarks.note(format!("the clock of {slot} is left out: with strategy in-memory there is no such instance"));
-        return None;
+        return refuse_in_memory(named, remarks);
     }
     let known: Vec<String> = slots.iter().map(Slot::to_string).collect();
     let message = format!("`{}` is no instance of this target", named.value.0);
     remarks.problem(&named.place, message, format!("it has {}", known.join(", ")));
+    None
+}
+
+/// Left out, a run would say nothing of what it was to put to the test.
+fn refuse_in_memory(named: &Located<Word>, remarks: &mut Remarks) -> Option<ClockOffset> {
+    let message = format!("the clock of {} cannot be wrong: in-memory has no such instance", named.value.0);
+    remarks.problem(&named.place, message, "leave it out, or choose `--strategy redis`");
     None
 }
 
@@ -74,12 +79,10 @@ mod tests {
 
     #[test]
     fn a_buffer_in_memory_has_no_workers_whose_clock_could_be_wrong() {
-        let plan = resolved("in-memory", "worker-1: 30s, all-2: 5s").unwrap();
+        let plan = resolved("in-memory", "all-2: 5s").unwrap();
         assert_eq!(plan.target.clocks_in_words().unwrap(), "all-2 +5s");
-        assert!(
-            plan.notes.iter().any(|note| note.starts_with("the clock of worker-1 is left out")),
-            "{:?}",
-            plan.notes
-        );
+        let refused = resolved("in-memory", "worker-1: 30s, all-2: 5s").unwrap_err();
+        let told = &refused.iter().next().unwrap().message;
+        assert_eq!(told, "the clock of worker-1 cannot be wrong: in-memory has no such instance");
     }
 }

@@ -81,6 +81,9 @@ fn disturbing(step: &Step) -> Option<(Disturbance, &StepFields)> {
     }
 }
 
+/// Why what a lab that stays stands on is not struck: what a killed run did to it, nobody would undo.
+const RIGHTS_NO_SERVER: &str = "who puts instances right after a run, and no server";
+
 /// One problem for all of them: there is no Redis, or it is not the run's own.
 fn refuse_redis(steps: &[Step], around: &Around<'_>, remarks: &mut Remarks) {
     let of_redis = steps.iter().filter_map(disturbing).filter(|(one, _)| one.subject() == Subject::Redis);
@@ -96,7 +99,7 @@ fn refuse_redis(steps: &[Step], around: &Around<'_>, remarks: &mut Remarks) {
             remarks.problem(place, message, "choose `--strategy redis`, or leave them out");
         }
         (_, Lab::Kept { name, .. }) => {
-            let message = format!("{strikes}, and that of the lab `{name}` is its keeper's");
+            let message = format!("{strikes}, and that of the lab `{name}` is its keeper's, {RIGHTS_NO_SERVER}");
             let help = "leave `--attach` out: a run that brings up its own lab may strike its Redis";
             remarks.problem(place, message, help);
         }
@@ -110,7 +113,8 @@ fn refuse_database(disturbance: Disturbance, fields: &StepFields, around: &Aroun
     let strikes = format!("`{word}` strikes the database");
     if let Lab::Kept { name, .. } = around.lab {
         let help = "leave `--attach` out: a run that brings up its own lab may strike its database";
-        remarks.problem(place, format!("{strikes}, and that of the lab `{name}` is its keeper's"), help);
+        let message = format!("{strikes}, and that of the lab `{name}` is its keeper's, {RIGHTS_NO_SERVER}");
+        remarks.problem(place, message, help);
         return;
     }
     // What its words mean is said where the step is resolved.
@@ -140,18 +144,31 @@ pub fn need(subject: Subject, steps: &[StepPlan], what: fn(&Sheet) -> bool) -> b
     planned(steps).any(|disturbance| disturbance.subject() == subject && what(disturbance.sheet()))
 }
 
-/// In a room, beside what the load writes: an empty database, and what its write-ahead log may take for a while.
-const ROOM_LEAST: u64 = 32 << 20;
-/// An operation's rows and sightings, in the database and once more in its write-ahead log.
-const ROOM_OF_AN_OPERATION: u64 = 3 * 2 * (120 + 60);
+/// In a room, beside what the load writes: an empty database, and what its logs may take for a while.
+fn room_of_an_empty(database: Database) -> u64 {
+    match database {
+        Database::Sqlite => 32 << 20,
+        Database::Postgres | Database::MariaDb => 128 << 20,
+    }
+}
+
+/// An operation's rows and sightings. SQLite has them in its write-ahead log once more; a server has indexes on both,
+/// and what it keeps of earlier versions.
+fn room_of_an_operation(database: Database) -> u64 {
+    match database {
+        Database::Sqlite => 3 * 2 * (120 + 60),
+        Database::Postgres | Database::MariaDb => 3 * 512,
+    }
+}
 
 /// What the time line needs around the database.
 pub fn database_setup(steps: &[StepPlan], load: &LoadPlan, target: &TargetPlan) -> DatabaseSetup {
+    let proxied = need(Subject::Database, steps, |sheet| sheet.proxied);
     let in_a_room = target.existing.is_none() && planned(steps).any(|disturbance| disturbance.sheet().in_a_room);
-    let operations = load.shape.operations_between(Duration::ZERO, load.duration()).ceil() as u64;
-    let room = ROOM_LEAST + operations * ROOM_OF_AN_OPERATION;
-    DatabaseSetup {
-        proxied: need(Subject::Database, steps, |sheet| sheet.proxied),
-        room_bytes: if in_a_room { room } else { 0 },
+    if !in_a_room {
+        return DatabaseSetup { proxied, ..DatabaseSetup::default() };
     }
+    let operations = load.shape.operations_between(Duration::ZERO, load.duration()).ceil() as u64;
+    let load_bytes = operations * room_of_an_operation(target.database);
+    DatabaseSetup { proxied, room_bytes: room_of_an_empty(target.database) + load_bytes, load_bytes }
 }

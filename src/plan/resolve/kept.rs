@@ -165,7 +165,8 @@ mod tests {
     fn the_redis_of_a_lab_that_stays_is_not_struck() {
         let refused = Plan::resolve_on(&lab(), shipped("redis-failure"), Overrides::default(), GIVEN).unwrap_err();
         let told = &refused.iter().next().unwrap().message;
-        assert_eq!(told, "`redis-kill` and 14 more steps strike Redis, and that of the lab `default` is its keeper's");
+        let why = "that of the lab `default` is its keeper's, who puts instances right after a run, and no server";
+        assert_eq!(*told, format!("`redis-kill` and 14 more steps strike Redis, and {why}"));
     }
 
     #[test]

@@ -1,7 +1,12 @@
 //! Every connection to the database is ended by the database itself. What was under way on one has no answer, and a
 //! commit may have been done or not.
+//!
+//! # Why sessions that stay
+//! Those of the service are in its pools. Of ours, each lasts for one question, and one that is just going must count
+//! neither as a session that was there nor as one of an instance that came again.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::mysql::MySqlConnection;
@@ -14,9 +19,12 @@ use crate::backends::database_control::Change;
 use crate::backends::{ControlError, DatabaseSource};
 use crate::plan::Database;
 
+/// Between two looks: no session of a question lasts so long.
+const APART: Duration = Duration::from_millis(250);
+
 #[derive(Default)]
 pub(super) struct Disconnect {
-    /// Whoever was connected before, by id.
+    /// Whoever was connected before and stayed, by id.
     before: BTreeSet<String>,
     /// One of our own among them.
     own: Option<Own>,
@@ -59,15 +67,21 @@ fn writers(at: &Struck<'_>) -> usize {
     at.scene.deployment.alive().iter().filter(|one| one.slot.role.writes_rows()).count()
 }
 
-/// Waits until more than so many are connected: one that backs off after an earlier failure comes again. Who is, then.
-async fn until_more(at: &Struck<'_>, than: usize) -> Result<BTreeSet<String>, ControlError> {
+/// Who is connected at two looks.
+async fn staying(at: &Struck<'_>) -> Result<BTreeSet<String>, ControlError> {
+    let first = at.database.connections().await?;
+    tokio::time::sleep(APART).await;
+    Ok(&at.database.connections().await? & &first)
+}
+
+/// Waits until so many are connected: one that backs off after an earlier failure comes again. Who is, then.
+async fn until_connected(at: &Struck<'_>, wanted: usize) -> Result<BTreeSet<String>, ControlError> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let connected = at.database.connections().await?;
-        if connected.len() > than || Instant::now() >= deadline {
+        let connected = staying(at).await?;
+        if connected.len() >= wanted || Instant::now() >= deadline {
             return Ok(connected);
         }
-        tokio::time::sleep(EVERY).await;
     }
 }
 
@@ -80,7 +94,7 @@ impl DatabaseFault for Disconnect {
     async fn inject(&mut self, at: &Struck<'_>) -> Result<(), ControlError> {
         // Without one there is no proof of symptom.
         self.own = Own::open(&at.database.source()).await.ok();
-        self.before = until_more(at, writers(at)).await?;
+        self.before = until_connected(at, writers(at) + usize::from(self.own.is_some())).await?;
         at.database.change(&Change::Disconnect).await
     }
 
@@ -95,9 +109,9 @@ impl DatabaseFault for Disconnect {
             }
             tokio::time::sleep(EVERY).await;
         };
-        let before = self.before.len();
+        let (before, own) = (self.before.len(), usize::from(self.own.is_some()));
         let told = left.map_or_else(|| "an unknown number".to_owned(), |left| left.to_string());
-        let seen = format!("{told} of {before} connections are left");
+        let seen = format!("{told} of {before} connections ({own} of them our own) are left");
         let lives = match &mut self.own {
             Some(own) => Some(own.answers().await),
             None => None,
@@ -108,7 +122,7 @@ impl DatabaseFault for Disconnect {
             Some(false) => ("it ended", true),
         };
         vec![
-            proof(ProofOf::Mechanism, "nobody who was connected is", seen, left == Some(0) && before > 1),
+            proof(ProofOf::Mechanism, "nobody who was connected is", seen, left == Some(0) && before > own),
             proof(ProofOf::Symptom, "an own connection was cut off", told, cut_off),
         ]
     }
@@ -122,13 +136,12 @@ impl DatabaseFault for Disconnect {
         let deadline = Instant::now() + PATIENCE;
         let wanted = writers(at);
         loop {
-            let now = at.database.connections().await.unwrap_or_default();
+            let now = staying(at).await.unwrap_or_default();
             let new = now.difference(&self.before).count();
             if new >= wanted || Instant::now() >= deadline {
-                let seen = format!("{new} new connections, {wanted} instances that write rows");
+                let seen = format!("{new} new connections that stay, {wanted} instances that write rows");
                 return vec![proof(ProofOf::Heal, "the instances are connected again", seen, new >= wanted)];
             }
-            tokio::time::sleep(EVERY).await;
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Writes of the run's own: what a client of the database meets at this moment.
 //!
-//! They go into the table of markers, which the run made itself; never to the rows of the service.
+//! They go into the table of markers, which the run made itself, or, where they are to need room on the disk, into one of
+//! the eye's own; never to the rows of the service.
 //!
 //! # Why a connection for each
 //! A pool waits, retries and hides. Here every write says which of the few things became of it, and how long that took.
@@ -9,7 +10,8 @@ use std::io;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::mysql::MySqlConnectOptions;
+use sqlx::error::DatabaseError;
+use sqlx::mysql::{MySqlConnectOptions, MySqlDatabaseError};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Error};
@@ -23,17 +25,62 @@ use crate::timeline::disturbing::Sight;
 /// A write that has no answer by then has none.
 const PATIENCE: Duration = Duration::from_millis(1500);
 
+/// What an own write weighs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Weight {
+    /// A marker.
+    Light,
+    /// So much that it fits into nothing that a server has in reserve. To a file, a marker weighs enough.
+    Heavy,
+}
+
+/// How heavy writes are made to a kind of server.
+struct Heavy {
+    prepare: &'static str,
+    /// 64 KiB.
+    piece: &'static str,
+    /// Of one write.
+    pieces: usize,
+}
+
+const TAKE_AWAY: &str = "drop table if exists mxctl_eye";
+
+/// Which it cannot compress.
+const HEAVY_IN_POSTGRES: Heavy = Heavy {
+    prepare: "create table if not exists mxctl_eye (content text)",
+    piece: "insert into mxctl_eye select string_agg(md5(i::text), '') from generate_series(1, 2048) as i",
+    pieces: 1,
+};
+
+/// Each piece is a transaction, and stays: what it purges meanwhile becomes free by the MiB, and is taken as well.
+const HEAVY_IN_MARIADB: Heavy = Heavy {
+    prepare: "create table if not exists mxctl_eye (content longblob)",
+    piece: "insert into mxctl_eye values (repeat('x', 65536))",
+    pieces: 32,
+};
+
 /// Looks along one path.
 pub(super) struct Eye {
     path: DatabaseSource,
     run: RunKey,
     busy: Duration,
+    weight: Weight,
+    /// The table of its own is there.
+    prepared: bool,
 }
 
 impl Eye {
     /// `busy`: how long it waits for the write lock of a file.
-    pub fn new(path: DatabaseSource, run: RunKey, busy: Duration) -> Eye {
-        Eye { path, run, busy }
+    pub fn new(path: DatabaseSource, run: RunKey, busy: Duration, weight: Weight) -> Eye {
+        Eye { path, run, busy, weight, prepared: false }
+    }
+
+    fn heavy(&self) -> Option<Heavy> {
+        match (self.weight, &self.path) {
+            (Weight::Light, _) | (_, DatabaseSource::File(_)) => None,
+            (Weight::Heavy, DatabaseSource::Server { database: Database::MariaDb, .. }) => Some(HEAVY_IN_MARIADB),
+            (Weight::Heavy, DatabaseSource::Server { .. }) => Some(HEAVY_IN_POSTGRES),
+        }
     }
 
     async fn say(&self, statement: String) -> Sight {
@@ -46,12 +93,26 @@ impl Eye {
 #[async_trait]
 impl OwnWrites for Eye {
     async fn write(&mut self) -> Sight {
-        self.say(format!("insert into mxctl_marker (run) values ({})", self.run.number)).await
+        let Some(Heavy { prepare, piece, pieces }) = self.heavy() else {
+            return self.say(format!("insert into mxctl_marker (run) values ({})", self.run.number)).await;
+        };
+        if !self.prepared {
+            let (seen, took) = self.say(prepare.to_owned()).await;
+            if seen != Seen::Stored {
+                return (seen, took);
+            }
+            self.prepared = true;
+        }
+        self.say(vec![piece; pieces].join("; ")).await
     }
 
     /// Also an earlier marker of the run: each is looked for at once, or never.
     async fn close(&mut self, _scene: &Scene<'_>) {
-        self.say(format!("delete from mxctl_marker where run = {}", self.run.number)).await;
+        let all = match self.heavy() {
+            Some(_) => TAKE_AWAY.to_owned(),
+            None => format!("delete from mxctl_marker where run = {}", self.run.number),
+        };
+        self.say(all).await;
     }
 }
 
@@ -85,8 +146,18 @@ pub(super) fn of_answer(answer: Result<(), Error>) -> Seen {
     match answer {
         Ok(()) => Seen::Stored,
         Err(Error::Io(e)) if e.kind() == io::ErrorKind::ConnectionRefused => Seen::ConnectionRefused,
-        Err(Error::Database(e)) => Seen::Error(named(&e.code().unwrap_or_default())),
+        Err(Error::Database(e)) => Seen::Error(name_of(&*e)),
         Err(_) => Seen::Broken,
+    }
+}
+
+/// MariaDB has one SQLSTATE for most of what can go wrong, and tells its errors apart by number.
+fn name_of(error: &dyn DatabaseError) -> String {
+    match error.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number) {
+        Some(1021) => "ER_DISK_FULL".to_owned(),
+        Some(1026) => "ER_ERROR_ON_WRITE".to_owned(),
+        Some(1114) => "ER_RECORD_FILE_FULL".to_owned(),
+        _ => named(&error.code().unwrap_or_default()),
     }
 }
 
@@ -98,6 +169,7 @@ fn named(code: &str) -> String {
         Some(5) => "SQLITE_BUSY".to_owned(),
         Some(13) => "SQLITE_FULL".to_owned(),
         Some(other) => format!("SQLite's error {other}"),
+        None if code == "53100" => "disk_full (SQLSTATE 53100)".to_owned(),
         None => format!("SQLSTATE {code}"),
     }
 }
@@ -111,6 +183,7 @@ mod tests {
         assert_eq!(named("5"), "SQLITE_BUSY");
         assert_eq!(named("261"), "SQLITE_BUSY", "SQLITE_BUSY_RECOVERY");
         assert_eq!(named("13"), "SQLITE_FULL");
+        assert_eq!(named("53100"), "disk_full (SQLSTATE 53100)");
         assert_eq!(named("57P03"), "SQLSTATE 57P03");
         assert_eq!(named("40001"), "SQLSTATE 40001");
     }
@@ -121,7 +194,7 @@ mod tests {
         let url = format!("postgres://mxctl@{}/d?sslmode=disable", bound.local_addr().unwrap());
         let url = crate::plan::DatabaseUrl::of_own(url);
         let path = DatabaseSource::Server { database: Database::Postgres, url };
-        let mut eye = Eye::new(path, RunKey { number: 7, seed: 1 }, Duration::ZERO);
+        let mut eye = Eye::new(path, RunKey { number: 7, seed: 1 }, Duration::ZERO, Weight::Light);
         assert_eq!(eye.write().await.0, Seen::NoAnswer);
         drop(bound);
         assert_eq!(eye.write().await.0, Seen::ConnectionRefused);

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use self::eye::Eye;
+use self::eye::{Eye, Weight};
 use super::disturbing::{Blow, EVERY, OwnWrites, Seen, Symptom, proof};
 use super::incident::{Proof, ProofOf};
 use super::{FREEZE_PATIENCE, Scene};
@@ -53,6 +53,10 @@ fn fault_of(plan: &DisturbancePlan) -> Option<Box<dyn DatabaseFault>> {
 trait DatabaseFault: Send {
     /// What becomes of an own write while it lasts; `None`: nothing does, and `proof` shows the symptom.
     fn symptom(&self) -> Option<Symptom>;
+    /// What an own write weighs.
+    fn weight(&self) -> Weight {
+        Weight::Light
+    }
     /// How long an own write waits for the write lock of a file, which others hold for the time of a batch.
     fn busy(&self) -> Duration {
         BUSY
@@ -110,7 +114,7 @@ impl Blow for DatabaseBlow {
     fn own_writes(&self, scene: &Scene<'_>, through_proxy: bool) -> Result<Box<dyn OwnWrites>, ControlError> {
         let database = database_of(scene)?;
         let path = if through_proxy { database.proxied().ok_or(ControlError::NoProxy)? } else { database.source() };
-        Ok(Box::new(Eye::new(path, scene.plan.run, self.fault.busy())))
+        Ok(Box::new(Eye::new(path, scene.plan.run, self.fault.busy(), self.fault.weight())))
     }
 
     async fn look(&mut self, scene: &Scene<'_>) -> Result<Vec<String>, ControlError> {

@@ -37,3 +37,14 @@ pub(super) fn another_serves(at: &Struck<'_>) -> Proof {
     let [old, new] = [old, now].map(|one| one.map_or_else(|| "nobody".to_owned(), |one| format!("pid {}", one.pid)));
     proof(ProofOf::Mechanism, "another process serves", format!("{old} → {new}"), later)
 }
+
+/// A living process, the same as before or, where that one died of what was done, another.
+pub(super) fn one_serves(at: &Struck<'_>) -> Proof {
+    let (before, now) = (at.before.first().copied(), at.database.processes().first().copied());
+    let seen = match (before, now) {
+        (Some(before), Some(now)) if before == now => format!("the same, pid {}", now.pid),
+        (Some(before), Some(now)) => format!("the one before had ended of it: pid {} → pid {}", before.pid, now.pid),
+        _ => "nobody".to_owned(),
+    };
+    proof(ProofOf::Heal, "the server goes on, or another does", seen, now.is_some_and(|now| now.is_alive()))
+}

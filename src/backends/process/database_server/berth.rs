@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use super::{ENDS_WITHIN, Life};
 use crate::backends::process::child::Child;
 use crate::backends::process::recipe::{Grounds, Recipe};
+use crate::backends::process::run_room::RunRoom;
 use crate::backends::process::unprivileged::{Unprivileged, give_away};
 use crate::backends::process::{Site, wait_for_exit};
 use crate::backends::{Exit, UpError};
@@ -37,6 +38,8 @@ pub(super) struct Berth {
     pub recipe: &'static Recipe,
     pub port: u16,
     pub site: Site,
+    /// The small file system that the folder is in, where the plan fills that up.
+    pub room: Option<RunRoom>,
     /// The server's own, as it will call it itself.
     folder: PathBuf,
     /// The target's.
@@ -53,8 +56,13 @@ type Started = (ProcessIdentity, watch::Receiver<Option<Exit>>);
 
 impl Berth {
     /// Makes the folders.
-    pub fn make(recipe: &'static Recipe, plan: &TargetPlan, site: &Site) -> Result<Berth, UpError> {
-        let folder = site.folder.join(recipe.word);
+    pub fn make(
+        recipe: &'static Recipe,
+        plan: &TargetPlan,
+        site: &Site,
+        room: Option<RunRoom>,
+    ) -> Result<Berth, UpError> {
+        let folder = room.as_ref().map_or(&*site.folder, RunRoom::at).join(recipe.word);
         let fault = |source| UpError::Files { path: folder.clone(), source };
         std::fs::create_dir_all(&folder).map_err(fault)?;
         let around = std::fs::canonicalize(&site.folder).map_err(fault)?;
@@ -62,8 +70,9 @@ impl Berth {
             recipe,
             port: 0,
             site: site.clone(),
-            folder: around.join(recipe.word),
+            folder: std::fs::canonicalize(&folder).map_err(fault)?,
             around,
+            room,
             secret: secret().map_err(|source| UpError::Files { path: "/dev/urandom".into(), source })?,
             user: Unprivileged::find(),
             connections: (plan.slots.len() + SLOTS_BESIDE) * CONNECTIONS_OF_AN_INSTANCE + CONNECTIONS_BESIDE,
@@ -75,7 +84,7 @@ impl Berth {
         Ok(berth)
     }
 
-    fn grounds(&self) -> Grounds<'_> {
+    pub fn grounds(&self) -> Grounds<'_> {
         Grounds {
             folder: &self.folder,
             around: &self.around,
@@ -83,6 +92,7 @@ impl Berth {
             user: self.user.as_ref(),
             port: self.port,
             connections: self.connections,
+            in_a_room: self.room.is_some(),
         }
     }
 

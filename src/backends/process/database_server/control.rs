@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::{DatabaseServer, Life};
 use crate::backends::database_control::{Change, DatabaseControl};
+use crate::backends::process::run_room::RunRoom;
 use crate::backends::process::wait_for_exit;
 use crate::backends::proxy::{Passed, Proxy};
 use crate::backends::{ControlError, DatabaseSource, Exit, UpError};
@@ -51,6 +52,17 @@ impl DatabaseServer {
         family
     }
 
+    fn room(&self) -> Result<&RunRoom, ControlError> {
+        self.berth.room.as_ref().ok_or(ControlError::NoRoom)
+    }
+
+    async fn fill_the_room(&self) -> Result<(), ControlError> {
+        let room = self.room()?;
+        let grounds = self.berth.grounds();
+        self.asked("make room for its log", (self.berth.recipe.make_room_for_the_log)(&grounds)).await?;
+        room.fill().await
+    }
+
     async fn asked<T>(
         &self,
         what: &str,
@@ -78,7 +90,7 @@ impl DatabaseControl for DatabaseServer {
     }
 
     fn room(&self) -> Option<PathBuf> {
-        None
+        self.berth.room.as_ref().map(|room| room.at().to_owned())
     }
 
     fn processes(&self) -> Vec<ProcessIdentity> {
@@ -144,6 +156,9 @@ impl DatabaseControl for DatabaseServer {
     }
 
     async fn change(&self, change: &Change) -> Result<(), ControlError> {
+        if let Change::Filler = change {
+            return self.fill_the_room().await;
+        }
         let (name, process) = (self.name(), self.life().identity);
         let entry = Entry::Changing { name, process, change: change.to_string(), revert: change.undone_by() };
         self.berth.journal(&entry)?;
@@ -162,6 +177,9 @@ impl DatabaseControl for DatabaseServer {
     }
 
     async fn change_back(&self, change: &Change) -> Result<(), ControlError> {
+        if let Change::Filler = change {
+            return self.room()?.empty();
+        }
         if let Change::Toxic { name, .. } = change {
             self.proxy.iter().for_each(|proxy| proxy.take(name));
         }

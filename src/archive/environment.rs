@@ -37,15 +37,25 @@ pub struct Environment {
 impl Environment {
     pub fn gather(started_at: Timestamp, arguments: impl IntoIterator<Item = String>) -> Environment {
         Environment {
-            mxctl: env!("CARGO_PKG_VERSION").to_owned(),
             executable_sha256: executable_sha256().ok(),
+            servers: redis_version().map(|version| ("redis-server".to_owned(), version)).into_iter().collect(),
+            ..Environment::of_machine(started_at, arguments)
+        }
+    }
+
+    /// Of a run whose service is somebody else's: no server program of this machine has a part in it, and no selftest speaks
+    /// of it. Its own executable is not hashed, which takes longer than a short load.
+    pub fn of_machine(started_at: Timestamp, arguments: impl IntoIterator<Item = String>) -> Environment {
+        Environment {
+            mxctl: env!("CARGO_PKG_VERSION").to_owned(),
+            executable_sha256: None,
             system: system(),
             kernel: kernel(),
             cpus: std::thread::available_parallelism().ok().map(usize::from),
             memory_bytes: memory_bytes(),
             started_at,
             arguments: arguments.into_iter().map(|argument| mask_word(&argument)).collect(),
-            servers: redis_version().map(|version| ("redis-server".to_owned(), version)).into_iter().collect(),
+            servers: BTreeMap::new(),
         }
     }
 }

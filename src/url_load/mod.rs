@@ -69,9 +69,8 @@ pub async fn run(plan: &Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> 
     let archive = Archive::create(&place.reports, &plan.name, plan.run.number, place.started_at)?;
     let archive = archive.reserve(disk_bytes(plan, target))?;
     archive.put_json(Piece::Plan, plan)?;
-    // Hashing the executable takes longer than getting ready: the load does not wait for it.
-    let (started_at, arguments) = (place.started_at, place.arguments.clone());
-    let environment = tokio::task::spawn_blocking(move || Environment::gather(started_at, arguments));
+    let environment = Environment::of_machine(place.started_at, place.arguments.clone());
+    archive.put_json(Piece::Environment, &environment)?;
 
     watch.phase(Phase::Load).await;
     let basis = drive(plan, target, &endpoints, &archive, watch, stop).await?;
@@ -79,9 +78,7 @@ pub async fn run(plan: &Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> 
     watch.phase(Phase::Judge).await;
     let interrupted = stop.interrupt.is_cancelled();
     archive.put_json(Piece::Incidents, &Incidents { interrupted, ..Incidents::default() })?;
-    let environment = environment.await.ok();
-    archive.put_json(Piece::Environment, &environment)?;
-    let (judged, histograms) = judged(plan, basis, interrupted, environment);
+    let (judged, histograms) = judged(plan, basis, interrupted, Some(environment));
     archive.put_bytes(Piece::Histograms, &hlog::written(&histograms, place.started_at, plan.load.duration()))?;
     let report = RunReport { duration: Some(began.elapsed()), ..judged };
     archive.seal(&report.files()?)?;

@@ -134,3 +134,19 @@ fn what_was_typed_wrongly_is_said_all_at_once() {
     assert!(refused.contains("--allow host=192.0.2.1"), "{refused}");
     lab.run(&["loadtest", "--no-ledger"]).exits_with(2);
 }
+
+#[test]
+fn a_closed_loop_says_what_it_hides_and_a_spike_has_its_operations() {
+    let (lab, server) = (Lab::new(), Server::start("200 OK"));
+    let url = server.url("/");
+    let closed = ["loadtest", "--url", &url, "--closed", "4", "--duration", "1s"];
+    let told = lab.run_punctually(&closed).exits_with(0).stdout;
+    assert!(told.contains("coordinated") && told.contains("a closed loop of 4 at a time"), "{told}");
+    let spike = ["loadtest", "--url", &url, "--shape", "spike 100..400 at 300ms for 200ms over 1s", "--arrivals", "even"];
+    lab.run_punctually(&spike).exits_with(0);
+    assert_eq!(lab.report()["judgement"]["conservation"]["due"], 160);
+    let seen = lab.run(&[&spike[..], &["--dry-run"]].concat()).exits_with(0).stdout;
+    assert!(seen.contains("GET http://") && seen.contains("nobody looks for") && !seen.contains("redis"), "{seen}");
+    let random = lab.run(&["loadtest", "--url", &url, "--arrivals", "poisson", "--duration", "1s", "--dry-run"]);
+    assert!(random.exits_with(0).stdout.contains("Poisson"));
+}

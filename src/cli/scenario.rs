@@ -12,6 +12,7 @@ use crate::load::{Lane, Operations};
 use crate::plan::explain::{LaneCounts, explain};
 use crate::plan::{Given, KeptTarget, Plan, scenario_schema};
 use crate::scenario::{Problems, Scenario, Source};
+use crate::url_load;
 
 use super::exit::Exit;
 use super::output::{json, print};
@@ -107,9 +108,13 @@ fn listed(output: OutputFormat) -> Result<String, Problems> {
 /// A plan as a person or a program wants it.
 pub fn shown(plan: &Plan, output: OutputFormat) -> String {
     match output {
-        OutputFormat::Human => explain(plan, count(plan), disk_bytes(plan)),
+        OutputFormat::Human => explain(plan, count(plan), disk(plan)),
         OutputFormat::Json => json(plan),
     }
+}
+
+fn disk(plan: &Plan) -> u64 {
+    plan.url.as_ref().map_or_else(|| disk_bytes(plan), |url| url_load::disk_bytes(plan, url))
 }
 
 fn check(args: &CheckArgs) -> Result<String, Problems> {
@@ -152,8 +157,7 @@ fn count(plan: &Plan) -> LaneCounts {
             Lane::HotKey => counts.hot_key += 1,
             Lane::Read => counts.read += 1,
             Lane::Poison => counts.poison += 1,
-            // No scenario has them.
-            Lane::Request => {}
+            Lane::Request => counts.request += 1,
         }
     }
     counts

@@ -5,6 +5,7 @@
 
 mod proof;
 mod steps;
+mod url;
 
 use std::fmt::{Display, Write};
 use std::time::Duration;
@@ -13,8 +14,8 @@ use crate::scenario::{Period, Size};
 
 use super::resolve::Defaults;
 use super::{
-    Backend, Claim, Database, DatabaseSetup, Disturbance, Gate, GateMetric, Persistence, Plan, ReadKeys, Shape,
-    Strategy, TargetPlan,
+    Arrivals, Backend, Claim, Database, DatabaseSetup, Disturbance, Gate, GateMetric, Persistence, Plan, ReadKeys,
+    Shape, Strategy, TargetPlan,
 };
 
 /// Operations of each lane, from first to last.
@@ -24,15 +25,19 @@ pub struct LaneCounts {
     pub hot_key: u64,
     pub read: u64,
     pub poison: u64,
+    pub request: u64,
 }
 
 impl LaneCounts {
     pub fn total(self) -> u64 {
-        self.write_once + self.hot_key + self.read + self.poison
+        self.write_once + self.hot_key + self.read + self.poison + self.request
     }
 }
 
 pub fn explain(plan: &Plan, counts: LaneCounts, disk_bytes: u64) -> String {
+    if let Some(url) = &plan.url {
+        return url::page(plan, url, counts, disk_bytes);
+    }
     let mut page = Page::default();
     title(plan, &mut page);
     target(plan, &mut page);
@@ -155,17 +160,23 @@ fn database(target: &TargetPlan) -> String {
     }
 }
 
-fn load(plan: &Plan, counts: LaneCounts, page: &mut Page) {
-    let (load, defaults) = (&plan.load, Defaults::loadtest().load);
-    page.heading("Load");
-    let total = counts.total();
-    match load.shape.stages.as_slice() {
+fn rate(plan: &Plan, total: u64, page: &mut Page) {
+    match plan.load.shape.stages.as_slice() {
         [only] if only.is_level() => {
             let (rps, lasts) = (only.from_rps, Period(only.lasts));
             page.row("rate", format!("{rps} operations a second for {lasts}, open loop: {total} operations"));
         }
-        _ => shape(&load.shape, total, page),
+        _ => shape(&plan.load.shape, total, page),
     }
+    if plan.load.arrivals != Arrivals::Even {
+        page.row("arrivals", "random: a Poisson process of this rate, drawn from the seed");
+    }
+}
+
+fn load(plan: &Plan, counts: LaneCounts, page: &mut Page) {
+    let (load, defaults) = (&plan.load, Defaults::loadtest().load);
+    page.heading("Load");
+    rate(plan, counts.total(), page);
     page.row(
         "write-once",
         lane(load.mix.write_once, counts.write_once, 3 * counts.write_once, "each on a key of its own"),

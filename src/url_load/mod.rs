@@ -140,7 +140,7 @@ async fn drive(
 }
 
 /// The ledger, which is exact, and an estimate of all else.
-fn disk_bytes(plan: &Plan, target: &UrlTarget) -> u64 {
+pub fn disk_bytes(plan: &Plan, target: &UrlTarget) -> u64 {
     let operations = if target.ledger { Timetable::of(&plan.load).total() } else { 0 };
     (1 << 20) + ledger::disk_bytes(operations, plan.load.shards) + plan.load.duration().as_secs() * 1_000
 }

@@ -266,7 +266,9 @@ impl Pass<'_> {
         let driven = load::drive(load, &folder).await;
         loaded.cancel();
         let torn = |e| Ledger::recover(&folder, &format!("mxctl failed to {e}")).map_err(|_| RunError::Load(e));
-        self.parts.ledger(driven.or_else(torn)?, &folder).map_err(|e| RunError::Load(e.into()))
+        self.parts
+            .ledger(driven.map(|driven| driven.recorded).or_else(torn)?, &folder)
+            .map_err(|e| RunError::Load(e.into()))
     }
 
     /// Takes the target down; the journal is closed only where nothing of it is left.

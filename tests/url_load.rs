@@ -108,6 +108,9 @@ fn nobody_who_listens_is_an_error_of_every_request() {
     let ended = load(&lab, &format!("http://{closed}/"), &[]);
     assert_eq!(ended.code, 3, "{ended:#?}");
     assert_eq!(lab.report()["judgement"]["conservation"]["refused"], 200);
+    let connections = serde_json::json!({ "opened": 0, "refused": 200, "ended_by_target": 0 });
+    assert_eq!(lab.report()["connections"], connections);
+    assert!(ended.stdout.contains("0 connections opened, 200 refused, 0 ended by the target"), "{}", ended.stdout);
 }
 
 #[test]

@@ -87,6 +87,18 @@ impl Pace {
         self.wakes_in_time(load) && asked >= load.rate_floor
     }
 
+    /// What an open loop does with operations that found every connection busy, where there were some.
+    pub fn waited(&self, load: &LoadPlan) -> Vec<String> {
+        let said = (self.no_connection > 0).then(|| {
+            format!(
+                "{} operations waited more than {:?} for a free connection; what waits is sent as soon as one is free, \
+                 all at once after a stall",
+                self.no_connection, load.rate_tolerance
+            )
+        });
+        said.into_iter().collect()
+    }
+
     /// What keeps this load from being the one that was asked for, one sentence each.
     pub fn problems(&self, load: &LoadPlan) -> Vec<String> {
         let mut problems = Vec::new();
@@ -148,9 +160,10 @@ pub(super) fn check(case: &Case) -> Vec<Finding> {
         pace.lag_p99()
     );
     match problems.is_empty() {
-        true => vec![Finding::pass("generator", figures)],
+        true => vec![Finding::pass("generator", figures).because(pace.waited(load))],
         false => {
             let summary = format!("the generator did not ask what the plan asks for: {figures}");
+            problems.extend(pace.waited(load));
             vec![Finding::inconclusive("generator", summary).because(problems)]
         }
     }

@@ -16,7 +16,7 @@ use crate::timeline::Incidents;
 /// What is known of a load that is over.
 pub enum Basis {
     Ledger(Ledger),
-    Counted(Counted),
+    Counted(Box<Counted>),
 }
 
 /// The judgement, and the histograms that its percentiles are of.

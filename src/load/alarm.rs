@@ -1,23 +1,16 @@
-//! What wakes a shard when the next operation is due.
+//! What a shard's thread does when it wakes for the next operation, before it looks at what is due.
 
 use std::fmt::Debug;
 
-use async_trait::async_trait;
-use tokio::time::{Instant, sleep_until};
-
-/// Whoever wakes a shard late makes a late generator.
-#[async_trait]
+/// Whoever keeps a shard here makes a late generator. It is called for every waking: nothing is allocated for it.
 pub trait Alarm: Debug + Send + Sync {
-    async fn wake_at(&self, at: Instant);
+    fn woken(&self);
 }
 
-/// Wakes it in time.
+/// Lets it look at once.
 #[derive(Debug)]
 pub struct Timer;
 
-#[async_trait]
 impl Alarm for Timer {
-    async fn wake_at(&self, at: Instant) {
-        sleep_until(at).await;
-    }
+    fn woken(&self) {}
 }

@@ -1,4 +1,4 @@
-//! One HTTP/1.1 connection: one request outstanding at a time, one buffer for what is sent and one for what comes.
+//! One HTTP/1.1 connection: one request outstanding at a time, one buffer for what is sent and one reader for what comes.
 //!
 //! In: an address and operations. Out: complete answers, or [`Broken`]: the connection is of no more use.
 
@@ -13,18 +13,13 @@ use tokio::net::TcpStream;
 
 use super::dialogue::{Dialogue, Requests};
 use super::lanes::Operation;
-use super::response::{Answer, BadAnswer, parse};
-
-const READ_BYTES: usize = 4096;
+use super::response::{Answer, BadAnswer, Reader};
 
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
     requests: Box<dyn Requests>,
-    expects_body: bool,
-    /// What came since the last request.
-    inbox: Vec<u8>,
-    body: Vec<u8>,
+    reader: Reader,
 }
 
 /// Why a connection gave no answer after a request was sent.
@@ -40,8 +35,7 @@ impl Connection {
     pub async fn open(addr: SocketAddr, dialogue: &dyn Dialogue) -> io::Result<Connection> {
         let stream = TcpStream::connect(addr).await?;
         stream.set_nodelay(true)?;
-        let (requests, expects_body) = (dialogue.requests(addr), dialogue.expects_body());
-        Ok(Connection { stream, requests, expects_body, inbox: Vec::with_capacity(READ_BYTES), body: Vec::new() })
+        Ok(Connection { stream, requests: dialogue.requests(addr), reader: Reader::new(dialogue.bodies()) })
     }
 
     /// Whether a request may be written: the peer has neither closed the connection nor said anything unasked. The
@@ -60,22 +54,23 @@ impl Connection {
     /// Renders the next request.
     pub fn prepare(&mut self, op: &Operation) {
         self.requests.render(op);
-        self.inbox.clear();
+        self.reader.begin();
     }
 
     /// Sends the prepared request and reads its answer; the body is good until the next exchange.
     pub async fn exchange(&mut self) -> Result<(Answer, &[u8]), Broken> {
         self.stream.write_all(self.requests.rendered()).await.map_err(|_| Broken::Reset)?;
         loop {
-            self.inbox.reserve(READ_BYTES);
-            let read = self.stream.read_buf(&mut self.inbox).await.map_err(|_| Broken::Reset)?;
-            if let Some(answer) = parse(&self.inbox, self.expects_body, &mut self.body).map_err(Broken::BadAnswer)? {
-                return Ok((answer, &self.body));
+            let count = self.stream.read_buf(self.reader.room()).await.map_err(|_| Broken::Reset)?;
+            if count == 0 {
+                return Err(if self.reader.is_untouched() {
+                    Broken::Eof
+                } else {
+                    Broken::BadAnswer(BadAnswer::CutOff)
+                });
             }
-            match (read, self.inbox.is_empty()) {
-                (0, true) => return Err(Broken::Eof),
-                (0, false) => return Err(Broken::BadAnswer(BadAnswer::CutOff)),
-                _ => {}
+            if let Some(answer) = self.reader.advance().map_err(Broken::BadAnswer)? {
+                return Ok((answer, self.reader.body()));
             }
         }
     }

@@ -10,7 +10,7 @@ use super::Operation;
 use super::ledger::{Outcome, Reason};
 use super::predicate;
 use super::request::ServiceRequests;
-use super::response::Answer;
+use super::response::{Answer, Bodies};
 
 /// Shared by every connection of a load.
 pub trait Dialogue: Debug + Send + Sync {
@@ -18,9 +18,9 @@ pub trait Dialogue: Debug + Send + Sync {
     fn requests(&self, host: SocketAddr) -> Box<dyn Requests>;
     /// What a complete answer says of its operation.
     fn judge(&self, op: &Operation, answer: &Answer, body: &[u8]) -> (Outcome, Reason);
-    /// Whether answers have bodies: those to a HEAD have none, whatever their heads say.
-    fn expects_body(&self) -> bool {
-        true
+    /// What is to be done with the bodies of answers: `judge` sees those that are kept, and no others.
+    fn bodies(&self) -> Bodies {
+        Bodies::Kept
     }
 }
 

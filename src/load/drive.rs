@@ -1,7 +1,8 @@
 //! Driving a load: shards on their own threads, their progress to the watch, their files into one ledger.
 //!
 //! In: a [`Load`]. Out: a sealed [`Ledger`]: every operation that the plan's pacer says was due before its
-//! `issued_until`, each once; or, where data is not judged, whatever a [`Recorder`] made of the same.
+//! `issued_until`, each once; or, where data is not judged, whatever a [`Recorder`] made of the same. With it, what
+//! became of the connections.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -18,7 +19,7 @@ use super::horizon::Horizon;
 use super::ledger::{Ledger, LedgerError, LedgerWriter, Part, Recorder};
 use super::pacer::Timetable;
 use super::shard::{self, Setup};
-use super::tally::{Progress, Report};
+use super::tally::{Connections, Progress, Report};
 use crate::backends::Endpoints;
 use crate::clock::{Offset, RunClock};
 use crate::plan::{LoadPlan, RunKey};
@@ -36,7 +37,7 @@ pub struct Load<'a> {
     pub endpoints: &'a Endpoints,
     /// Operation 0 is due at its zero.
     pub clock: &'a RunClock,
-    /// Wakes the shards.
+    /// Is told when the shards wake.
     pub alarm: Arc<dyn Alarm>,
     pub watch: &'a dyn Watch,
     pub stop: &'a Stop,
@@ -55,14 +56,23 @@ pub enum LoadError {
     NoSocket { addr: SocketAddr, source: std::io::Error },
 }
 
-type ShardThread<T> = JoinHandle<Result<T, LoadError>>;
+/// A load that is over.
+#[derive(Debug)]
+pub struct Driven<T> {
+    /// Every operation, as it was recorded.
+    pub recorded: T,
+    pub connections: Connections,
+}
+
+type ShardThread<T> = JoinHandle<Result<(T, Connections), LoadError>>;
 
 /// Drives a load to its end, every operation in a ledger, whose files are made in `folder`; it holds none yet.
-pub async fn drive(load: Load<'_>, folder: &Path) -> Result<Ledger, LoadError> {
-    drive_into(load, |part| LedgerWriter::create(folder, part)).await?;
+pub async fn drive(load: Load<'_>, folder: &Path) -> Result<Driven<Ledger>, LoadError> {
+    let Driven { connections, .. } = drive_into(load, |part| LedgerWriter::create(folder, part)).await?;
     let folder = folder.to_owned();
     let opened = tokio::task::spawn_blocking(move || Ledger::open(&folder)).await;
-    Ok(opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?)
+    let recorded = opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+    Ok(Driven { recorded, connections })
 }
 
 /// Drives a load to its end, with a recorder for each part; gives what they closed with, by shard. Where this is
@@ -70,7 +80,7 @@ pub async fn drive(load: Load<'_>, folder: &Path) -> Result<Ledger, LoadError> {
 pub async fn drive_into<R: Recorder>(
     load: Load<'_>,
     recorder: impl FnMut(Part) -> Result<R, LedgerError>,
-) -> Result<Vec<R::Closed>, LoadError> {
+) -> Result<Driven<Vec<R::Closed>>, LoadError> {
     let cut = load.stop.abort.child_token();
     let _cut_when_dropped = cut.clone().drop_guard();
     let setups = setups(&load, &cut)?;
@@ -123,23 +133,32 @@ fn start<R: Recorder>(
     std::thread::Builder::new().name(name).spawn(|| shard_thread(setup, recorder, reports)).map_err(LoadError::Thread)
 }
 
-fn shard_thread<R: Recorder>(setup: Setup, recorder: R, reports: mpsc::Sender<Report>) -> Result<R::Closed, LoadError> {
+fn shard_thread<R: Recorder>(
+    setup: Setup,
+    recorder: R,
+    reports: mpsc::Sender<Report>,
+) -> Result<(R::Closed, Connections), LoadError> {
     // The others have no use for going on when this one fails or panics.
     let cut_the_others = setup.cut.clone().drop_guard();
     let horizon = setup.horizon.clone();
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
     let runtime = runtime.map_err(LoadError::Thread)?;
-    let recorder = runtime.block_on(shard::run(setup, recorder, reports))?;
+    let (recorder, connections) = runtime.block_on(shard::run(setup, recorder, reports))?;
     let closed = recorder.close(horizon.end())?;
     cut_the_others.disarm();
-    Ok(closed)
+    Ok((closed, connections))
 }
 
 /// Waits for every shard; the first error counts.
-fn join<T>(threads: Vec<ShardThread<T>>) -> Result<Vec<T>, LoadError> {
+fn join<T>(threads: Vec<ShardThread<T>>) -> Result<Driven<Vec<T>>, LoadError> {
     let ended: Vec<_> = threads.into_iter().map(JoinHandle::join).collect();
-    let results = ended.into_iter().map(|end| end.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-    results.collect()
+    let mut driven = Driven { recorded: Vec::new(), connections: Connections::default() };
+    for end in ended {
+        let (closed, connections) = end.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        driven.recorded.push(closed);
+        driven.connections.add(&connections);
+    }
+    Ok(driven)
 }
 
 #[cfg(test)]

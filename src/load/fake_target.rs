@@ -28,6 +28,8 @@ pub enum Reply {
     Send(Vec<u8>),
     /// Two writes, with a little time between them.
     InTwo(Vec<u8>, Vec<u8>),
+    /// One byte a write.
+    Drip(Vec<u8>),
     SendAndClose(Vec<u8>),
     /// The answer and the end of the connection in one segment: who has read the one has received the other.
     SendWithEnd(Vec<u8>),
@@ -104,6 +106,12 @@ impl FakeTarget {
     pub async fn stop(&mut self) {
         self.server.shutdown().await;
     }
+
+    /// Listens again where it did, as a process that was started anew. It still knows what it saw.
+    pub async fn start_again(&mut self) {
+        let listener = TcpListener::bind(self.endpoint.addr).await.unwrap();
+        self.server.spawn(accept(listener, self.state.clone()));
+    }
 }
 
 async fn accept(listener: TcpListener, state: Arc<State>) {
@@ -140,6 +148,15 @@ async fn reply(stream: &mut TcpStream, what: Reply) -> bool {
             let sent = stream.write_all(&first).await.is_ok();
             tokio::time::sleep(Duration::from_millis(1)).await;
             sent && stream.write_all(&second).await.is_ok()
+        }
+        Reply::Drip(bytes) => {
+            for byte in bytes {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                if stream.write_all(&[byte]).await.is_err() {
+                    return false;
+                }
+            }
+            true
         }
         Reply::SendAndClose(bytes) => {
             let _ = stream.write_all(&bytes).await;

@@ -98,7 +98,8 @@ impl Operations {
     fn lane(&mut self) -> Lane {
         let at = (self.next % self.period.len() as u64) as usize;
         if at == 0 {
-            self.order = shuffled(&self.period, mix(self.run.seed ^ mix(self.next)));
+            self.order.clone_from(&self.period);
+            shuffle(&mut self.order, mix(self.run.seed ^ mix(self.next)));
         }
         self.order[at]
     }
@@ -170,12 +171,10 @@ fn gcd(a: u16, b: u16) -> u16 {
 }
 
 /// Fisher and Yates, with a seed.
-fn shuffled(lanes: &[Lane], seed: u64) -> Vec<Lane> {
-    let mut lanes = lanes.to_vec();
+fn shuffle(lanes: &mut [Lane], seed: u64) {
     for i in (1..lanes.len()).rev() {
         lanes.swap(i, (mix(seed ^ i as u64) % (i as u64 + 1)) as usize);
     }
-    lanes
 }
 
 #[cfg(test)]

@@ -28,9 +28,10 @@ mod schedule;
 mod shard;
 mod tally;
 
-pub use drive::{Load, LoadError, drive, drive_into};
+pub use drive::{Driven, Load, LoadError, drive, drive_into};
 pub use lanes::{Lane, Operation, Operations};
 pub use ledger::{Attempt, Ledger, LedgerError, Outcome};
+pub use tally::Connections;
 
 #[cfg(test)]
 mod fake_target;

@@ -1,27 +1,68 @@
-//! Reading HTTP/1.1 answers.
+//! Reading HTTP/1.1 answers, one after another, in as many pieces as they come in.
 //!
-//! In: all bytes that a connection has given since its request. Out: an [`Answer`] once it is complete, `None` while
-//! it is not, or a [`BadAnswer`]: this connection cannot be trusted any more.
+//! In: bytes, as a connection gives them. Out: an [`Answer`] once it is complete, `None` while it is not, or a
+//! [`BadAnswer`]: this connection cannot be trusted any more. What comes of some bytes does not depend on how they
+//! were cut.
+//!
+//! ```text
+//!        ┌ 1xx ┐                     ┌────────── size ◀─ line end ┐
+//!        ▼     │                     ▼                            │
+//! begin ─ head ┴─┬─ chunked ───── chunk size ─┬─ chunk ── data ───┘
+//!                ├─ Content-Length ─ data ─┐  └─ 0: trailers ─┐
+//!                └─ no body ───────────────┴──────────────────┴─▶ complete
+//! ```
 //!
 //! # Why
 //! An acknowledgement rests on a *complete* answer, so its end must be known: by `Content-Length`, by chunks, or
-//! because there is no body (204, 304). An answer that ends where its connection ends may have been cut anywhere,
+//! because there is no body (204, 304, HEAD). An answer that ends where its connection ends may have been cut anywhere,
 //! and is refused. Nothing may follow an answer: one request is outstanding at a time.
+//!
+//! Nothing is read twice but what is not complete of a head, a chunk's line, or trailers, which have their limits; and
+//! nothing is allocated once the buffers are as large as what comes. An answer that came in one read is read where it
+//! lies.
 
-use httparse::Status;
+mod chunks;
+mod head;
 
-const HEADERS_MAX: usize = 64;
+use std::ops::Range;
+
+use head::{Framing, Head};
+
+/// Interim heads and the final one together; trailers.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
-const BODY_BYTES_MAX: usize = 256 * 1024;
-/// Interim answers, head and body together, with the framing of chunks.
-const ANSWER_BYTES_MAX: usize = HEAD_BYTES_MAX + 2 * BODY_BYTES_MAX;
+const KEPT_BYTES_MAX: u64 = 256 * 1024;
+const DROPPED_BYTES_MAX: u64 = 1 << 30;
+/// At once, at first; more where answers fill it.
+const READ_BYTES: usize = 4 * 1024;
+const READ_BYTES_MAX: usize = 64 * 1024;
 
-/// A complete answer. Its body is in the buffer that was given to [`parse`].
+/// A complete answer. Its body is with the [`Reader`] that read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answer {
     pub status: u16,
     /// Whether the connection may carry another request.
     pub keep_alive: bool,
+}
+
+/// What is to be done with the bodies of answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bodies {
+    /// There are none, whatever heads say: the requests are HEADs.
+    None,
+    /// They are read to their end, and nobody looks at them: up to 1 GiB.
+    Dropped,
+    /// Somebody looks at them: up to 256 KiB.
+    Kept,
+}
+
+impl Bodies {
+    fn bytes_max(self) -> u64 {
+        match self {
+            Bodies::None => 0,
+            Bodies::Dropped => DROPPED_BYTES_MAX,
+            Bodies::Kept => KEPT_BYTES_MAX,
+        }
+    }
 }
 
 /// Why bytes are not an answer.
@@ -39,260 +80,195 @@ pub enum BadAnswer {
     CutOff,
 }
 
-impl From<httparse::Error> for BadAnswer {
-    fn from(_: httparse::Error) -> Self {
-        BadAnswer::NoHttp
-    }
+#[derive(Debug)]
+pub struct Reader {
+    bodies: Bodies,
+    stage: Stage,
+    /// What came, and how much of it is read.
+    inbox: Vec<u8>,
+    read: usize,
+    /// Of the answer so far.
+    head_bytes: usize,
+    /// Announced so far.
+    body_bytes: u64,
+    /// The last piece of a kept body, in the inbox, and all those before it.
+    piece: Range<usize>,
+    pieces: Vec<u8>,
 }
 
-/// Reads one answer from its first byte. `body` receives its body, without the framing of chunks; where the request was a
-/// HEAD, `expects_body` is false, and there is none, whatever the answer's head says.
-pub fn parse(bytes: &[u8], expects_body: bool, body: &mut Vec<u8>) -> Result<Option<Answer>, BadAnswer> {
-    body.clear();
-    let Some((head, rest)) = final_head(bytes)? else {
-        return incomplete(bytes, HEAD_BYTES_MAX);
-    };
-    let left = match head.framing {
-        _ if !expects_body => Some(rest),
-        Framing::Empty => Some(rest),
-        Framing::Length(length) => take(rest, length, body)?,
-        Framing::Chunked => dechunk(rest, body)?,
-    };
-    match left {
-        None => incomplete(bytes, ANSWER_BYTES_MAX),
-        Some([]) => Ok(Some(head.answer)),
-        Some(_) => Err(BadAnswer::Leftover),
-    }
+/// What comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Head,
+    /// So many bytes, then the end.
+    Body(Answer, u64),
+    ChunkSize(Answer),
+    /// So many bytes, then the end of the chunk.
+    Chunk(Answer, u64),
+    ChunkEnd(Answer),
+    Trailers(Answer),
+    /// Nothing.
+    Complete(Answer),
 }
 
-fn incomplete<T>(bytes: &[u8], limit: usize) -> Result<Option<T>, BadAnswer> {
-    if bytes.len() > limit { Err(BadAnswer::TooLong) } else { Ok(None) }
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Head {
-    answer: Answer,
-    framing: Framing,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Framing {
-    Empty,
-    Length(u64),
-    Chunked,
-}
-
-/// The head of the final answer, and what follows it. Interim answers (1xx) before it are skipped.
-fn final_head(mut bytes: &[u8]) -> Result<Option<(Head, &[u8])>, BadAnswer> {
-    loop {
-        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-        let mut response = httparse::Response::new(&mut headers);
-        let Status::Complete(length) = response.parse(bytes)? else { return Ok(None) };
-        bytes = &bytes[length..];
-        match response.code {
-            // The connection would speak another protocol from here on, and nobody asked for that.
-            Some(101) | None => return Err(BadAnswer::NoHttp),
-            Some(100..200) => {}
-            Some(status) => return Ok(Some((head(&response, status)?, bytes))),
+impl Reader {
+    pub fn new(bodies: Bodies) -> Reader {
+        Reader {
+            bodies,
+            stage: Stage::Head,
+            inbox: Vec::with_capacity(READ_BYTES),
+            read: 0,
+            head_bytes: 0,
+            body_bytes: 0,
+            piece: 0..0,
+            pieces: Vec::new(),
         }
     }
-}
 
-fn head(response: &httparse::Response, status: u16) -> Result<Head, BadAnswer> {
-    let keep_alive = match response.version {
-        Some(1) => !has_token(response, "connection", "close"),
-        _ => has_token(response, "connection", "keep-alive"),
-    };
-    Ok(Head { answer: Answer { status, keep_alive }, framing: framing(response, status)? })
-}
-
-/// RFC 9112 §6.3, without "until the connection ends".
-fn framing(response: &httparse::Response, status: u16) -> Result<Framing, BadAnswer> {
-    let length = content_length(response)?;
-    let chunked = has_token(response, "transfer-encoding", "chunked");
-    let encoded = values(response, "transfer-encoding").next().is_some();
-    match (status, length) {
-        (204 | 304, _) => Ok(Framing::Empty),
-        // Both at once is how requests are smuggled; other codings were not offered.
-        (_, Some(_)) if encoded => Err(BadAnswer::NoLength),
-        (_, Some(length)) => Ok(Framing::Length(length)),
-        (_, None) if chunked => Ok(Framing::Chunked),
-        (_, None) => Err(BadAnswer::NoLength),
+    /// Forgets the answer before: what comes from now on is the next one.
+    pub fn begin(&mut self) {
+        self.inbox.clear();
+        self.pieces.clear();
+        (self.stage, self.piece) = (Stage::Head, 0..0);
+        (self.read, self.head_bytes, self.body_bytes) = (0, 0, 0);
     }
-}
 
-/// The one length that every `Content-Length` names.
-fn content_length(response: &httparse::Response) -> Result<Option<u64>, BadAnswer> {
-    let mut length = None;
-    for value in values(response, "content-length") {
-        let digits = value.trim_ascii();
-        let number = (digits.iter().all(u8::is_ascii_digit)).then(|| std::str::from_utf8(digits).ok()?.parse().ok());
-        let number = number.flatten().ok_or(BadAnswer::NoLength)?;
-        if length.replace(number).is_some_and(|before| before != number) {
-            return Err(BadAnswer::NoLength);
+    /// Where what comes next is to be appended. There is room, and no more than a read should take at once.
+    pub fn room(&mut self) -> &mut Vec<u8> {
+        let full = self.inbox.len() == self.inbox.capacity();
+        if self.read > 0 {
+            self.gather();
+            self.inbox.drain(..self.read);
+            self.read = 0;
         }
-    }
-    Ok(length)
-}
-
-fn values<'a>(response: &'a httparse::Response, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-    response.headers.iter().filter(move |h| h.name.eq_ignore_ascii_case(name)).map(|h| h.value)
-}
-
-fn has_token(response: &httparse::Response, name: &str, token: &str) -> bool {
-    let mut tokens = values(response, name).flat_map(|value| value.split(|byte| *byte == b','));
-    tokens.any(|found| found.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
-}
-
-/// Appends `length` bytes to `body` and gives what follows them; `None` while they are not all there.
-fn take<'a>(bytes: &'a [u8], length: u64, body: &mut Vec<u8>) -> Result<Option<&'a [u8]>, BadAnswer> {
-    let length = usize::try_from(length).unwrap_or(usize::MAX);
-    if length > BODY_BYTES_MAX.saturating_sub(body.len()) {
-        return Err(BadAnswer::TooLong);
-    }
-    let Some((data, rest)) = bytes.split_at_checked(length) else { return Ok(None) };
-    body.extend_from_slice(data);
-    Ok(Some(rest))
-}
-
-fn dechunk<'a>(mut bytes: &'a [u8], body: &mut Vec<u8>) -> Result<Option<&'a [u8]>, BadAnswer> {
-    loop {
-        let size = httparse::parse_chunk_size(bytes).map_err(|_| BadAnswer::BadChunk)?;
-        let Status::Complete((line, size)) = size else { return Ok(None) };
-        bytes = &bytes[line..];
-        if size == 0 {
-            return skip_trailers(bytes);
+        if full && self.inbox.capacity() < READ_BYTES_MAX {
+            self.inbox.reserve(2 * self.inbox.capacity());
         }
-        let Some(rest) = take(bytes, size, body)? else { return Ok(None) };
-        match rest {
-            [b'\r', b'\n', after @ ..] => bytes = after,
-            [] | [b'\r'] => return Ok(None),
-            _ => return Err(BadAnswer::BadChunk),
+        &mut self.inbox
+    }
+
+    /// Reads on, as far as what came allows.
+    pub fn advance(&mut self) -> Result<Option<Answer>, BadAnswer> {
+        while let Some(next) = self.step()? {
+            self.stage = next;
+            if let Stage::Complete(answer) = next {
+                return self.complete(answer).map(Some);
+            }
         }
-    }
-}
-
-fn skip_trailers(bytes: &[u8]) -> Result<Option<&[u8]>, BadAnswer> {
-    let mut trailers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    match httparse::parse_headers(bytes, &mut trailers).map_err(|_| BadAnswer::BadChunk)? {
-        Status::Complete((length, _)) => Ok(Some(&bytes[length..])),
-        Status::Partial => Ok(None),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn read(bytes: impl AsRef<[u8]>) -> Result<Option<(u16, bool, String)>, BadAnswer> {
-        let mut body = b"left from the answer before".to_vec();
-        let answer = parse(bytes.as_ref(), true, &mut body)?;
-        Ok(answer.map(|a| (a.status, a.keep_alive, String::from_utf8_lossy(&body).into_owned())))
+        Ok(None)
     }
 
-    fn complete(status: u16, keep_alive: bool, body: &str) -> Result<Option<(u16, bool, String)>, BadAnswer> {
-        Ok(Some((status, keep_alive, body.to_owned())))
+    /// Whether nothing at all came since the begin.
+    pub fn is_untouched(&self) -> bool {
+        self.stage == Stage::Head && self.head_bytes == 0 && self.inbox.is_empty()
     }
 
-    const PLAIN: &str = "HTTP/1.1 202 Accepted\r\nContent-Length: 5\r\n\r\nhello";
-    const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
-                           3;ext=1\r\nhel\r\n2\r\nlo\r\n0\r\nTrailer: x\r\n\r\n";
-    const INTERIM: &str = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n\
-                           HTTP/1.1 200 OK\r\nconnection: Foo, CLOSE\r\ncontent-length: 0\r\n\r\n";
-    const NO_BODY: &str = "HTTP/1.1 204 No Content\r\n\r\n";
-    const NOT_MODIFIED: &str = "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n";
-    const OLD: &str = "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok";
-    const GOOD: [&str; 6] = [PLAIN, CHUNKED, INTERIM, NO_BODY, NOT_MODIFIED, OLD];
-
-    #[test]
-    fn complete_answers_are_read() {
-        assert_eq!(read(PLAIN), complete(202, true, "hello"));
-        assert_eq!(read(CHUNKED), complete(200, true, "hello"));
-        assert_eq!(read(INTERIM), complete(200, false, ""));
-        assert_eq!(read(NO_BODY), complete(204, true, ""));
-        assert_eq!(read(NOT_MODIFIED), complete(304, true, ""));
-        assert_eq!(read(OLD), complete(200, false, "ok"));
+    /// The body of the answer that is complete, without the framing of chunks; empty where bodies are not kept.
+    pub fn body(&self) -> &[u8] {
+        if self.pieces.is_empty() { &self.inbox[self.piece.clone()] } else { &self.pieces }
     }
 
-    #[test]
-    fn no_beginning_of_an_answer_is_complete() {
-        for answer in GOOD {
-            for end in 0..answer.len() {
-                assert_eq!(read(&answer[..end]), Ok(None), "{:?}", &answer[..end]);
+    /// Reads what comes next; `None`: it is not all there.
+    fn step(&mut self) -> Result<Option<Stage>, BadAnswer> {
+        match self.stage {
+            Stage::Head => self.head(),
+            Stage::Body(answer, 0) | Stage::Complete(answer) => Ok(Some(Stage::Complete(answer))),
+            Stage::Body(answer, left) => Ok(self.data(left).map(|left| Stage::Body(answer, left))),
+            Stage::ChunkSize(answer) => self.chunk_size(answer),
+            Stage::Chunk(answer, 0) => Ok(Some(Stage::ChunkEnd(answer))),
+            Stage::Chunk(answer, left) => Ok(self.data(left).map(|left| Stage::Chunk(answer, left))),
+            Stage::ChunkEnd(answer) => {
+                let length = chunks::end(self.unread())?;
+                Ok(self.skip(length).then_some(Stage::ChunkSize(answer)))
+            }
+            Stage::Trailers(answer) => {
+                let length = chunks::trailers(self.unread())?;
+                Ok(self.skip(length).then_some(Stage::Complete(answer)))
             }
         }
     }
 
-    #[test]
-    fn nothing_may_follow_an_answer() {
-        for answer in GOOD {
-            assert_eq!(read(format!("{answer}x")), Err(BadAnswer::Leftover), "{answer:?}");
-            assert_eq!(read(format!("{answer}{answer}")), Err(BadAnswer::Leftover), "{answer:?}");
+    fn head(&mut self) -> Result<Option<Stage>, BadAnswer> {
+        let found = within(self.unread(), HEAD_BYTES_MAX - self.head_bytes, head::parse)?;
+        let Some((length, head)) = found else { return Ok(None) };
+        self.read += length;
+        self.head_bytes += length;
+        let Head::Final { answer, framing } = head else { return Ok(Some(Stage::Head)) };
+        if self.bodies == Bodies::None {
+            return Ok(Some(Stage::Complete(answer)));
         }
+        Ok(Some(match framing? {
+            Framing::Empty => Stage::Complete(answer),
+            Framing::Length(length) => Stage::Body(answer, self.announced(length)?),
+            Framing::Chunked => Stage::ChunkSize(answer),
+        }))
     }
 
-    #[test]
-    fn an_answer_whose_end_cannot_be_known_is_refused() {
-        for headers in [
-            "",
-            "Content-Length: 5x\r\n",
-            "Content-Length: -1\r\n",
-            "Content-Length: +5\r\n",
-            "Content-Length: \r\n",
-            "Content-Length: 5\r\nContent-Length: 6\r\n",
-            "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
-            "Transfer-Encoding: gzip\r\n",
-            "Content-Length: 99999999999999999999999\r\n",
-        ] {
-            let answer = format!("HTTP/1.1 200 OK\r\n{headers}\r\nhello");
-            assert_eq!(read(&answer), Err(BadAnswer::NoLength), "{answer:?}");
+    fn chunk_size(&mut self, answer: Answer) -> Result<Option<Stage>, BadAnswer> {
+        let Some((line, size)) = chunks::size(self.unread())? else { return Ok(None) };
+        self.read += line;
+        Ok(Some(match self.announced(size)? {
+            0 => Stage::Trailers(answer),
+            size => Stage::Chunk(answer, size),
+        }))
+    }
+
+    fn announced(&mut self, length: u64) -> Result<u64, BadAnswer> {
+        self.body_bytes = self.body_bytes.saturating_add(length);
+        if self.body_bytes > self.bodies.bytes_max() { Err(BadAnswer::TooLong) } else { Ok(length) }
+    }
+
+    /// Reads data of which so much is left; gives what is left then. `None`: nothing came.
+    fn data(&mut self, left: u64) -> Option<u64> {
+        let length = self.unread().len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let data = self.read..self.read + length;
+        self.read += length;
+        if self.bodies == Bodies::Kept && length > 0 {
+            self.gather();
+            self.piece = data;
         }
+        (length > 0).then_some(left - length as u64)
     }
 
-    #[test]
-    fn a_length_said_twice_is_one_length() {
-        let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok";
-        assert_eq!(read(answer), complete(200, true, "ok"));
+    /// Moves the last piece to those before it.
+    fn gather(&mut self) {
+        self.pieces.extend_from_slice(&self.inbox[self.piece.clone()]);
+        self.piece = 0..0;
     }
 
-    #[test]
-    fn malformed_chunks_are_refused() {
-        for chunks in
-            ["zz\r\nhello\r\n", "5\r\nhelloworld\r\n", "-1\r\n", "fffffffffffffffff\r\n", "0\r\nno colon\r\n\r\n"]
-        {
-            let answer = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}");
-            assert_eq!(read(&answer), Err(BadAnswer::BadChunk), "{answer:?}");
+    /// Whether there is something to skip.
+    fn skip(&mut self, length: Option<usize>) -> bool {
+        self.read += length.unwrap_or(0);
+        length.is_some()
+    }
+
+    fn complete(&mut self, answer: Answer) -> Result<Answer, BadAnswer> {
+        // A body in one piece stays where it is.
+        if !self.pieces.is_empty() {
+            self.gather();
         }
+        if self.unread().is_empty() { Ok(answer) } else { Err(BadAnswer::Leftover) }
     }
 
-    #[test]
-    fn what_is_no_http_is_refused() {
-        for bytes in ["SSH-2.0-OpenSSH\r\n", "HTTP/2 200\r\n\r\n", "\0\0\0", "HTTP/1.1 101 Switching\r\n\r\n"] {
-            assert_eq!(read(bytes), Err(BadAnswer::NoHttp), "{bytes:?}");
-        }
-    }
-
-    #[test]
-    fn heads_and_bodies_have_limits() {
-        let head = format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(HEAD_BYTES_MAX));
-        assert_eq!(read(head), Err(BadAnswer::TooLong));
-        let body = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", BODY_BYTES_MAX + 1);
-        assert_eq!(read(body), Err(BadAnswer::TooLong));
-        let chunk = format!("8000\r\n{}\r\n", "x".repeat(0x8000));
-        let endless = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}", chunk.repeat(9));
-        assert_eq!(read(endless), Err(BadAnswer::TooLong));
-        let extension = format!("1;{}\r\nx\r\n", "e".repeat(ANSWER_BYTES_MAX));
-        let padded = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{extension}");
-        assert_eq!(read(padded), Err(BadAnswer::TooLong));
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_end_in_an_answer_or_an_error_and_never_a_panic(bytes: Vec<u8>, good in 0..GOOD.len(), cut: prop::sample::Index) {
-            let _ = read(&bytes);
-            let good = GOOD[good].as_bytes();
-            let _ = read([&good[..cut.index(good.len())], &bytes[..]].concat());
-        }
+    fn unread(&self) -> &[u8] {
+        &self.inbox[self.read..]
     }
 }
+
+/// Parses something that must end within `bytes_max`. More than that is not looked at, so that it does not matter how
+/// much came at once.
+fn within<T>(
+    bytes: &[u8],
+    bytes_max: usize,
+    parse: impl FnOnce(&[u8]) -> Result<Option<T>, BadAnswer>,
+) -> Result<Option<T>, BadAnswer> {
+    match parse(&bytes[..bytes.len().min(bytes_max)])? {
+        None if bytes.len() > bytes_max => Err(BadAnswer::TooLong),
+        found => Ok(found),
+    }
+}
+
+#[cfg(test)]
+mod corpus;
+#[cfg(test)]
+mod tests;

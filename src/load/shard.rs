@@ -1,6 +1,7 @@
 //! One shard: a thread with a runtime of its own, its part of the operations, its connections, its ledger file.
 //!
-//! In: a [`Setup`] and a [`Recorder`]. Out: the recorder, told of every operation of the part that was due, each ended.
+//! In: a [`Setup`] and a [`Recorder`]. Out: the recorder, told of every operation of the part that was due, each ended;
+//! and what became of the connections.
 //!
 //! ```text
 //! schedule ──due──▶ ledger: pending ──▶ rotation ──┬─▶ idle connection ─┐
@@ -33,7 +34,7 @@ use super::ledger::{Begin, Dispatch, End, LedgerError, Outcome, Part, Reason, Re
 use super::mailbox::Mailbox;
 use super::rotation::{Job, Next, Placement, Rotation};
 use super::schedule::Schedule;
-use super::tally::{Report, Tally};
+use super::tally::{Connections, Report, Tally};
 use crate::backends::{Endpoint, Endpoints};
 use crate::clock::{Offset, RunClock};
 use crate::plan::LoadPlan;
@@ -75,7 +76,11 @@ struct Shard<R> {
 
 /// Issues and drains a shard's part. On an error the recorder is dropped as it is: a ledger file stays unsealed, with
 /// open attempts.
-pub async fn run<R: Recorder>(setup: Setup, recorder: R, reports: mpsc::Sender<Report>) -> Result<R, LoadError> {
+pub async fn run<R: Recorder>(
+    setup: Setup,
+    recorder: R,
+    reports: mpsc::Sender<Report>,
+) -> Result<(R, Connections), LoadError> {
     let shard = Rc::new(Shard::new(setup, recorder, reports));
     let drained = shard.issue_and_drain().await;
     shard.end_connections().await;
@@ -117,7 +122,8 @@ impl<R: Recorder> Shard<R> {
             self.tally.borrow_mut().tick(now);
             let (next_due, end) = (self.schedule.borrow_mut().next_due(), self.setup.horizon.end());
             if next_due.min(now) < end && !cut {
-                self.setup.alarm.wake_at(self.setup.clock.instant(next_due.min(now.plus(TICK)))).await;
+                sleep_until(self.setup.clock.instant(next_due.min(now.plus(TICK)))).await;
+                self.setup.alarm.woken();
                 continue;
             }
             let drained_by = issuing_ended.get_or_insert(now).plus(self.setup.load.grace);
@@ -179,7 +185,10 @@ impl<R: Recorder> Shard<R> {
     async fn serve(self: Rc<Self>, endpoint: Endpoint, first: Job) {
         let opening = timeout(self.setup.load.request_timeout, Connection::open(endpoint.addr, &*self.setup.dialogue));
         let unsent = match opening.await.unwrap_or_else(|late| Err(late.into())) {
-            Ok(connection) => self.carry(connection, &endpoint, first).await,
+            Ok(connection) => {
+                self.tally.borrow_mut().connections.opened += 1;
+                self.carry(connection, &endpoint, first).await
+            }
             Err(error) => {
                 self.not_connected(&endpoint, &first, error);
                 None
@@ -200,6 +209,7 @@ impl<R: Recorder> Shard<R> {
         loop {
             let free = self.setup.clock.now();
             if !connection.usable() {
+                self.ended_by_target();
                 // An idle connection may end for many reasons; a new one only because there is nobody.
                 is_new.then(|| self.eject(endpoint, "eof"));
                 return Some(job);
@@ -229,6 +239,7 @@ impl<R: Recorder> Shard<R> {
             biased;
             job = mailbox.next() => job,
             () = connection.ended() => {
+                self.ended_by_target();
                 self.rotation.borrow_mut().withdraw(endpoint.id, mailbox);
                 None
             }
@@ -252,11 +263,15 @@ impl<R: Recorder> Shard<R> {
             Ok(Ok((answer, body))) => {
                 let (outcome, reason) = self.setup.dialogue.judge(&job.op, &answer, body);
                 self.finish(job, outcome, reason, answer.status);
+                if !answer.keep_alive {
+                    self.ended_by_target();
+                }
                 answer.keep_alive
             }
             Ok(Err(broken)) => {
                 self.finish(job, Outcome::Unknown, broken.reason(), 0);
                 if let Some(why) = broken.ejects() {
+                    self.ended_by_target();
                     self.eject(endpoint, why);
                 }
                 false
@@ -273,9 +288,14 @@ impl<R: Recorder> Shard<R> {
             self.failure.set(Some(LoadError::NoSocket { addr: endpoint.addr, source: error }));
             return;
         }
+        self.tally.borrow_mut().connections.refused += 1;
         self.dispatched(endpoint, job, self.setup.clock.now(), None);
         self.finish(job, Outcome::Refused, Reason::ConnectRefused, 0);
         self.eject(endpoint, "refused");
+    }
+
+    fn ended_by_target(&self) {
+        self.tally.borrow_mut().connections.ended_by_target += 1;
     }
 
     fn eject(self: &Rc<Self>, endpoint: &Endpoint, why: &str) {
@@ -313,11 +333,10 @@ impl<R: Recorder> Shard<R> {
     }
 
     /// What is open counts at its age.
-    async fn close(self) -> R {
+    async fn close(self) -> (R, Connections) {
         let mut recorder = self.recorder.into_inner();
         recorder.end_open(self.setup.clock.now());
-        self.tally.into_inner().close().await;
-        recorder
+        (recorder, self.tally.into_inner().close().await)
     }
 }
 

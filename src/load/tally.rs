@@ -1,10 +1,12 @@
 //! The live view of a load: each shard counts its seconds, [`Progress`] adds those of all shards up for the watch.
 //!
-//! It is for eyes only: verdicts rest on the ledger.
+//! It is for eyes only: verdicts rest on the ledger. So are the [`Connections`], which are counted over the whole load.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::latency::{Durations, response};
@@ -23,6 +25,26 @@ pub struct Report {
     last: bool,
 }
 
+/// What became of connections.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Connections {
+    pub opened: u64,
+    /// Asked for, and not opened: the target refused, or was silent.
+    pub refused: u64,
+    /// Of those opened: the target ended them, idle or under a request, or said that it would.
+    pub ended_by_target: u64,
+}
+
+impl Connections {
+    /// Another shard's, on top.
+    pub fn add(&mut self, other: &Connections) {
+        let Connections { opened, refused, ended_by_target } = other;
+        self.opened += opened;
+        self.refused += refused;
+        self.ended_by_target += ended_by_target;
+    }
+}
+
 /// What a shard counts. Events belong to the second in which they happen.
 #[derive(Debug)]
 pub struct Tally {
@@ -31,13 +53,14 @@ pub struct Tally {
     second: u64,
     counts: Second,
     response: Durations,
+    pub connections: Connections,
     reports: mpsc::Sender<Report>,
 }
 
 impl Tally {
     pub fn new(shard: u16, request_timeout: Duration, reports: mpsc::Sender<Report>) -> Self {
-        let (counts, response) = (Second::default(), Durations::default());
-        Tally { shard, request_timeout, second: 0, counts, response, reports }
+        let (counts, response, connections) = (Second::default(), Durations::default(), Connections::default());
+        Tally { shard, request_timeout, second: 0, counts, response, connections, reports }
     }
 
     pub fn due(&mut self) {
@@ -71,10 +94,11 @@ impl Tally {
     }
 
     /// Reports what is left, as the last of this shard.
-    pub async fn close(mut self) {
+    pub async fn close(mut self) -> Connections {
         let last = self.take(true);
         // Nobody listens to a load that was given up.
         let _ = self.reports.send(last).await;
+        self.connections
     }
 
     fn take(&mut self, last: bool) -> Report {

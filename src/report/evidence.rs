@@ -9,6 +9,7 @@ use crate::checks::{
     Class, ClassCount, Conservation, CountByHand, Finding, Judgement, OrderCounts, StopJudgement, Strangers, Verdict,
 };
 use crate::harness::Harness;
+use crate::load::Connections;
 use crate::proven::Standing;
 
 /// Failures first, then what could not be decided, then what passed; each in the order in which it was judged.
@@ -160,6 +161,13 @@ pub fn harness(harness: &Harness) -> String {
         (_, None) => String::new(),
     };
     phases.join(", ") + &memory
+}
+
+/// What became of the connections of load alone.
+pub fn connections(connections: &Connections) -> String {
+    let [opened, refused, ended] =
+        [connections.opened, connections.refused, connections.ended_by_target].map(thousands);
+    format!("{opened} connections opened, {refused} refused, {ended} ended by the target")
 }
 
 /// How the wait for quiet ended.

@@ -42,6 +42,7 @@ use crate::archive::{Environment, Piece};
 use crate::backends::SettleOutcome;
 use crate::checks::{Finding, Judgement, Verdict};
 use crate::harness::Harness;
+use crate::load::Connections;
 use crate::plan::Plan;
 use crate::proven::Standing;
 use crate::timeline::Incidents;
@@ -77,6 +78,9 @@ pub struct RunReport {
     /// What mxctl itself took; `None`: judged from the run's folder, later.
     #[serde(default)]
     pub harness: Option<Harness>,
+    /// What became of the connections of load alone; `None`: another kind of run, or judged from the run's folder, later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<Connections>,
     /// What the newest selftest of the run's executable says of this scenario; `None`: there is none.
     #[serde(default)]
     pub standing: Option<Standing>,
@@ -134,6 +138,7 @@ impl RunReport {
             environment: ran.environment,
             duration: ran.duration,
             harness: None,
+            connections: None,
             standing: ran.standing,
             settle: ran.settle,
             judgement,

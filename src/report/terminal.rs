@@ -62,6 +62,7 @@ fn head(ink: Ink, report: &RunReport) -> String {
         wrap("  run       ", &run),
         wrap("  duration  ", &took),
         report.harness.iter().map(|took| wrap("  harness   ", &evidence::harness(took))).collect(),
+        report.connections.iter().map(|they| wrap("  sockets   ", &evidence::connections(they))).collect(),
         if report.judgement.judges_data() { of_data(report) } else { String::new() },
         report.judgement.strangers.map_or_else(String::new, |s| wrap("  machine   ", &evidence::strangers(s))),
         plan.notes.iter().map(|note| wrap("  note      ", note)).collect(),

@@ -5,15 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use nix::sys::signal::Signal;
-use tokio::time::Instant;
 
 use super::Parts;
 use super::twisted::{Twist, twisted};
 use crate::backends::{ControlError, Deployment, InstanceId, ProcessControl};
 use crate::clock::{Offset, RunClock};
-use crate::load::alarm::{Alarm, Timer};
+use crate::load::alarm::Alarm;
 
 /// From the first signal to an instance on.
 const AT_KILL: Duration = Duration::from_millis(500);
@@ -59,10 +57,8 @@ impl Stall {
     }
 }
 
-#[async_trait]
 impl Alarm for Stall {
-    async fn wake_at(&self, at: Instant) {
-        Timer.wake_at(at).await;
+    fn woken(&self) {
         // The whole thread: its connections stand still as well.
         std::thread::sleep(self.left());
     }
@@ -92,10 +88,8 @@ impl Parts for Starved {
     }
 }
 
-#[async_trait]
 impl Alarm for Starved {
-    async fn wake_at(&self, at: Instant) {
-        Timer.wake_at(at).await;
+    fn woken(&self) {
         std::thread::sleep(STARVED);
     }
 }
@@ -104,17 +98,17 @@ impl Alarm for Starved {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_stall_lasts_from_its_begin_on_and_only_once() {
+    #[test]
+    fn a_stall_lasts_from_its_begin_on_and_only_once() {
         let stall = StallAtKill::of(&RunClock::starting_in(Duration::ZERO)).stall;
-        let waking = || async {
+        let waking = || {
             let began = std::time::Instant::now();
-            stall.wake_at(Instant::now()).await;
+            stall.woken();
             began.elapsed()
         };
-        assert!(waking().await < AT_KILL, "nobody was struck yet");
+        assert!(waking() < AT_KILL, "nobody was struck yet");
         stall.begin();
-        assert!(waking().await >= AT_KILL - Duration::from_millis(50));
-        assert!(waking().await < AT_KILL, "it is over");
+        assert!(waking() >= AT_KILL - Duration::from_millis(50));
+        assert!(waking() < AT_KILL, "it is over");
     }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::load::dialogue::{Dialogue, Requests};
 use crate::load::ledger::Reason;
-use crate::load::response::Answer;
+use crate::load::response::{Answer, Bodies};
 use crate::load::{Operation, Outcome};
 use crate::plan::{HttpRequest, UrlTarget};
 
@@ -44,8 +44,8 @@ impl Dialogue for UrlDialogue {
         }
     }
 
-    fn expects_body(&self) -> bool {
-        self.target.method != "HEAD"
+    fn bodies(&self) -> Bodies {
+        if self.target.method == "HEAD" { Bodies::None } else { Bodies::Dropped }
     }
 }
 

@@ -24,7 +24,7 @@ use crate::clock::RunClock;
 use crate::load::alarm::Timer;
 use crate::load::latency::LaneHistograms;
 use crate::load::pacer::Timetable;
-use crate::load::{self, Load, LoadError, ledger};
+use crate::load::{self, Connections, Driven, Load, LoadError, ledger};
 use crate::plan::{Plan, UrlTarget};
 use crate::report::{self, RenderError, RunReport};
 use crate::run::Ran;
@@ -73,14 +73,14 @@ pub async fn run(plan: &Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> 
     archive.put_json(Piece::Environment, &environment)?;
 
     watch.phase(Phase::Load).await;
-    let basis = drive(plan, target, &endpoints, &archive, watch, stop).await?;
+    let (basis, connections) = drive(plan, target, &endpoints, &archive, watch, stop).await?;
 
     watch.phase(Phase::Judge).await;
     let interrupted = stop.interrupt.is_cancelled();
     archive.put_json(Piece::Incidents, &Incidents { interrupted, ..Incidents::default() })?;
     let (judged, histograms) = judged(plan, basis, interrupted, Some(environment));
     archive.put_bytes(Piece::Histograms, &hlog::written(&histograms, place.started_at, plan.load.duration()))?;
-    let report = RunReport { duration: Some(began.elapsed()), ..judged };
+    let report = RunReport { duration: Some(began.elapsed()), connections: Some(connections), ..judged };
     archive.seal(&report.files()?)?;
     Ok(Ran { report, folder: archive.root().to_owned() })
 }
@@ -118,7 +118,7 @@ async fn drive(
     archive: &Archive,
     watch: &dyn Watch,
     stop: &Stop,
-) -> Result<Basis, LoadError> {
+) -> Result<(Basis, Connections), LoadError> {
     let clock = RunClock::starting_in(LEAD);
     let load = Load {
         plan: &plan.load,
@@ -131,10 +131,13 @@ async fn drive(
         stop,
     };
     match target.ledger {
-        true => load::drive(load, &archive.ledger_dir()).await.map(Basis::Ledger),
+        true => {
+            let Driven { recorded, connections } = load::drive(load, &archive.ledger_dir()).await?;
+            Ok((Basis::Ledger(recorded), connections))
+        }
         false => {
-            let counted = load::drive_into(load, |_| Ok(Census::new(&plan.load))).await?;
-            Ok(Basis::Counted(Counted::sum(counted)))
+            let driven = load::drive_into(load, |_| Ok(Census::new(&plan.load))).await?;
+            Ok((Basis::Counted(Box::new(Counted::sum(driven.recorded))), driven.connections))
         }
     }
 }

@@ -3,6 +3,7 @@
 #![expect(dead_code, reason = "each test binary uses its own part of the laboratory")]
 
 pub mod inside;
+pub mod load;
 pub mod powerless;
 
 use std::fs::Permissions;

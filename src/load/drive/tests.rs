@@ -1,5 +1,7 @@
 //! Whole loads against scripted targets: what the ledger says afterwards, from its recorded times.
 
+mod torture;
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -54,7 +56,8 @@ impl Lab {
         let Lab { folder, endpoints, clock, stop } = self;
         let dialogue = Arc::new(ServiceDialogue { api_version: "v5".to_owned() });
         let alarm = Arc::new(Timer);
-        drive(Load { plan, run: RUN, dialogue, endpoints, clock, alarm, watch, stop }, folder.path()).await
+        let load = Load { plan, run: RUN, dialogue, endpoints, clock, alarm, watch, stop };
+        drive(load, folder.path()).await.map(|driven| driven.recorded)
     }
 
     /// Drives to the end; every ledger must be sealed and hold what the pacer says, each operation once.
@@ -62,7 +65,7 @@ impl Lab {
         let ledger = self.try_drive(plan, &Unwatched).await.unwrap();
         assert_eq!(ledger.soundness(), &Soundness::Sealed);
         let attempts: Vec<_> = ledger.attempts().collect();
-        let due = Timetable::of(&plan).due_before(ledger.issued_until());
+        let due = Timetable::of(plan).due_before(ledger.issued_until());
         let planned: Vec<_> = Operations::new(RUN, plan).take(due as usize).collect();
         assert!(
             attempts

@@ -28,7 +28,9 @@ fn a_round_of_mxctl_alone_has_every_table_and_every_run() {
     let file = lab.folder().join("runs.json");
     let ended = peers(&lab, &["--rates", "200,max", "--truth", "CO3", "--json", file.to_str().unwrap()]);
     assert_eq!(ended.code, 0, "{ended:?}");
-    for part in ["200 requests/s (nobody to compare with)", "As fast as it can", "CO3: 1000 requests/s for 10s", "Goals"] {
+    for part in
+        ["200 requests/s (nobody to compare with)", "As fast as it can", "CO3: 1000 requests/s for 10s", "Goals"]
+    {
         assert!(ended.stdout.contains(part), "{part}: {}", ended.stdout);
     }
     // Every peer is missing, and where to get it stands beside its name.
@@ -42,7 +44,10 @@ fn a_round_of_mxctl_alone_has_every_table_and_every_run() {
         let ran = &run["outcome"]["ran"];
         // What the server saw and what mxctl said are two counts of the same.
         assert_eq!(ran["server"]["requests"], ran["told"]["requests"], "{run:#}");
-        assert!(ran["cpu_seconds"].as_f64().unwrap() > 0.0 && ran["peak_rss_bytes"].as_u64().unwrap() > 1 << 20, "{run:#}");
+        assert!(
+            ran["cpu_seconds"].as_f64().unwrap() > 0.0 && ran["peak_rss_bytes"].as_u64().unwrap() > 1 << 20,
+            "{run:#}"
+        );
     }
 }
 

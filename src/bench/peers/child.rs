@@ -175,7 +175,8 @@ mod tests {
     #[test]
     fn what_this_process_has_in_memory_is_not_the_childs() {
         let large = vec![1_u8; 256 << 20];
-        let peak = shell("i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done", &Stop::new()).unwrap().measured.peak_rss_bytes;
+        let peak =
+            shell("i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done", &Stop::new()).unwrap().measured.peak_rss_bytes;
         assert!(peak < large.len() as u64 / 4, "{peak}");
         assert_eq!(peak_of(300, 200, 7), 300);
         assert_eq!(peak_of(200, 200, 7), 7);

@@ -161,10 +161,16 @@ mod tests {
     #[test]
     fn between_the_goal_and_the_limit_it_is_missed() {
         let most = Bound::AtMost { goal: 1.0, fails: 2.0 };
-        assert_eq!([1.0, 1.5, 2.0].map(|reached| outcome(most, reached)), [Outcome::Ok, Outcome::Missed, Outcome::Missed]);
+        assert_eq!(
+            [1.0, 1.5, 2.0].map(|reached| outcome(most, reached)),
+            [Outcome::Ok, Outcome::Missed, Outcome::Missed]
+        );
         assert_eq!(outcome(most, 2.1), Outcome::Fails);
         let least = Bound::AtLeast { goal: 2.0, fails: 1.0 };
-        assert_eq!([2.0, 1.0, 0.9].map(|reached| outcome(least, reached)), [Outcome::Ok, Outcome::Missed, Outcome::Fails]);
+        assert_eq!(
+            [2.0, 1.0, 0.9].map(|reached| outcome(least, reached)),
+            [Outcome::Ok, Outcome::Missed, Outcome::Fails]
+        );
     }
 
     #[test]

@@ -179,8 +179,14 @@ fn prepare(args: &PeersArgs) -> Result<(Vec<ToolLine>, Comparison), String> {
     let wanted = |name: &str| is_own(name) || args.only.is_empty() || args.only.iter().any(|only| only == name);
     let wanted: Vec<_> = TOOLS.into_iter().filter(|tool| wanted(tool.name())).collect();
     let found = wanted.iter().filter_map(|tool| Some(Found { tool: *tool, program: tool.find(&folders)? })).collect();
-    let line = |found: &Vec<Found>, name| found.iter().find(|found| found.tool.name() == name).map(|found| found.program.clone());
-    let tools = wanted.iter().map(|tool| ToolLine { name: tool.name(), program: line(&found, tool.name()), source: tool.source() });
+    let line = |found: &Vec<Found>, name| {
+        found.iter().find(|found| found.tool.name() == name).map(|found| found.program.clone())
+    };
+    let tools = wanted.iter().map(|tool| ToolLine {
+        name: tool.name(),
+        program: line(&found, tool.name()),
+        source: tool.source(),
+    });
     let tools = tools.collect();
     let comparison = Comparison {
         mxctl,
@@ -249,7 +255,8 @@ fn unwritten(path: &Path, e: &std::io::Error) -> String {
 /// The tables are told even where the file cannot be written.
 fn tell(report: &PeersReport, compared: &Compared, file: Option<Json>, global: &Global) -> Exit {
     let told = output::print_as(report, || tables::tables(report, compared), global);
-    let written = file.map(|mut json| json.file.write_all(output::json(report).as_bytes()).map_err(|e| unwritten(&json.path, &e)));
+    let written = file
+        .map(|mut json| json.file.write_all(output::json(report).as_bytes()).map_err(|e| unwritten(&json.path, &e)));
     match written.transpose() {
         Err(e) => fail(&e, Exit::BadInput),
         Ok(_) if report.figures.is_empty() => {

@@ -10,10 +10,10 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::written;
+use crate::bench::server::{Arrivals, CloseAfter, Drip, Script, Served, Server, ServerError, Stopper, Window};
 use crate::cli::exit::Exit;
 use crate::cli::fail;
 use crate::cli::output::{json, print};
-use crate::bench::server::{Arrivals, CloseAfter, Drip, Script, Served, Server, ServerError, Stopper, Window};
 use crate::scenario::{Percent, Period};
 
 pub const EXAMPLES: &str = "Examples:

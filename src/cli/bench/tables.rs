@@ -42,14 +42,17 @@ fn head(report: &PeersReport) -> String {
 fn doubts(report: &PeersReport, compared: &Compared) -> String {
     let mut doubts = Vec::new();
     if report.debug_build {
-        doubts.push("this executable is not optimised: its figures are no evidence (build it with --release)".to_owned());
+        doubts
+            .push("this executable is not optimised: its figures are no evidence (build it with --release)".to_owned());
     }
     if !report.cores.are_apart() {
         doubts.push("server and generator shared a core: these figures compare nothing".to_owned());
     }
     if let Some(share) = compared.strangers().filter(|share| *share > STRANGERS) {
         let percent = share * 100.0;
-        doubts.push(format!("others used up to {percent:.0} % of this machine during a run: its figures are no evidence"));
+        doubts.push(format!(
+            "others used up to {percent:.0} % of this machine during a run: its figures are no evidence"
+        ));
     }
     doubts.extend(undecided(compared));
     doubts.extend(compared.failed().map(|(run, why)| {
@@ -159,7 +162,17 @@ fn of_truth(cases: &[TruthCase], compared: &Compared) -> String {
         table.heading(heading(case));
         let [p99, p999, max] = [truth.p99, truth.p999, truth.max].map(hundredths);
         let nothing = String::new;
-        table.row(["the truth".to_owned(), p99, nothing(), p999, nothing(), max, nothing(), "0".to_owned(), whole(truth.count as f64)]);
+        table.row([
+            "the truth".to_owned(),
+            p99,
+            nothing(),
+            p999,
+            nothing(),
+            max,
+            nothing(),
+            "0".to_owned(),
+            whole(truth.count as f64),
+        ]);
         for (name, figures) in reached(case.name, compared) {
             let off = off(&figures, [truth.p99, truth.p999, truth.max]).map(|off| told(off, signed_percent));
             let [p99, p999, max] = off;

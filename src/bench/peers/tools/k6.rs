@@ -145,7 +145,10 @@ mod tests {
             folder: Path::new("/"),
         };
         let rate = script(&errand(Pace::Rate(5000)));
-        assert!(rate.contains("rate: 5000, timeUnit: '1s', preAllocatedVUs: 50, maxVUs: 50, duration: '10s'"), "{rate}");
+        assert!(
+            rate.contains("rate: 5000, timeUnit: '1s', preAllocatedVUs: 50, maxVUs: 50, duration: '10s'"),
+            "{rate}"
+        );
         let max = script(&errand(Pace::Max));
         assert!(max.contains("executor: 'constant-vus', vus: 50, duration: '10s'"), "{max}");
     }

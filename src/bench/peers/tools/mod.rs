@@ -1,5 +1,5 @@
-//! The load generators that are compared: how each is asked, and what its words mean. One file a tool, with a sample of
-//! what it really said.
+//! The load generators that are compared: how each is asked, and what its words mean. One file a tool, with a
+//! sample of what it says.
 //!
 //! Each is asked as its manual would have it for a fixed number of connections: whatever it offers against coordinated
 //! omission is on.
@@ -27,7 +27,7 @@ pub trait Tool: Sync {
     /// Where it comes from, in a line.
     fn source(&self) -> &'static str;
 
-    /// Whether this file of its name is it; `None`: it is not.
+    /// In the first of these folders that has it; `None`: none has.
     fn find(&self, folders: &[PathBuf]) -> Option<PathBuf>;
 
     fn can(&self, _pace: Pace) -> bool {

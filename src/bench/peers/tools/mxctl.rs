@@ -61,7 +61,8 @@ impl Tool for Mxctl {
         let report: RunReport = json(output)?;
         let judgement = report.judgement;
         let counts = judgement.conservation;
-        let whole = judgement.latency.into_iter().find(|lane| lane.phase.is_none()).ok_or("no latency in its report")?;
+        let whole =
+            judgement.latency.into_iter().find(|lane| lane.phase.is_none()).ok_or("no latency in its report")?;
         let answered = whole.response_ms.count > 0;
         let response = |ms: f64| answered.then_some(ms);
         Ok(Told {
@@ -82,7 +83,15 @@ mod tests {
 
     #[test]
     fn its_report_is_read() {
-        let told = WITH_LEDGER.read(include_str!("samples/mxctl.json")).unwrap();
-        insta::assert_json_snapshot!(told, @"");
+        let told = Told {
+            requests: Some(1000),
+            errors: Some(0),
+            p99_ms: Some(11.509_759),
+            p999_ms: Some(13.533_183),
+            max_ms: Some(13.705_215),
+            own_lag_p99_ms: Some(11.362_303),
+            verdict: Some("PASS".to_owned()),
+        };
+        assert_eq!(WITH_LEDGER.read(include_str!("samples/mxctl.json")), Ok(told));
     }
 }

@@ -75,29 +75,33 @@ struct Summary {
 mod tests {
     use super::*;
 
-    /// In the form of its 1.16, as its source (`printer.rs`) writes it; shortened.
-    const REPORT: &str = r#"{
-        "summary": {"successRate": 1.0, "total": 2.0, "slowest": 0.009, "fastest": 0.0001, "requestsPerSec": 525.0},
-        "latencyPercentiles": {"p50": 0.001, "p99": 0.005, "p99.9": 0.007, "p99.99": 0.009},
-        "statusCodeDistribution": {"200": 995, "503": 5},
-        "errorDistribution": {"aborted due to deadline": 50}
-    }"#;
+    const REPORT: &str = include_str!("samples/oha.json");
 
     #[test]
     fn its_report_is_read() {
-        let told = Oha.read(REPORT).unwrap();
-        assert_eq!((told.requests, told.errors), (Some(1050), Some(55)));
-        assert_eq!([told.p99_ms, told.p999_ms, told.max_ms].map(whole), [Some(5), Some(7), Some(9)]);
+        let told = Told {
+            requests: Some(500),
+            errors: Some(0),
+            p99_ms: Some(0.004671156 * 1e3),
+            p999_ms: Some(0.00819131 * 1e3),
+            max_ms: Some(0.00819131 * 1e3),
+            ..Told::default()
+        };
+        assert_eq!(Oha.read(REPORT), Ok(told));
     }
 
-    fn whole(ms: Option<f64>) -> Option<u64> {
-        ms.map(|ms| ms.round() as u64)
+    #[test]
+    fn what_broke_and_what_was_refused_are_errors() {
+        let report = REPORT
+            .replace("\"200\": 500", "\"200\": 480, \"503\": 20")
+            .replace("\"errorDistribution\": {}", "\"errorDistribution\": {\"aborted due to deadline\": 50}");
+        let told = Oha.read(&report).unwrap();
+        assert_eq!((told.requests, told.errors), (Some(550), Some(70)));
     }
 
     #[test]
     fn where_nobody_answered_it_has_no_percentiles() {
-        let report = REPORT.replace("0.005", "null").replace("0.007", "null").replace("0.009", "null");
-        let told = Oha.read(&report).unwrap();
+        let told = Oha.read(&REPORT.replace("0.004671156", "null").replace("0.00819131", "null")).unwrap();
         assert_eq!([told.p99_ms, told.p999_ms, told.max_ms], [None; 3]);
     }
 }

@@ -51,7 +51,9 @@ impl Tool for Vegeta {
             true => Ok(output.stdout),
             false => Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
         });
-        report.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).map_err(|e| format!("run `vegeta report`: {e}"))
+        report
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .map_err(|e| format!("run `vegeta report`: {e}"))
     }
 
     fn read(&self, output: &str) -> Result<Told, String> {
@@ -61,7 +63,7 @@ impl Tool for Vegeta {
         let ms = |ns: u64| Some(ns as f64 / 1e6);
         Ok(Told {
             requests: Some(requests),
-            errors: Some(requests - good),
+            errors: Some(requests.saturating_sub(good)),
             p99_ms: ms(latencies.p99),
             max_ms: ms(latencies.max),
             ..Told::default()

@@ -24,7 +24,9 @@ impl Tool for Wrk {
 
     fn source(&self) -> &'static str {
         match self.keeps_a_rate {
-            true => "git clone https://github.com/giltene/wrk2 && make -C wrk2, then put its `wrk` on the PATH as `wrk2`",
+            true => {
+                "git clone https://github.com/giltene/wrk2 && make -C wrk2, then put its `wrk` on the PATH as `wrk2`"
+            }
             false => "the package `wrk` of your system",
         }
     }
@@ -66,7 +68,9 @@ impl Tool for Wrk {
 
 fn knows_a_rate(wrk: &Path) -> bool {
     let help = Command::new(wrk).stdin(Stdio::null()).output();
-    help.is_ok_and(|help| [help.stdout, help.stderr].iter().any(|text| String::from_utf8_lossy(text).contains("--rate")))
+    help.is_ok_and(|help| {
+        [help.stdout, help.stderr].iter().any(|text| String::from_utf8_lossy(text).contains("--rate"))
+    })
 }
 
 /// The number that is the word so many before, or after, in the line that holds this.

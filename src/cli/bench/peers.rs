@@ -24,18 +24,18 @@ use crate::scenario::{Period, Written, Wrong};
 use crate::stop::Stop;
 
 pub const EXAMPLES: &str = "Examples:
-  mxctl bench peers                                     all that are there: with all seven peers about 50 minutes
+  mxctl bench peers                                               with all seven peers about 50 minutes
   mxctl bench peers --rounds 1 --duration 3s --truth none
   mxctl bench peers --only wrk2,oha --rates 5k --json runs.json
   mxctl bench peers --rates 5k --duration 60s --truth none
 
-Peers: wrk2, wrk, oha, vegeta, hey, fortio and k6; who is missing is named, with where to get it. One run after the
-other, each with a server of its own (`mxctl bench server`) on one core and the generator on another. CPU (user and
-system), and memory, are those of the whole process; arrivals are what the server saw. A truth case is a server that
-stalls: what each tool says of it stands beside what was so.
+Peers: wrk2, wrk, oha, vegeta, hey, fortio and k6; who is missing is named, with where to get it. One run
+after the other, each with a server of its own (`mxctl bench server`) on one core and the generator on
+another. CPU (user and system) and memory are those of the whole process; arrivals are what the server
+saw. A truth case is a server that stalls: what each tool says of it stands beside what was so.
 
-Exit codes: 0 measured, whatever the figures are; 2 bad input; 4 one core only, no server, or nothing could be
-measured; 130/143 interrupted";
+Exit codes: 0 measured, whatever the figures are; 2 bad input; 4 one core only, no server, or nothing
+could be measured; 130/143 interrupted";
 
 #[derive(Debug, clap::Args)]
 pub struct PeersArgs {

@@ -48,7 +48,7 @@ impl Tool for Hey {
     }
 }
 
-/// `  [200]	2000 responses`.
+/// `  [200]  2000 responses`, with a tab between.
 fn answers(output: &str, counts: impl Fn(u16) -> bool) -> u64 {
     let lines = output.lines().filter_map(|line| line.trim().strip_prefix('[')?.strip_suffix(" responses"));
     let answers = lines.filter_map(|line| line.split_once(']'));
@@ -56,13 +56,13 @@ fn answers(output: &str, counts: impl Fn(u16) -> bool) -> u64 {
     counted.filter_map(|(_, count)| count.trim().parse::<u64>().ok()).sum()
 }
 
-/// After `Error distribution:`, `  [3]	Get "http://…": EOF`.
+/// After `Error distribution:`, `  [3]  Get "http://…": EOF`.
 fn broken(output: &str) -> u64 {
     let lines = output.lines().skip_while(|line| !line.starts_with("Error distribution:")).skip(1);
     lines.filter_map(|line| line.trim().strip_prefix('[')?.split_once(']')?.0.parse::<u64>().ok()).sum()
 }
 
-/// `  Slowest:	0.0268 secs`, in milliseconds.
+/// `  Slowest:  0.0268 secs`, in milliseconds.
 fn seconds_after(output: &str, name: &str) -> Option<f64> {
     let line = output.lines().find_map(|line| line.trim().strip_prefix(name))?;
     Some(line.trim().strip_suffix("secs")?.trim().parse::<f64>().ok()? * 1e3)

@@ -116,23 +116,27 @@ struct Duration {
 mod tests {
     use super::*;
 
-    /// In the form that its `--summary-export` has; shortened.
-    const REPORT: &str = r#"{
-        "metrics": {
-            "dropped_iterations": {"count": 5, "rate": 2.5},
-            "http_req_duration": {"max": 50.0, "p(99)": 12.5, "p(99.9)": 45.25},
-            "http_req_failed": {"passes": 7, "fails": 1988, "value": 0.0035},
-            "http_reqs": {"count": 1995, "rate": 997.1},
-            "iterations": {"count": 1995, "rate": 997.1}
-        },
-        "root_group": {"name": "", "path": "", "groups": {}, "checks": {}}
-    }"#;
+    /// Of a server that answers one in a hundred with 503.
+    const REPORT: &str = include_str!("samples/k6.json");
 
     #[test]
     fn its_summary_is_read() {
-        let told = K6.read(REPORT).unwrap();
-        assert_eq!((told.requests, told.errors), (Some(1995), Some(12)));
-        assert_eq!([told.p99_ms, told.p999_ms, told.max_ms], [Some(12.5), Some(45.25), Some(50.0)]);
+        let told = Told {
+            requests: Some(2001),
+            errors: Some(21),
+            p99_ms: Some(10.535736),
+            p999_ms: Some(27.271281000000013),
+            max_ms: Some(27.394537),
+            ..Told::default()
+        };
+        assert_eq!(K6.read(REPORT), Ok(told));
+    }
+
+    #[test]
+    fn what_no_user_was_free_for_is_an_error() {
+        let dropped =
+            REPORT.replace("\"metrics\": {", "\"metrics\": {\"dropped_iterations\": {\"count\": 5, \"rate\": 2.5},");
+        assert_eq!(K6.read(&dropped).unwrap().errors, Some(26));
     }
 
     #[test]

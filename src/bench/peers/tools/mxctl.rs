@@ -5,6 +5,7 @@ use std::process::Command;
 
 use super::{Told, Tool, json};
 use crate::bench::peers::{Errand, Pace};
+use crate::checks::{Finding, Verdict};
 use crate::report::RunReport;
 
 /// Longer than any stall: a request that was given up would count with less than it took.
@@ -59,7 +60,7 @@ impl Tool for Mxctl {
 
     fn read(&self, output: &str) -> Result<Told, String> {
         let report: RunReport = json(output)?;
-        let judgement = report.judgement;
+        let (verdict, judgement) = (verdict(&report), report.judgement);
         let counts = judgement.conservation;
         let whole =
             judgement.latency.into_iter().find(|lane| lane.phase.is_none()).ok_or("no latency in its report")?;
@@ -72,8 +73,18 @@ impl Tool for Mxctl {
             p999_ms: response(whole.response_ms.p999),
             max_ms: response(whole.response_ms.max),
             own_lag_p99_ms: Some(whole.woke_late_ms.p99),
-            verdict: Some(report.verdict.word().to_owned()),
+            verdict: Some(verdict),
         })
+    }
+}
+
+/// `PASS`; `INCONCLUSIVE: generator: …`, with the first finding of that verdict.
+fn verdict(report: &RunReport) -> String {
+    let word = report.verdict.word();
+    let why = report.judgement.findings.iter().find(|finding| finding.verdict == report.verdict);
+    match why.filter(|_| report.verdict != Verdict::Pass) {
+        Some(Finding { check, summary, .. }) => format!("{word}: {check}: {summary}"),
+        None => word.to_owned(),
     }
 }
 

@@ -123,7 +123,7 @@ async fn dispatch(cli: Cli) -> Exit {
         Command::Selftest(command) => selftest::run(command, &cli.global).await,
         Command::Heal(command) => heal::run(command, &cli.global),
         Command::Doctor(command) => doctor::run(&command, &cli.global),
-        Command::Bench(command) => bench::run(command).await,
+        Command::Bench(command) => bench::run(command, &cli.global).await,
         Command::Testbed(command) => labs::run(command, &cli.global).await,
         Command::Serve(command) => serve::run(command).await,
         Command::Completions(command) => completions::run(&command),

@@ -15,7 +15,7 @@ pub mod diff;
 mod disturbances;
 mod evidence;
 pub mod export;
-mod figures;
+pub mod figures;
 mod incidents;
 mod json;
 mod junit;

@@ -7,28 +7,16 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Subcommand;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::exit::Exit;
-use super::fail;
-use super::output::{json, print};
+use super::written;
 use crate::bench::server::{Arrivals, CloseAfter, Drip, Script, Served, Server, ServerError, Stopper, Window};
-use crate::scenario::{Percent, Period, Written};
-
-/// Compare load generators
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Answer HTTP by a script, and log when every request arrived
-    #[command(after_help = SERVER_EXAMPLES)]
-    Server(Box<ServerArgs>),
-}
+use crate::cli::exit::Exit;
+use crate::cli::fail;
+use crate::cli::output::{json, print};
+use crate::scenario::{Percent, Period};
 
 pub const EXAMPLES: &str = "Examples:
-  mxctl bench server --port 8080 --log arrivals.csv
-  mxctl bench server --stall 14s:1s --duration 30s";
-
-const SERVER_EXAMPLES: &str = "Examples:
   mxctl bench server --port 8080 --log arrivals.csv          until Ctrl-C or SIGTERM
   mxctl bench server --requests 100000 --body-bytes 1024
   mxctl bench server --delay 5ms --stall 14s:1s              answers nothing for the 15th second
@@ -94,11 +82,6 @@ pub struct ServerArgs {
     log: Option<PathBuf>,
 }
 
-/// A value as scenario files write it.
-fn written<T: Written>(text: &str) -> Result<T, String> {
-    T::read(text).map_err(|wrong| format!("{}; {}", wrong.message, wrong.help))
-}
-
 impl ServerArgs {
     fn script(&self) -> Script {
         let abruptly = self.close_abruptly;
@@ -119,13 +102,7 @@ impl ServerArgs {
     }
 }
 
-pub async fn run(command: Command) -> Exit {
-    match command {
-        Command::Server(args) => server(&args).await,
-    }
-}
-
-async fn server(args: &ServerArgs) -> Exit {
+pub async fn run(args: &ServerArgs) -> Exit {
     // Before the first request: a log that nobody can write is found out now.
     let log = match args.log.as_deref().map(create).transpose() {
         Ok(log) => log,

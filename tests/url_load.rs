@@ -68,7 +68,7 @@ fn load(lab: &Lab, url: &str, more: &[&str]) -> Ended {
 fn every_request_is_sent_once_and_data_is_not_assessed() {
     let (lab, server) = (Lab::new(), Server::start("200 OK"));
     let ended =
-        load(&lab, &server.url("/items/{n}?x=1"), &["-d", r#"{"n":"{n}"}"#, "-H", "X-Trace: {n}"]).exits_with(0);
+        load(&lab, &server.url("/items/{seq}?x=1"), &["-d", r#"{"n":"{seq}"}"#, "-H", "X-Trace: {seq}"]).exits_with(0);
     assert!(ended.stdout.contains("data is not assessed") && ended.stdout.contains("POST http://"), "{}", ended.stdout);
     let report = lab.report();
     let judgement = &report["judgement"];
@@ -145,7 +145,8 @@ fn a_closed_loop_says_what_it_hides_and_a_spike_has_its_operations() {
     let closed = ["loadtest", "--url", &url, "--closed", "4", "--duration", "1s"];
     let told = lab.run_punctually(&closed).exits_with(0).stdout;
     assert!(told.contains("coordinated") && told.contains("a closed loop of 4 at a time"), "{told}");
-    let spike = ["loadtest", "--url", &url, "--shape", "spike 100..400 at 300ms for 200ms over 1s", "--arrivals", "even"];
+    let spike =
+        ["loadtest", "--url", &url, "--shape", "spike 100..400 at 300ms for 200ms over 1s", "--arrivals", "even"];
     lab.run_punctually(&spike).exits_with(0);
     assert_eq!(lab.report()["judgement"]["conservation"]["due"], 160);
     let seen = lab.run(&[&spike[..], &["--dry-run"]].concat()).exits_with(0).stdout;

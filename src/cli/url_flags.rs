@@ -18,7 +18,7 @@ const CLOSED: &str = "a closed loop: requests that a stall of the target kept fr
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "A URL of your own, in place of a target (its data is not assessed)")]
 pub struct UrlFlags {
-    /// Where every request goes, such as http://127.0.0.1:8080/path; {n} in path, headers and body is a counter
+    /// Where every request goes, such as http://127.0.0.1:8080/path; {seq} in path, headers and body is a counter
     #[arg(long, value_name = "URL", conflicts_with_all = ["scenario", "attach", "keep"])]
     pub url: Option<String>,
     /// The request's method; POST where it has a body, else GET
@@ -137,7 +137,7 @@ fn authority(url: &Url) -> Option<String> {
 /// Path and query; the braces of counters, which a URL may not hold, are put back.
 fn path(url: &Url) -> String {
     let path = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
-    path.replace("%7Bn%7D", crate::url_load::COUNTER)
+    path.replace("%7Bseq%7D", crate::url_load::COUNTER)
 }
 
 fn header(text: &str) -> Result<(String, String), String> {

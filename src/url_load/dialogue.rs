@@ -1,4 +1,4 @@
-//! One request of the user's own, over and over: rendered once a connection, with a counter where it says `{n}`.
+//! One request of the user's own, over and over: rendered once a connection, with a counter where it says `{seq}`.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use crate::load::{Operation, Outcome};
 use crate::plan::{HttpRequest, UrlTarget};
 
 /// Stands for the operation's index, in path, headers and body.
-pub const COUNTER: &str = "{n}";
+pub const COUNTER: &str = "{seq}";
 /// As wide as the largest index: a request never changes its length.
 const COUNTER_DIGITS: usize = 10;
 
@@ -138,7 +138,8 @@ mod tests {
 
     #[test]
     fn counters_stand_wherever_they_were_written_and_the_length_fits() {
-        let text = rendered("POST", &request("/{n}/x", &[("X-Id", "{n}")], r#"{"id":"{n}","again":"{n}"}"#), 42);
+        let text =
+            rendered("POST", &request("/{seq}/x", &[("X-Id", "{seq}")], r#"{"id":"{seq}","again":"{seq}"}"#), 42);
         assert_eq!(text.matches("0000000042").count(), 4);
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");

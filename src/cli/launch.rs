@@ -84,7 +84,8 @@ pub async fn launch_url(url: &UrlFlags, flags: &PlanFlags, dry_run: bool, global
     if dry_run {
         return output::print(scenario::shown(&plan, global.output));
     }
-    let place = url_load::Place { reports: global.reports.clone(), started_at, arguments: std::env::args().collect() };
+    let arguments = url.masked(std::env::args());
+    let place = url_load::Place { reports: global.reports.clone(), started_at, arguments };
     let progress = Progress::new(&plan, global.quiet);
     let listener = tokio::spawn(listen_for_signals(stop.clone(), "reporting"));
     let ran = url_load::run(&plan, &place, &progress, &stop).await;

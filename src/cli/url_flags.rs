@@ -63,6 +63,23 @@ impl UrlFlags {
         Ok(Plan { url: Some(target), ..plan })
     }
 
+    /// What was typed, for files: without the values of headers and without the body, which may be secrets.
+    pub fn masked(&self, arguments: impl IntoIterator<Item = String>) -> Vec<String> {
+        arguments.into_iter().map(|argument| self.masked_argument(argument)).collect()
+    }
+
+    /// A value ends its argument, in each of the forms `-H VALUE`, `-HVALUE` and `--header=VALUE`.
+    fn masked_argument(&self, argument: String) -> String {
+        let body = self.body.iter().filter(|body| !body.starts_with('@'));
+        for secret in self.header.iter().chain(body).filter(|secret| !secret.is_empty()) {
+            if let Some(before) = argument.strip_suffix(secret.as_str()) {
+                let name = secret.split_once(':').filter(|_| self.header.contains(secret));
+                return name.map_or_else(|| format!("{before}***"), |(name, _)| format!("{before}{name}: ***"));
+            }
+        }
+        argument
+    }
+
     fn target(&self, problems: &mut Vec<Problem>) -> Option<UrlTarget> {
         let mut note = |flag: &str, message: String, help: &str| {
             problems.push(Problem::new(&Place::Named(flag.to_owned()), message, help));
@@ -189,4 +206,21 @@ fn refuse_target(flags: &PlanFlags, problems: &mut Vec<Problem>) {
 
 fn allows(overrides: Overrides, host: &str) -> bool {
     overrides.allow.iter().any(|given| matches!(&given.value, Allowance::Host(allowed) if allowed == host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_a_secret_goes_into_no_file() {
+        let header = vec!["Authorization: Bearer hunter2".to_owned()];
+        let flags = UrlFlags { header, body: Some("pin=7".to_owned()), ..UrlFlags::default() };
+        let typed =
+            ["-H", "Authorization: Bearer hunter2", "--header=Authorization: Bearer hunter2", "-dpin=7", "--rps"];
+        let kept = ["-H", "Authorization: ***", "--header=Authorization: ***", "-d***", "--rps"];
+        assert_eq!(flags.masked(typed.map(str::to_owned)), kept);
+        let of_file = UrlFlags { body: Some("@body.json".to_owned()), ..UrlFlags::default() };
+        assert_eq!(of_file.masked(["@body.json".to_owned()]), ["@body.json"]);
+    }
 }

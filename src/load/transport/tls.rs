@@ -251,3 +251,6 @@ impl Read for Kernel {
         Ok(recv(self.0, buffer, MsgFlags::MSG_DONTWAIT)?)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,6 +45,8 @@ pub enum Manner {
     CutsOff,
     /// Never answers the fifth one.
     Forgets,
+    /// Answers thirty, and then says nothing any more.
+    FallsSilent,
 }
 
 pub struct Server {
@@ -148,6 +150,7 @@ impl Connection {
                 Err(io::ErrorKind::ConnectionAborted.into())
             }
             Manner::Forgets if fifth => Ok(()),
+            Manner::FallsSilent if self.requests > 30 => Ok(()),
             _ => self.answer(stream),
         }
     }

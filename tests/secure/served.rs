@@ -1,5 +1,6 @@
 //! Servers on tokio: HTTP/1.1 over TLS, and HTTP/2 over TLS or without.
 
+use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -37,22 +38,28 @@ pub struct Server {
 
 impl Server {
     pub fn http1(tls: Arc<ServerConfig>, manner: Manner) -> Server {
-        Server::start(Some(tls), Speaks::Http1(manner))
+        Server::start(vec![tls], Speaks::Http1(manner))
+    }
+
+    /// One certificate for the first connection, and another for all others.
+    pub fn turning(first: Arc<ServerConfig>, others: Arc<ServerConfig>) -> Server {
+        Server::start(vec![first, others], Speaks::Http1(Manner::Answers))
     }
 
     pub fn http2(tls: Option<Arc<ServerConfig>>) -> Server {
-        Server::start(tls, Speaks::Http2)
+        Server::start(tls.into_iter().collect(), Speaks::Http2)
     }
 
-    /// It ends with the test's process.
-    fn start(tls: Option<Arc<ServerConfig>>, speaks: Speaks) -> Server {
+    /// `tls` by connection; the last one is for all others. It ends with the test's process.
+    fn start(tls: Vec<Arc<ServerConfig>>, speaks: Speaks) -> Server {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         listener.set_nonblocking(true).expect("a socket of ours");
         let (addr, seen) = (listener.local_addr().expect("its address"), Arc::new(Seen::default()));
         let counted = seen.clone();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(accept(listener, tls.map(TlsAcceptor::from), speaks, counted));
+            let tls = tls.into_iter().map(TlsAcceptor::from).collect();
+            runtime.block_on(accept(listener, tls, speaks, counted));
         });
         Server { addr, seen }
     }
@@ -62,12 +69,13 @@ impl Server {
     }
 }
 
-async fn accept(listener: std::net::TcpListener, tls: Option<TlsAcceptor>, speaks: Speaks, seen: Arc<Seen>) {
+async fn accept(listener: std::net::TcpListener, mut tls: VecDeque<TlsAcceptor>, speaks: Speaks, seen: Arc<Seen>) {
     let listener = TcpListener::from_std(listener).expect("a socket of ours");
     while let Ok((tcp, _)) = listener.accept().await {
-        let (tls, seen) = (tls.clone(), seen.clone());
+        let next = if tls.len() > 1 { tls.pop_front() } else { tls.front().cloned() };
+        let seen = seen.clone();
         tokio::spawn(async move {
-            match tls {
+            match next {
                 None => speak(tcp, speaks, &seen).await,
                 Some(tls) => {
                     // A client that refuses the certificate ends here.

@@ -9,6 +9,9 @@
 //!
 //! Before the first request the peer must have answered a PING: then it speaks HTTP/2, and has said how many streams it
 //! allows at a time. Those that were asked for beyond that wait, as for a free connection.
+//!
+//! A request that is not answered in time costs its stream. Where nothing at all was heard on its connection meanwhile,
+//! there may be nobody any more: then it costs the connection, as it does in HTTP/1.1.
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -71,6 +74,10 @@ struct Connection {
     room: Arc<Semaphore>,
     /// Its driver has ended.
     over: CancellationToken,
+    /// Rises with everything that comes on a stream.
+    heard: Cell<u64>,
+    /// No more requests are sent on it.
+    given_up: Cell<bool>,
     end_told: Cell<bool>,
 }
 
@@ -121,6 +128,7 @@ impl Pool {
             bodies: dialogue.bodies(),
             prepared: None,
             turn: None,
+            asked: None,
             body: Vec::new(),
         };
         Ok((stream, spoken))
@@ -167,11 +175,21 @@ impl Connection {
     /// Whether another request may be sent, as far as this machine has heard.
     fn goes_on(&self) -> bool {
         let mut sender = self.sender.clone();
-        self.is_heard() && may_send(&mut sender)
+        self.is_up() && may_send(&mut sender)
     }
 
-    fn is_heard(&self) -> bool {
-        !self.over.is_cancelled() && self.socket.waiting() != Waiting::End
+    fn is_up(&self) -> bool {
+        !self.given_up.get() && !self.over.is_cancelled() && self.socket.waiting() != Waiting::End
+    }
+
+    fn hear(&self) {
+        self.heard.update(|heard| heard + 1);
+    }
+
+    /// It is we who end it.
+    fn give_up(&self) {
+        self.given_up.set(true);
+        self.end_told.set(true);
     }
 }
 
@@ -238,7 +256,8 @@ impl Dialled {
             ended.cancel();
         };
         let room = Arc::new(Semaphore::new(allowed));
-        let connection = Connection { sender, scheme, socket, room, over, end_told: Cell::new(false) };
+        let (heard, given_up, end_told) = (Cell::new(0), Cell::new(false), Cell::new(false));
+        let connection = Connection { sender, scheme, socket, room, over, heard, given_up, end_told };
         Dialled { connection, driver: Box::pin(driver), spoken }
     }
 }
@@ -253,6 +272,8 @@ pub struct Stream {
     prepared: Option<(Request<()>, Bytes)>,
     /// Held while a request is open.
     turn: Option<OwnedSemaphorePermit>,
+    /// While a request is open: what its connection had heard before.
+    asked: Option<u64>,
     /// Of the last answer, where bodies are kept.
     body: Vec<u8>,
 }
@@ -274,7 +295,7 @@ impl Stream {
     }
 
     pub fn usable(&mut self) -> bool {
-        self.connection().is_heard() && may_send(&mut self.sender)
+        self.connection().is_up() && may_send(&mut self.sender)
     }
 
     pub async fn ended(&self) {
@@ -295,8 +316,10 @@ impl Stream {
     /// Where this is dropped before it is ready, its stream is reset, and the connection goes on.
     pub async fn exchange(&mut self) -> Result<(Answer, &[u8]), Broken> {
         let (request, body) = self.prepared.take().expect("a request is prepared for every exchange");
+        self.asked = Some(self.connection().heard.get());
         let answered = self.ask(request, body).await;
-        self.turn = None;
+        (self.turn, self.asked) = (None, None);
+        self.connection().hear();
         answered.map(|answer| (answer, &*self.body))
     }
 
@@ -311,6 +334,7 @@ impl Stream {
         let mut body_bytes = 0;
         while let Some(data) = incoming.data().await {
             let data = data.map_err(|e| cut_off(&e))?;
+            self.connection().hear();
             incoming.flow_control().release_capacity(data.len()).expect("as much as came");
             body_bytes += data.len() as u64;
             if body_bytes > self.bodies.bytes_max() {
@@ -326,6 +350,14 @@ impl Stream {
 
     fn connection(&self) -> &Connection {
         self.place.0.connection.get().expect("a stream is made when its connection is open")
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if self.asked.is_some_and(|before| self.connection().heard.get() == before) {
+            self.connection().give_up();
+        }
     }
 }
 

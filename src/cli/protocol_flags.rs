@@ -15,7 +15,7 @@ pub struct ProtocolFlags {
     /// HTTP/2: over https:// as the server agrees to it (ALPN h2), over http:// with prior knowledge (h2c)
     #[arg(long, requires = "url")]
     pub http2: bool,
-    /// Requests at a time on each connection of HTTP/2; no more than the server allows
+    /// Requests at a time on each connection of HTTP/2 (h2load: -m); no more than the server allows
     #[arg(long, value_name = "N", requires = "http2", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub streams: u32,
     /// Accept any certificate

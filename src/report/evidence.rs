@@ -172,9 +172,9 @@ pub fn connections(connections: &Connections) -> String {
 
 /// What was agreed on with whom, and what was not: a line for each.
 pub fn handshakes(connections: &Connections) -> Vec<String> {
-    let spoken = connections.spoken.iter().map(|(protocol, count)| (protocol.clone(), count));
-    let failed = connections.failed.iter().map(|(why, count)| (format!("not opened: {why}"), count));
-    spoken.chain(failed).map(|(what, count)| format!("{what}, {} of them", thousands(*count))).collect()
+    let spoken = connections.spoken.iter().map(|(what, count)| format!("{what}: {} opened", thousands(*count)));
+    let failed = connections.failed.iter().map(|(why, count)| format!("{} not opened: {why}", thousands(*count)));
+    spoken.chain(failed).collect()
 }
 
 /// How the wait for quiet ended.

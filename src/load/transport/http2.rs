@@ -85,11 +85,21 @@ struct Connection {
 #[derive(Debug)]
 struct Place(Rc<Trunk>);
 
+/// What reads and writes a connection's frames, as long as it goes on.
+type Driver = Pin<Box<dyn Future<Output = ()>>>;
+
 /// A connection, what drives it, and what it speaks.
 struct Dialled {
     connection: Connection,
-    driver: Pin<Box<dyn Future<Output = ()>>>,
+    driver: Driver,
     spoken: String,
+}
+
+/// A connection on which both sides speak HTTP/2.
+struct Agreed {
+    sender: SendRequest<Bytes>,
+    driver: Driver,
+    over: CancellationToken,
 }
 
 impl Pool {
@@ -205,22 +215,27 @@ pub async fn greet(tls: Option<&Tls>, addr: SocketAddr) -> Result<(), OpenError>
 
 async fn dial(tls: Option<&Tls>, addr: SocketAddr, streams: u32) -> Result<Dialled, OpenError> {
     let socket = Socket::new(super::connect(addr).await?);
-    let Some(tls) = tls else {
-        let spoken = "HTTP/2".to_owned();
-        let (sender, connection) = agree(socket.clone(), PRIOR_KNOWLEDGE).await?;
-        return Ok(Dialled::new(sender, connection, Scheme::HTTP, socket, streams, spoken));
+    let (agreed, scheme, spoken) = match tls {
+        None => (agree(socket.clone(), PRIOR_KNOWLEDGE).await?, Scheme::HTTP, "HTTP/2".to_owned()),
+        Some(tls) => {
+            let stream = tls.shake_hands(socket.clone()).await?;
+            let spoken = format!("HTTP/2 over {}", tls::version(stream.get_ref().1));
+            (agree(stream, OVER_TLS).await?, Scheme::HTTPS, spoken)
+        }
     };
-    let stream = tls.shake_hands(socket.clone()).await?;
-    let spoken = format!("HTTP/2 over {}", tls::version(stream.get_ref().1));
-    let (sender, connection) = agree(stream, OVER_TLS).await?;
-    Ok(Dialled::new(sender, connection, Scheme::HTTPS, socket, streams, spoken))
+    let Agreed { sender, driver, over } = agreed;
+    let allowed = sender.current_max_send_streams().min(streams as usize);
+    let room = Arc::new(Semaphore::new(allowed));
+    let (heard, given_up, end_told) = (Cell::new(0), Cell::new(false), Cell::new(false));
+    let connection = Connection { sender, scheme, socket, room, over, heard, given_up, end_told };
+    Ok(Dialled { connection, driver, spoken })
 }
 
 /// Exchanges settings and a PING, so that both sides know of each other.
-async fn agree<S: AsyncRead + AsyncWrite + Unpin>(
+async fn agree<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     stream: S,
     how: &'static str,
-) -> Result<(SendRequest<Bytes>, h2::client::Connection<S>), HandshakeError> {
+) -> Result<Agreed, HandshakeError> {
     let refused = |error: &h2::Error| HandshakeError::of_http2(Some(error), how);
     let mut builder = Builder::new();
     builder
@@ -235,31 +250,14 @@ async fn agree<S: AsyncRead + AsyncWrite + Unpin>(
         ended = &mut connection => Err(HandshakeError::of_http2(ended.as_ref().err(), how)),
         pong = pings.ping(Ping::opaque()) => pong.map(drop).map_err(|e| refused(&e)),
     }?;
-    Ok((sender, connection))
-}
-
-impl Dialled {
-    fn new<S: AsyncRead + AsyncWrite + Unpin + 'static>(
-        sender: SendRequest<Bytes>,
-        driven: h2::client::Connection<S>,
-        scheme: Scheme,
-        socket: Socket,
-        streams: u32,
-        spoken: String,
-    ) -> Dialled {
-        let allowed = sender.current_max_send_streams().min(streams as usize);
-        let over = CancellationToken::new();
-        let ended = over.clone();
-        let driver = async move {
-            // Its streams have heard how it ended.
-            let _ = driven.await;
-            ended.cancel();
-        };
-        let room = Arc::new(Semaphore::new(allowed));
-        let (heard, given_up, end_told) = (Cell::new(0), Cell::new(false), Cell::new(false));
-        let connection = Connection { sender, scheme, socket, room, over, heard, given_up, end_told };
-        Dialled { connection, driver: Box::pin(driver), spoken }
-    }
+    let over = CancellationToken::new();
+    let ended = over.clone();
+    let driver = async move {
+        // Its streams have heard how it ended.
+        let _ = connection.await;
+        ended.cancel();
+    };
+    Ok(Agreed { sender, driver: Box::pin(driver), over })
 }
 
 /// What carries one request at a time on a connection that others share.

@@ -141,7 +141,11 @@ async fn http2(stream: impl AsyncRead + AsyncWrite + Unpin, seen: &Seen) {
         while body.len() < expected {
             tokio::select! {
                 biased;
-                data = incoming.data() => body.extend_from_slice(&data.expect("a whole body").expect("an open stream")),
+                data = incoming.data() => {
+                    let data = data.expect("a whole body").expect("an open stream");
+                    incoming.flow_control().release_capacity(data.len()).expect("as much as came");
+                    body.extend_from_slice(&data);
+                }
                 _ = std::future::poll_fn(|context| connection.poll_closed(context)) => return,
             }
         }

@@ -73,7 +73,10 @@ pub const PRIOR_KNOWLEDGE: &str = "over http:// (it must know of it beforehand: 
 
 fn certificate(why: &CertificateError, host: &str) -> String {
     match why {
-        CertificateError::UnknownIssuer => {
+        // A CA of the same name with another key is another CA.
+        CertificateError::UnknownIssuer
+        | CertificateError::BadSignature
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
             format!(
                 "nobody whom this machine trusts vouches for the certificate of {host}; name its CA with `--cacert FILE`"
             )
@@ -121,6 +124,7 @@ mod tests {
             unknown.contains("api.test") && unknown.contains("--cacert") && unknown.contains("--insecure"),
             "{unknown}"
         );
+        assert_eq!(said(CertificateError::BadSignature.into()), unknown);
         assert!(said(CertificateError::Expired.into()).contains("has expired"));
         assert!(said(CertificateError::NotValidYet.into()).contains("clocks"));
         assert!(said(CertificateError::NotValidForName.into()).contains("not one for api.test"));

@@ -14,6 +14,7 @@ pub mod alarm;
 mod client;
 pub mod dialogue;
 mod drive;
+mod fuse;
 mod horizon;
 pub mod lanes;
 pub mod latency;
@@ -27,6 +28,7 @@ mod rotation;
 mod schedule;
 mod shard;
 mod tally;
+mod wake;
 
 pub use drive::{Driven, Load, LoadError, drive, drive_into};
 pub use lanes::{Lane, Operation, Operations};

@@ -11,8 +11,8 @@
 //!
 //! # Why
 //! Everything here lives on one thread: cells instead of locks, and no borrow is held across an `await`. The main
-//! task wakes for the next due time, but at least every [`TICK`], to look at the routing table and the stop tokens.
-//! Tokio's timer has a resolution of 1 ms; at high rates all that became due within it is issued at once.
+//! task wakes for the next due time, but at least every [`TICK`], to look at the routing table and the stop tokens,
+//! and not sooner than [`BATCH`] after it woke before: at high rates all that became due meanwhile is issued at once.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -22,24 +22,26 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::LoadError;
 use super::alarm::Alarm;
 use super::client::{Broken, Connection};
 use super::dialogue::Dialogue;
+use super::fuse::{Burnt, Fuse, Fuses};
 use super::horizon::Horizon;
 use super::ledger::{Begin, Dispatch, End, LedgerError, Outcome, Part, Reason, Recorder};
 use super::mailbox::Mailbox;
 use super::rotation::{Job, Next, Placement, Rotation};
 use super::schedule::Schedule;
 use super::tally::{Connections, Report, Tally};
+use super::wake::WakeTimer;
 use crate::backends::{Endpoint, Endpoints};
 use crate::clock::{Offset, RunClock};
 use crate::plan::LoadPlan;
 
 const TICK: Duration = Duration::from_millis(5);
+const BATCH: Duration = Duration::from_millis(1);
 
 /// What a shard is told at its start.
 #[derive(Debug, Clone)]
@@ -66,6 +68,7 @@ struct Shard<R> {
     rotation: RefCell<Rotation>,
     tally: RefCell<Tally>,
     connections: RefCell<JoinSet<()>>,
+    fuses: Fuses,
     /// Operations begun and not ended.
     open: Cell<u64>,
     /// Whether the end of one operation makes another one due.
@@ -99,6 +102,7 @@ impl<R: Recorder> Shard<R> {
             rotation: RefCell::new(rotation),
             tally: RefCell::new(Tally::new(shard, setup.load.request_timeout, reports)),
             connections: RefCell::default(),
+            fuses: Fuses::new(),
             open: Cell::new(0),
             closed: setup.load.closed.is_some(),
             failure: Cell::new(None),
@@ -107,8 +111,10 @@ impl<R: Recorder> Shard<R> {
     }
 
     async fn issue_and_drain(self: &Rc<Self>) -> Result<(), LoadError> {
+        let timer = WakeTimer::new().map_err(LoadError::Timer)?;
         let mut issuing_ended = None;
         loop {
+            let woke = self.setup.clock.now();
             let cut = self.setup.cut.is_cancelled();
             if cut || self.setup.interrupt.is_cancelled() {
                 self.setup.horizon.close();
@@ -118,11 +124,13 @@ impl<R: Recorder> Shard<R> {
             self.give_up_homeless();
             self.reap();
             self.failure.take().map_or(Ok(()), Err)?;
+            self.fuses.burn(woke, self.deadline(woke));
+            self.tally.borrow_mut().tick(woke);
             let now = self.setup.clock.now();
-            self.tally.borrow_mut().tick(now);
             let (next_due, end) = (self.schedule.borrow_mut().next_due(), self.setup.horizon.end());
             if next_due.min(now) < end && !cut {
-                sleep_until(self.setup.clock.instant(next_due.min(now.plus(TICK)))).await;
+                let next = next_due.max(woke.plus(BATCH)).min(now.plus(TICK));
+                timer.sleep(next.since(now)).await.map_err(LoadError::Timer)?;
                 self.setup.alarm.woken();
                 continue;
             }
@@ -130,7 +138,7 @@ impl<R: Recorder> Shard<R> {
             if cut || self.open.get() == 0 || now >= drained_by {
                 return Ok(());
             }
-            sleep_until(self.setup.clock.instant(now.plus(TICK))).await;
+            timer.sleep(TICK).await.map_err(LoadError::Timer)?;
         }
     }
 
@@ -183,11 +191,13 @@ impl<R: Recorder> Shard<R> {
 
     /// The life of one connection. It is opened for a job that waits.
     async fn serve(self: Rc<Self>, endpoint: Endpoint, first: Job) {
-        let opening = timeout(self.setup.load.request_timeout, Connection::open(endpoint.addr, &*self.setup.dialogue));
-        let unsent = match opening.await.unwrap_or_else(|late| Err(late.into())) {
+        let fuse = self.fuses.fuse();
+        let opening = Connection::open(endpoint.addr, &*self.setup.dialogue);
+        let opened = fuse.hold(self.deadline(self.setup.clock.now()), opening).await;
+        let unsent = match opened.unwrap_or_else(|Burnt| Err(io::ErrorKind::TimedOut.into())) {
             Ok(connection) => {
                 self.tally.borrow_mut().connections.opened += 1;
-                self.carry(connection, &endpoint, first).await
+                self.carry(connection, &fuse, &endpoint, first).await
             }
             Err(error) => {
                 self.not_connected(&endpoint, &first, error);
@@ -203,7 +213,13 @@ impl<R: Recorder> Shard<R> {
     }
 
     /// Exchanges job after job. The answer is the one for which the connection had ended before a byte was written.
-    async fn carry(self: &Rc<Self>, mut connection: Connection, endpoint: &Endpoint, first: Job) -> Option<Job> {
+    async fn carry(
+        self: &Rc<Self>,
+        mut connection: Connection,
+        fuse: &Fuse,
+        endpoint: &Endpoint,
+        first: Job,
+    ) -> Option<Job> {
         let mailbox = Rc::<Mailbox>::default();
         let (mut job, mut is_new) = (first, true);
         loop {
@@ -219,7 +235,7 @@ impl<R: Recorder> Shard<R> {
             if !self.rotation.borrow().has(endpoint.id) {
                 return Some(job);
             }
-            if !self.exchange(&mut connection, endpoint, &job, free).await {
+            if !self.exchange(&mut connection, fuse, endpoint, &job, free).await {
                 return None;
             }
             is_new = false;
@@ -250,6 +266,7 @@ impl<R: Recorder> Shard<R> {
     async fn exchange(
         self: &Rc<Self>,
         connection: &mut Connection,
+        fuse: &Fuse,
         endpoint: &Endpoint,
         job: &Job,
         free: Offset,
@@ -258,8 +275,7 @@ impl<R: Recorder> Shard<R> {
         let sent = self.setup.clock.now();
         self.dispatched(endpoint, job, free, Some(sent));
         self.tally.borrow_mut().sent();
-        let deadline = self.setup.clock.instant(sent.plus(self.setup.load.request_timeout));
-        match timeout_at(deadline, connection.exchange()).await {
+        match fuse.hold(self.deadline(sent), connection.exchange()).await {
             Ok(Ok((answer, body))) => {
                 let (outcome, reason) = self.setup.dialogue.judge(&job.op, &answer, body);
                 self.finish(job, outcome, reason, answer.status);
@@ -276,11 +292,16 @@ impl<R: Recorder> Shard<R> {
                 }
                 false
             }
-            Err(_) => {
+            Err(Burnt) => {
                 self.finish(job, Outcome::Unknown, Reason::TimedOut, 0);
                 false
             }
         }
+    }
+
+    /// Of what begins now.
+    fn deadline(&self, now: Offset) -> Offset {
+        now.plus(self.setup.load.request_timeout)
     }
 
     fn not_connected(self: &Rc<Self>, endpoint: &Endpoint, job: &Job, error: io::Error) {

@@ -13,6 +13,10 @@
 //! Everything here lives on one thread: cells instead of locks, and no borrow is held across an `await`. The main
 //! task wakes for the next due time, but at least every [`TICK`], to look at the routing table and the stop tokens,
 //! and not sooner than [`BATCH`] after it woke before: at high rates all that became due meanwhile is issued at once.
+//!
+//! Nothing backs off: where connects are refused each operation has its own, and its refusal is told as its outcome. A
+//! pause between connects would keep operations waiting for us, and then tell of a target that is slow when it is gone.
+//! What the plan asks for bounds them, and so does the number of connections; [`Connections`] counts them apart.
 
 use std::cell::{Cell, RefCell};
 use std::io;

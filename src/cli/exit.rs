@@ -72,8 +72,10 @@ impl Exit {
 
     pub fn of_url_load_error(error: &UrlLoadError) -> Exit {
         match error {
-            UrlLoadError::Archive(ArchiveError::Create { .. }) | UrlLoadError::NotAllowed { .. } => Exit::BadInput,
-            UrlLoadError::Address { .. } => Exit::Laboratory,
+            UrlLoadError::Archive(ArchiveError::Create { .. })
+            | UrlLoadError::NotAllowed { .. }
+            | UrlLoadError::Trust(_) => Exit::BadInput,
+            UrlLoadError::Address { .. } | UrlLoadError::Handshake { .. } => Exit::Laboratory,
             UrlLoadError::Archive(_) | UrlLoadError::Load(_) => Exit::Inconclusive,
             UrlLoadError::Render(_) => Exit::Bug,
         }

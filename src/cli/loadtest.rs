@@ -15,6 +15,7 @@ use super::url_flags::UrlFlags;
   mxctl loadtest --attach --rps 1500                                     on the lab that `testbed up` left
   mxctl loadtest --duration 5m --fail-if 'p99 > 50ms' --output json
   mxctl loadtest --url http://127.0.0.1:8080/path -d @body.json --rps 800 --fail-if 'p99 > 100ms'   a URL of your own
+  mxctl loadtest --url https://api.test:8443/ --cacert ca.pem --http2 --streams 10 --connections 5   HTTP/2 over TLS
 
 Exit codes: 0 pass, 1 fail, 2 bad input, 3 inconclusive, 4 laboratory, 70 bug, 130/143 interrupted")]
 pub struct Command {

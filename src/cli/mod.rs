@@ -16,6 +16,7 @@ mod man;
 mod output;
 pub mod problems;
 mod progress;
+mod protocol_flags;
 mod report;
 mod run_argument;
 mod sabotage;

@@ -5,14 +5,17 @@ use std::path::PathBuf;
 use clap::Args;
 use url::Url;
 
-use crate::plan::{Given, HttpRequest, Mix, Plan, Statuses, UrlTarget};
+use crate::plan::{Given, HttpRequest, Mix, Plan, Statuses, Trust, UrlTarget};
 use crate::scenario::{Allowance, Overrides, Place, Problem, Problems};
+use crate::url_load::untranslatable;
 
+use super::protocol_flags::ProtocolFlags;
 use super::scenario;
 use super::target_flags::PlanFlags;
 
 const CLOSED: &str = "a closed loop: requests that a stall of the target kept from being sent are in no figure (coordinated \
                       omission), and the rate is the target's, not one that was asked for";
+const INSECURE: &str = "any certificate was accepted (--insecure): who answered is not known";
 
 /// A request of the user's own.
 #[derive(Debug, Clone, Default, Args)]
@@ -41,6 +44,8 @@ pub struct UrlFlags {
     #[arg(long, value_name = "N", requires = "url", conflicts_with_all = ["rps", "shape", "connections", "arrivals"])]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub closed: Option<u32>,
+    #[command(flatten)]
+    pub protocol: ProtocolFlags,
 }
 
 impl UrlFlags {
@@ -57,10 +62,20 @@ impl UrlFlags {
         plan.name = "url".to_owned();
         plan.load.mix = Mix { write_once: 0, hot_key: 0, read: 0, poison: 0, request: 1000 };
         if let Some(at_once) = self.closed {
-            (plan.load.closed, plan.load.connections) = (Some(at_once), at_once);
+            plan.load.closed = Some(at_once);
+            plan.load.connections = self.connections_for(at_once, plan.load.shards.into());
             plan.notes.push(CLOSED.to_owned());
         }
+        if target.protocol.tls == Some(Trust::Anyone) {
+            plan.notes.push(INSECURE.to_owned());
+        }
         Ok(Plan { url: Some(target), ..plan })
+    }
+
+    /// So many that each thread has room for its share of so many requests at a time.
+    fn connections_for(&self, at_once: u32, threads: u32) -> u32 {
+        let threads = threads.clamp(1, at_once);
+        (threads * at_once.div_ceil(threads).div_ceil(self.protocol.streams.max(1))).min(at_once)
     }
 
     /// What was typed, for files: without the values of headers and without the body, which may be secrets.
@@ -90,6 +105,7 @@ impl UrlFlags {
             .iter()
             .filter_map(|text| header(text).map_err(|why| note("--header", why, "write 'Name: value'")).ok())
             .collect();
+        let protocol = self.protocol.protocol(url.as_ref(), &headers, &mut note);
         let body = self.body.as_deref().map_or_else(|| Ok(Vec::new()), body);
         let body = body.map_err(|why| note("--body", why, "write the text itself, or @ and a file's name")).ok();
         let expect =
@@ -120,28 +136,30 @@ impl UrlFlags {
             body,
             allowed: false,
         };
-        Some(UrlTarget {
+        let target = UrlTarget {
             url: crate::mask::mask(url.as_str()),
             method,
             expect,
             ledger: !self.no_ledger && self.closed.is_none(),
+            protocol,
             request,
-        })
+        };
+        if let Some(why) = target.protocol.http2.and_then(|_| untranslatable(&target)) {
+            note("--http2", format!("HTTP/2 cannot carry this request: {why}"), "change that, or leave `--http2` out");
+        }
+        Some(target)
     }
 }
 
 fn url(text: &str) -> Result<Url, (String, &'static str)> {
-    const HELP: &str = "write it whole, such as `http://127.0.0.1:8080/path`";
+    const HELP: &str = "write it whole, such as `http://127.0.0.1:8080/path` or `https://…`";
     let url = Url::parse(text).map_err(|e| (format!("`{text}` is no URL: {e}"), HELP))?;
     match (url.scheme(), url.host_str()) {
-        ("http", Some(_)) if url.username().is_empty() && url.password().is_none() => Ok(url),
-        ("http", Some(_)) => Err((
+        ("http" | "https", Some(_)) if url.username().is_empty() && url.password().is_none() => Ok(url),
+        ("http" | "https", Some(_)) => Err((
             "a name or a password in the URL is not sent".to_owned(),
             "give it as a header: `-H 'Authorization: …'`",
         )),
-        ("https", _) => {
-            Err(("this version speaks no TLS".to_owned(), "send it to an http:// address of the same service"))
-        }
         (scheme, _) => Err((format!("`{scheme}` is no scheme that load goes to"), HELP)),
     }
 }

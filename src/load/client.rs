@@ -28,6 +28,12 @@ pub enum Broken {
     Eof,
     Reset,
     BadAnswer(BadAnswer),
+    /// HTTP/2: the peer takes no more requests on it, and has not processed this one.
+    GoingAway,
+    /// HTTP/2: the peer has not processed this request; the connection goes on.
+    RefusedStream,
+    /// HTTP/2: the peer ended this request alone.
+    StreamReset,
 }
 
 impl Connection {

@@ -11,6 +11,7 @@ use super::ledger::{Outcome, Reason};
 use super::predicate;
 use super::request::ServiceRequests;
 use super::response::{Answer, Bodies};
+use super::transport::{self, Transport};
 
 /// Shared by every connection of a load.
 pub trait Dialogue: Debug + Send + Sync {
@@ -21,6 +22,10 @@ pub trait Dialogue: Debug + Send + Sync {
     /// What is to be done with the bodies of answers: `judge` sees those that are kept, and no others.
     fn bodies(&self) -> Bodies {
         Bodies::Kept
+    }
+    /// How it is carried. Over HTTP/2 the same is said in its frames.
+    fn transport(&self) -> &Transport {
+        &transport::PLAIN
     }
 }
 

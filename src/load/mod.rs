@@ -6,7 +6,8 @@
 //! ```text
 //! pacer + lanes ─ schedule ─┐                        ┌─ dialogue: request ─ client ─ response ─ predicate
 //!    (what is due when)     ├─ shard ─ rotation ─────┤   (one connection: out, in, what it says)
-//!         horizon ──────────┘     (who gets it)      └─ mailbox (an idle connection)
+//!                           │          (who gets it) ├─ transport (TLS and HTTP/2, in place of client)
+//!         horizon ──────────┘                        └─ mailbox (an idle connection)
 //!                             └─ ledger (what was attempted), tally (for the eyes) ─ latency
 //! ```
 
@@ -28,6 +29,7 @@ mod rotation;
 mod schedule;
 mod shard;
 mod tally;
+pub mod transport;
 mod wake;
 
 pub use drive::{Driven, Load, LoadError, drive, drive_into};

@@ -56,7 +56,7 @@ pub enum Bodies {
 }
 
 impl Bodies {
-    fn bytes_max(self) -> u64 {
+    pub(super) fn bytes_max(self) -> u64 {
         match self {
             Bodies::None => 0,
             Bodies::Dropped => DROPPED_BYTES_MAX,

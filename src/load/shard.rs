@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::LoadError;
 use super::alarm::Alarm;
-use super::client::{Broken, Connection};
+use super::client::Broken;
 use super::dialogue::Dialogue;
 use super::fuse::{Burnt, Fuse, Fuses};
 use super::horizon::Horizon;
@@ -39,6 +39,7 @@ use super::mailbox::Mailbox;
 use super::rotation::{Job, Next, Placement, Rotation};
 use super::schedule::Schedule;
 use super::tally::{Connections, Report, Tally};
+use super::transport::{Link, OpenError, Opened, Opener};
 use super::wake::WakeTimer;
 use crate::backends::{Endpoint, Endpoints};
 use crate::clock::{Offset, RunClock};
@@ -71,6 +72,7 @@ struct Shard<R> {
     recorder: RefCell<R>,
     rotation: RefCell<Rotation>,
     tally: RefCell<Tally>,
+    opener: Opener,
     connections: RefCell<JoinSet<()>>,
     fuses: Fuses,
     /// Operations begun and not ended.
@@ -99,12 +101,14 @@ pub async fn run<R: Recorder>(
 impl<R: Recorder> Shard<R> {
     fn new(setup: Setup, recorder: R, reports: mpsc::Sender<Report>) -> Self {
         let Part { run, shard, shards } = setup.part;
-        let rotation = Rotation::new(setup.endpoints.clone(), setup.connections, shard.into());
+        let opener = Opener::new(setup.dialogue.transport().clone(), setup.connections);
+        let rotation = Rotation::new(setup.endpoints.clone(), opener.links_max(), shard.into());
         Shard {
             schedule: RefCell::new(Schedule::new(&setup.load, run, shard, shards)),
             recorder: RefCell::new(recorder),
             rotation: RefCell::new(rotation),
             tally: RefCell::new(Tally::new(shard, setup.load.request_timeout, reports)),
+            opener,
             connections: RefCell::default(),
             fuses: Fuses::new(),
             open: Cell::new(0),
@@ -196,13 +200,10 @@ impl<R: Recorder> Shard<R> {
     /// The life of one connection. It is opened for a job that waits.
     async fn serve(self: Rc<Self>, endpoint: Endpoint, first: Job) {
         let fuse = self.fuses.fuse();
-        let opening = Connection::open(endpoint.addr, &*self.setup.dialogue);
+        let opening = self.opener.open(endpoint.addr, &*self.setup.dialogue);
         let opened = fuse.hold(self.deadline(self.setup.clock.now()), opening).await;
-        let unsent = match opened.unwrap_or_else(|Burnt| Err(io::ErrorKind::TimedOut.into())) {
-            Ok(connection) => {
-                self.tally.borrow_mut().connections.opened += 1;
-                self.carry(connection, &fuse, &endpoint, first).await
-            }
+        let unsent = match opened.unwrap_or_else(|Burnt| Err(OpenError::Connect(io::ErrorKind::TimedOut.into()))) {
+            Ok(opened) => self.carry(opened, &fuse, &endpoint, first).await,
             Err(error) => {
                 self.not_connected(&endpoint, &first, error);
                 None
@@ -217,19 +218,18 @@ impl<R: Recorder> Shard<R> {
     }
 
     /// Exchanges job after job. The answer is the one for which the connection had ended before a byte was written.
-    async fn carry(
-        self: &Rc<Self>,
-        mut connection: Connection,
-        fuse: &Fuse,
-        endpoint: &Endpoint,
-        first: Job,
-    ) -> Option<Job> {
+    async fn carry(self: &Rc<Self>, opened: Opened, fuse: &Fuse, endpoint: &Endpoint, first: Job) -> Option<Job> {
+        let Opened { mut link, mut is_new, spoken } = opened;
+        if is_new {
+            self.tally.borrow_mut().connections.opened(spoken);
+        }
         let mailbox = Rc::<Mailbox>::default();
-        let (mut job, mut is_new) = (first, true);
+        let mut job = first;
         loop {
+            link.ready().await;
             let free = self.setup.clock.now();
-            if !connection.usable() {
-                self.ended_by_target();
+            if !link.usable() {
+                self.ended_by_target(&link);
                 // An idle connection may end for many reasons; a new one only because there is nobody.
                 is_new.then(|| self.eject(endpoint, "eof"));
                 return Some(job);
@@ -239,27 +239,27 @@ impl<R: Recorder> Shard<R> {
             if !self.rotation.borrow().has(endpoint.id) {
                 return Some(job);
             }
-            if !self.exchange(&mut connection, fuse, endpoint, &job, free).await {
+            if !self.exchange(&mut link, fuse, endpoint, &job, free).await {
                 return None;
             }
             is_new = false;
             let next = self.rotation.borrow_mut().freed(endpoint.id, &mailbox);
             job = match next {
                 Next::Take(job) => job,
-                Next::Idle => self.idle(&connection, endpoint, &mailbox).await?,
+                Next::Idle => self.idle(&mut link, endpoint, &mailbox).await?,
                 Next::Close => return None,
             };
         }
     }
 
     /// Waits for a job; `None`: the connection is to be closed.
-    async fn idle(&self, connection: &Connection, endpoint: &Endpoint, mailbox: &Rc<Mailbox>) -> Option<Job> {
+    async fn idle(&self, link: &mut Link, endpoint: &Endpoint, mailbox: &Rc<Mailbox>) -> Option<Job> {
         tokio::select! {
             // A job that was already given must not be lost: `carry` finds out that the connection has ended.
             biased;
             job = mailbox.next() => job,
-            () = connection.ended() => {
-                self.ended_by_target();
+            () = link.ended() => {
+                self.ended_by_target(link);
                 self.rotation.borrow_mut().withdraw(endpoint.id, mailbox);
                 None
             }
@@ -269,29 +269,29 @@ impl<R: Recorder> Shard<R> {
     /// Sends one request and records how it ended. The answer: whether the connection can carry another one.
     async fn exchange(
         self: &Rc<Self>,
-        connection: &mut Connection,
+        link: &mut Link,
         fuse: &Fuse,
         endpoint: &Endpoint,
         job: &Job,
         free: Offset,
     ) -> bool {
-        connection.prepare(&job.op);
+        link.prepare(&job.op);
         let sent = self.setup.clock.now();
         self.dispatched(endpoint, job, free, Some(sent));
         self.tally.borrow_mut().sent();
-        match fuse.hold(self.deadline(sent), connection.exchange()).await {
+        match fuse.hold(self.deadline(sent), link.exchange()).await {
             Ok(Ok((answer, body))) => {
                 let (outcome, reason) = self.setup.dialogue.judge(&job.op, &answer, body);
                 self.finish(job, outcome, reason, answer.status);
                 if !answer.keep_alive {
-                    self.ended_by_target();
+                    self.ended_by_target(link);
                 }
                 answer.keep_alive
             }
             Ok(Err(broken)) => {
-                self.finish(job, Outcome::Unknown, broken.reason(), 0);
+                self.finish(job, broken.outcome(), broken.reason(), 0);
                 if let Some(why) = broken.ejects() {
-                    self.ended_by_target();
+                    self.ended_by_target(link);
                     self.eject(endpoint, why);
                 }
                 false
@@ -308,19 +308,22 @@ impl<R: Recorder> Shard<R> {
         now.plus(self.setup.load.request_timeout)
     }
 
-    fn not_connected(self: &Rc<Self>, endpoint: &Endpoint, job: &Job, error: io::Error) {
-        if is_own_fault(&error) {
-            self.failure.set(Some(LoadError::NoSocket { addr: endpoint.addr, source: error }));
-            return;
-        }
-        self.tally.borrow_mut().connections.refused += 1;
+    fn not_connected(self: &Rc<Self>, endpoint: &Endpoint, job: &Job, error: OpenError) {
+        let error = match error {
+            OpenError::Connect(source) if is_own_fault(&source) => {
+                self.failure.set(Some(LoadError::NoSocket { addr: endpoint.addr, source }));
+                return;
+            }
+            error => error,
+        };
+        self.tally.borrow_mut().connections.refused(&error);
         self.dispatched(endpoint, job, self.setup.clock.now(), None);
         self.finish(job, Outcome::Refused, Reason::ConnectRefused, 0);
         self.eject(endpoint, "refused");
     }
 
-    fn ended_by_target(&self) {
-        self.tally.borrow_mut().connections.ended_by_target += 1;
+    fn ended_by_target(&self, link: &Link) {
+        self.tally.borrow_mut().connections.ended_by_target += u64::from(link.tells_of_its_end());
     }
 
     fn eject(self: &Rc<Self>, endpoint: &Endpoint, why: &str) {
@@ -355,6 +358,7 @@ impl<R: Recorder> Shard<R> {
     async fn end_connections(&self) {
         let mut connections = self.connections.take();
         connections.shutdown().await;
+        self.opener.close().await;
     }
 
     /// What is open counts at its age.
@@ -366,10 +370,19 @@ impl<R: Recorder> Shard<R> {
 }
 
 impl Broken {
+    /// Only a target that says so itself has surely not processed what was sent.
+    fn outcome(self) -> Outcome {
+        match self {
+            Broken::GoingAway | Broken::RefusedStream => Outcome::Refused,
+            Broken::Eof | Broken::Reset | Broken::StreamReset | Broken::BadAnswer(_) => Outcome::Unknown,
+        }
+    }
+
     fn reason(self) -> Reason {
         match self {
-            Broken::Eof | Broken::Reset => Reason::Reset,
+            Broken::Eof | Broken::Reset | Broken::StreamReset => Reason::Reset,
             Broken::BadAnswer(_) => Reason::BadAnswer,
+            Broken::GoingAway | Broken::RefusedStream => Reason::NotProcessed,
         }
     }
 
@@ -378,7 +391,8 @@ impl Broken {
         match self {
             Broken::Eof | Broken::BadAnswer(super::response::BadAnswer::CutOff) => Some("eof"),
             Broken::Reset => Some("reset"),
-            Broken::BadAnswer(_) => None,
+            Broken::GoingAway => Some("goaway"),
+            Broken::BadAnswer(_) | Broken::RefusedStream | Broken::StreamReset => None,
         }
     }
 }

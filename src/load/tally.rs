@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::latency::{Durations, response};
 use super::ledger::Outcome;
+use super::transport::OpenError;
 use crate::clock::Offset;
 use crate::watch::Second;
 
@@ -26,22 +27,50 @@ pub struct Report {
 }
 
 /// What became of connections.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Connections {
     pub opened: u64,
     /// Asked for, and not opened: the target refused, or was silent.
     pub refused: u64,
     /// Of those opened: the target ended them, idle or under a request, or said that it would.
     pub ended_by_target: u64,
+    /// What those opened speak, where both sides had to agree on it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub spoken: BTreeMap<String, u64>,
+    /// Why some were not opened, though somebody answered.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub failed: BTreeMap<String, u64>,
 }
 
 impl Connections {
     /// Another shard's, on top.
     pub fn add(&mut self, other: &Connections) {
-        let Connections { opened, refused, ended_by_target } = other;
+        let Connections { opened, refused, ended_by_target, spoken, failed } = other;
         self.opened += opened;
         self.refused += refused;
         self.ended_by_target += ended_by_target;
+        add_up(&mut self.spoken, spoken);
+        add_up(&mut self.failed, failed);
+    }
+
+    pub fn opened(&mut self, spoken: Option<String>) {
+        self.opened += 1;
+        if let Some(spoken) = spoken {
+            *self.spoken.entry(spoken).or_default() += 1;
+        }
+    }
+
+    pub fn refused(&mut self, error: &OpenError) {
+        self.refused += 1;
+        if let OpenError::Handshake(why) = error {
+            *self.failed.entry(why.to_string()).or_default() += 1;
+        }
+    }
+}
+
+fn add_up(sums: &mut BTreeMap<String, u64>, more: &BTreeMap<String, u64>) {
+    for (word, count) in more {
+        *sums.entry(word.clone()).or_default() += count;
     }
 }
 

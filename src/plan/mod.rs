@@ -27,7 +27,7 @@ pub use reach::Reach;
 pub use resolve::{Given, KeptTarget, scenario_schema};
 pub use sabotage::Sabotage;
 pub use shape::{Shape, Stage};
-pub use url::{HttpRequest, Statuses, UrlTarget};
+pub use url::{HttpRequest, Protocol, Statuses, Trust, UrlTarget};
 
 /// A resolved run. `plan.json` in a run's folder is this, as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! A URL of somebody's own, in place of a target that the run brings up: load alone, and no data is judged.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,9 +13,45 @@ pub struct UrlTarget {
     pub expect: Statuses,
     /// Every request is recorded before it is sent; else they are only counted.
     pub ledger: bool,
+    #[serde(default)]
+    pub protocol: Protocol,
     /// What is sent: it may hold tokens, and goes into no file.
     #[serde(skip)]
     pub request: HttpRequest,
+}
+
+/// How requests travel.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Protocol {
+    /// Over TLS, and whose certificate is accepted; `None`: `http://`.
+    pub tls: Option<Trust>,
+    /// HTTP/2, with so many requests at a time on a connection; `None`: HTTP/1.1, with one.
+    pub http2: Option<u32>,
+}
+
+/// Whose certificates are accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trust {
+    /// That of anybody for whom a CA vouches that this machine trusts.
+    Machine,
+    /// That of anybody for whom one of the CAs in this file vouches.
+    File(PathBuf),
+    Anyone,
+}
+
+impl Protocol {
+    /// HTTP/1.1 over TCP.
+    pub fn is_plain(&self) -> bool {
+        *self == Protocol::default()
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.http2.is_some() { "HTTP/2" } else { "HTTP/1.1" })?;
+        f.write_str(if self.tls.is_some() { " over TLS" } else { "" })
+    }
 }
 
 /// One request, in its parts.

@@ -170,6 +170,13 @@ pub fn connections(connections: &Connections) -> String {
     format!("{opened} connections opened, {refused} refused, {ended} ended by the target")
 }
 
+/// What was agreed on with whom, and what was not: a line for each.
+pub fn handshakes(connections: &Connections) -> Vec<String> {
+    let spoken = connections.spoken.iter().map(|(what, count)| format!("{what}: {} opened", thousands(*count)));
+    let failed = connections.failed.iter().map(|(why, count)| format!("{} not opened: {why}", thousands(*count)));
+    spoken.chain(failed).collect()
+}
+
 /// How the wait for quiet ended.
 pub fn settled(settle: Option<&SettleOutcome>) -> String {
     let Some(settle) = settle else { return "never settled: the run ended before".to_owned() };

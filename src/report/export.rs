@@ -141,6 +141,7 @@ fn reason(reason: Reason) -> &'static str {
         Reason::ConnectRefused => "connect-refused",
         Reason::TimedOut => "timed-out",
         Reason::Reset => "reset",
+        Reason::NotProcessed => "not-processed",
         Reason::BadAnswer => "bad-answer",
         Reason::WrongEcho => "wrong-echo",
         Reason::Open => "open",

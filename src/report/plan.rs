@@ -70,9 +70,10 @@ fn target(target: &TargetPlan) -> String {
     format!("{generation} {word}{strategy}, {}, {database}, witness {witness}{backend}{clocks}{bug}", instances(target))
 }
 
-/// `POST http://127.0.0.1:8080/path, expects 2xx`.
+/// `POST https://127.0.0.1:8443/path, HTTP/2 over TLS, expects 2xx`.
 fn url(target: &UrlTarget) -> String {
-    format!("{} {}, expects {}", target.method, target.url, target.expect)
+    let protocol = if target.protocol.is_plain() { String::new() } else { format!(", {}", target.protocol) };
+    format!("{} {}{protocol}, expects {}", target.method, target.url, target.expect)
 }
 
 /// `, SABOTAGED wrong-target`: nobody takes such a run for one of the product.

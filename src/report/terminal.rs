@@ -63,11 +63,18 @@ fn head(ink: Ink, report: &RunReport) -> String {
         wrap("  duration  ", &took),
         report.harness.iter().map(|took| wrap("  harness   ", &evidence::harness(took))).collect(),
         report.connections.iter().map(|they| wrap("  sockets   ", &evidence::connections(they))).collect(),
+        handshakes(report),
         if report.judgement.judges_data() { of_data(report) } else { String::new() },
         report.judgement.strangers.map_or_else(String::new, |s| wrap("  machine   ", &evidence::strangers(s))),
         plan.notes.iter().map(|note| wrap("  note      ", note)).collect(),
     ]
     .concat()
+}
+
+/// What the connections of load alone speak, or why there are none.
+fn handshakes(report: &RunReport) -> String {
+    let lines = report.connections.iter().flat_map(evidence::handshakes);
+    lines.map(|line| wrap("  protocol  ", &line)).collect()
 }
 
 /// What a judgement of data rests on besides its findings.

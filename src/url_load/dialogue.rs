@@ -2,10 +2,13 @@
 
 use std::net::SocketAddr;
 
+use http::uri::Scheme;
+
 use crate::load::dialogue::{Dialogue, Requests};
 use crate::load::ledger::Reason;
 use crate::load::response::{Answer, Bodies};
-use crate::load::{Operation, Outcome};
+use crate::load::transport::{Transport, Untranslatable, translate};
+use crate::load::{Lane, Operation, Outcome};
 use crate::plan::{HttpRequest, UrlTarget};
 
 /// Stands for the operation's index, in path, headers and body.
@@ -16,6 +19,7 @@ const COUNTER_DIGITS: usize = 10;
 #[derive(Debug)]
 pub struct UrlDialogue {
     target: UrlTarget,
+    transport: Transport,
 }
 
 /// The bytes, and where in them the counter stands.
@@ -26,8 +30,8 @@ struct UrlRequests {
 }
 
 impl UrlDialogue {
-    pub fn new(target: &UrlTarget) -> UrlDialogue {
-        UrlDialogue { target: target.clone() }
+    pub fn new(target: &UrlTarget, transport: Transport) -> UrlDialogue {
+        UrlDialogue { target: target.clone(), transport }
     }
 }
 
@@ -47,6 +51,17 @@ impl Dialogue for UrlDialogue {
     fn bodies(&self) -> Bodies {
         if self.target.method == "HEAD" { Bodies::None } else { Bodies::Dropped }
     }
+
+    fn transport(&self) -> &Transport {
+        &self.transport
+    }
+}
+
+/// Why HTTP/2 cannot say this request. What stands where the counter does makes no difference.
+pub fn untranslatable(target: &UrlTarget) -> Option<Untranslatable> {
+    let mut requests = UrlRequests::new(&target.method, &target.request);
+    requests.render(&Operation { index: 0, lane: Lane::Request, key: 0, seq: 0 });
+    translate(requests.rendered(), &Scheme::HTTPS).err()
 }
 
 impl UrlRequests {
@@ -111,7 +126,6 @@ fn replaced(template: &[u8], digits: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::Lane;
 
     fn request(path: &str, headers: &[(&str, &str)], body: &str) -> HttpRequest {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-pub use dialogue::COUNTER;
 use dialogue::UrlDialogue;
+pub use dialogue::{COUNTER, untranslatable};
 
 use crate::archive::{Archive, ArchiveError, Environment, Piece};
 use crate::backends::{Endpoint, Endpoints, InstanceId};
@@ -24,6 +24,7 @@ use crate::clock::RunClock;
 use crate::load::alarm::Timer;
 use crate::load::latency::LaneHistograms;
 use crate::load::pacer::Timetable;
+use crate::load::transport::{HandshakeError, Transport, TrustError};
 use crate::load::{self, Connections, Driven, Load, LoadError, ledger};
 use crate::plan::{Plan, UrlTarget};
 use crate::report::{self, RenderError, RunReport};
@@ -47,6 +48,10 @@ pub enum UrlLoadError {
     )]
     NotAllowed { host: String, address: SocketAddr },
     #[error(transparent)]
+    Trust(#[from] TrustError),
+    #[error("open a connection to {host} ({address}): {why}")]
+    Handshake { host: String, address: SocketAddr, why: HandshakeError },
+    #[error(transparent)]
     Load(#[from] LoadError),
     #[error(transparent)]
     Render(#[from] RenderError),
@@ -65,7 +70,7 @@ pub struct Place {
 pub async fn run(plan: &Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> Result<Ran, UrlLoadError> {
     let began = Instant::now();
     let target = plan.url.as_ref().expect("a plan of load alone has a URL");
-    let endpoints = endpoints(target).await?;
+    let way = way(plan, target).await?;
     let archive = Archive::create(&place.reports, &plan.name, plan.run.number, place.started_at)?;
     let archive = archive.reserve(disk_bytes(plan, target))?;
     archive.put_json(Piece::Plan, plan)?;
@@ -73,7 +78,7 @@ pub async fn run(plan: &Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> 
     archive.put_json(Piece::Environment, &environment)?;
 
     watch.phase(Phase::Load).await;
-    let (basis, connections) = drive(plan, target, &endpoints, &archive, watch, stop).await?;
+    let (basis, connections) = drive(plan, target, way, &archive, watch, stop).await?;
 
     watch.phase(Phase::Judge).await;
     let interrupted = stop.interrupt.is_cancelled();
@@ -98,8 +103,23 @@ pub fn judged(
     (RunReport::new(plan, &Incidents::default(), judgement, ran), histograms)
 }
 
-/// The routing table: one instance that nothing takes out of rotation.
-async fn endpoints(target: &UrlTarget) -> Result<Endpoints, UrlLoadError> {
+/// Whom the load goes to, and how.
+struct Way {
+    /// One instance that nothing takes out of rotation.
+    endpoints: Endpoints,
+    transport: Transport,
+}
+
+/// What every connection would meet in its handshake is found here, before the first request.
+async fn way(plan: &Plan, target: &UrlTarget) -> Result<Way, UrlLoadError> {
+    let (host, address) = (&target.request.host, address(target).await?);
+    let transport = Transport::new(&target.protocol, host)?;
+    let greeted = transport.greet(address, plan.load.request_timeout).await;
+    greeted.map_err(|why| UrlLoadError::Handshake { host: host.clone(), address, why })?;
+    Ok(Way { endpoints: Endpoints::fixed(Endpoint { id: InstanceId(1), addr: address }), transport })
+}
+
+async fn address(target: &UrlTarget) -> Result<SocketAddr, UrlLoadError> {
     let request = &target.request;
     let unknown = |why: String| UrlLoadError::Address { host: request.host.clone(), why };
     let mut found =
@@ -108,13 +128,13 @@ async fn endpoints(target: &UrlTarget) -> Result<Endpoints, UrlLoadError> {
     if !addr.ip().is_loopback() && !target.request.allowed {
         return Err(UrlLoadError::NotAllowed { host: request.host.clone(), address: addr });
     }
-    Ok(Endpoints::fixed(Endpoint { id: InstanceId(1), addr }))
+    Ok(addr)
 }
 
 async fn drive(
     plan: &Plan,
     target: &UrlTarget,
-    endpoints: &Endpoints,
+    way: Way,
     archive: &Archive,
     watch: &dyn Watch,
     stop: &Stop,
@@ -123,8 +143,8 @@ async fn drive(
     let load = Load {
         plan: &plan.load,
         run: plan.run,
-        dialogue: Arc::new(UrlDialogue::new(target)),
-        endpoints,
+        dialogue: Arc::new(UrlDialogue::new(target, way.transport)),
+        endpoints: &way.endpoints,
         clock: &clock,
         alarm: Arc::new(Timer),
         watch,

@@ -100,10 +100,12 @@ pub enum Reason {
     NoInstance = 8,
     /// The load ended before a connection was free.
     LoadOver = 9,
+    /// The target said that it has not processed the request: HTTP/2 has words for that.
+    NotProcessed = 10,
 }
 
 impl Reason {
-    pub const ALL: [Reason; 10] = [
+    pub const ALL: [Reason; 11] = [
         Reason::Answer,
         Reason::NotStored,
         Reason::ConnectRefused,
@@ -114,6 +116,7 @@ impl Reason {
         Reason::Open,
         Reason::NoInstance,
         Reason::LoadOver,
+        Reason::NotProcessed,
     ];
 
     pub(super) fn from_byte(byte: u8) -> Option<Self> {

@@ -1,0 +1,274 @@
+//! `mxctl loadtest --url` over TLS and HTTP/2: what the servers counted is what the report says.
+
+mod lab;
+mod secure;
+
+use lab::{Ended, Lab};
+use secure::authority::{Authority, GOOD, Says};
+use secure::served::{self, Manner, Server};
+use secure::{count, frames};
+use serde_json::Value;
+
+/// Of every load here.
+const DUE: u64 = 200;
+
+/// A load of 200 requests.
+fn arguments<'a>(url: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&["loadtest", "--url", url, "--rps", "200", "--duration", "1s"], more].concat()
+}
+
+/// Acked, refused, unknown; what was due is their sum, and the plan's.
+fn outcomes(report: &Value) -> [u64; 3] {
+    let conservation = &report["judgement"]["conservation"];
+    let of = |outcome: &str| conservation[outcome].as_u64().expect("a count");
+    assert_eq!(of("due"), DUE, "{conservation}");
+    assert_eq!(of("acked") + of("refused") + of("unknown") + of("not_sent"), DUE, "{conservation}");
+    [of("acked"), of("refused"), of("unknown")]
+}
+
+/// The CA's certificate, in a file.
+fn cacert(lab: &Lab, authority: &Authority) -> String {
+    let path = lab.folder().join("ca.pem");
+    std::fs::write(&path, authority.pem()).expect("a file");
+    path.to_str().expect("a plain path").to_owned()
+}
+
+/// The only protocol that was agreed on.
+fn spoken(report: &Value) -> String {
+    let spoken = report["connections"]["spoken"].as_object().expect("what was agreed on");
+    assert_eq!(spoken.len(), 1, "{spoken:?}");
+    spoken.keys().next().expect("one").clone()
+}
+
+#[test]
+fn requests_over_tls_are_sent_once_to_whom_the_ca_vouches_for() {
+    let (lab, authority) = (Lab::new(), Authority::new());
+    let server = Server::http1(authority.server(GOOD, &["http/1.1"]), Manner::Answers);
+    let (url, ca) = (server.url("https"), cacert(&lab, &authority));
+    let ended = lab.run_punctually(&arguments(&url, &["--cacert", &ca])).exits_with(0);
+    assert_eq!(outcomes(&lab.report()), [DUE, 0, 0]);
+    assert_eq!(count(&server.seen.answered) % DUE, 0);
+    let spoken = spoken(&lab.report());
+    assert!(spoken.starts_with("HTTP/1.1 over TLS 1.3 (TLS13_"), "{spoken}");
+    assert!(ended.stdout.contains(&spoken) && ended.stdout.contains("HTTP/1.1 over TLS, expects"), "{}", ended.stdout);
+    lab.run(&["report", "judge", "latest"]).exits_with(0);
+}
+
+#[test]
+fn any_certificate_is_accepted_where_that_is_asked_for_and_the_report_says_so() {
+    let (lab, authority) = (Lab::new(), Authority::new());
+    let server = Server::http1(authority.server(Says { name: "elsewhere.test", expired: true }, &[]), Manner::Answers);
+    let ended = lab.run_punctually(&arguments(&server.url("https"), &["-k"])).exits_with(0);
+    assert_eq!(outcomes(&lab.report()), [DUE, 0, 0]);
+    assert!(ended.stdout.contains("any certificate was accepted"), "{}", ended.stdout);
+}
+
+/// Nothing was asked, nothing is left, and the remedy is named.
+#[track_caller]
+fn refused(lab: &Lab, ended: Ended, words: &[&str]) {
+    let ended = ended.exits_with(4);
+    for word in words {
+        assert!(ended.stderr.contains(word), "{word}: {}", ended.stderr);
+    }
+    assert!(!lab.reports().exists(), "a run that did not begin leaves no folder");
+}
+
+#[test]
+fn a_certificate_that_is_not_to_be_trusted_ends_a_load_before_it_begins() {
+    let (lab, authority) = (Lab::new(), Authority::new());
+    let ca = cacert(&lab, &authority);
+    let serving = |says| Server::http1(authority.server(says, &[]), Manner::Answers);
+    let (unknown, old) = (serving(GOOD), serving(Says { expired: true, ..GOOD }));
+    let other = serving(Says { name: "elsewhere.test", ..GOOD });
+    let load = |server: &Server, more: &[&str]| lab.run(&arguments(&server.url("https"), more));
+    refused(&lab, load(&unknown, &[]), &["127.0.0.1", "--cacert", "--insecure"]);
+    refused(&lab, load(&old, &["--cacert", &ca]), &["has expired", "--insecure"]);
+    refused(&lab, load(&other, &["--cacert", &ca]), &["not one for 127.0.0.1, but for elsewhere.test"]);
+    for server in [unknown, old, other] {
+        assert_eq!(count(&server.seen.requests), 0);
+    }
+}
+
+#[test]
+fn a_handshake_that_fails_under_load_is_a_refusal_and_its_reason_is_reported() {
+    let (lab, authority) = (Lab::new(), Authority::new());
+    let [good, expired] = [false, true].map(|expired| authority.server(Says { expired, ..GOOD }, &[]));
+    // The first connection is the one that looks whether the load may begin.
+    let server = Server::turning(good, expired);
+    let ca = cacert(&lab, &authority);
+    let ended = lab.run(&arguments(&server.url("https"), &["--cacert", &ca])).exits_with(3);
+    assert_eq!((outcomes(&lab.report()), count(&server.seen.requests)), ([0, DUE, 0], 0));
+    let failed = lab.report()["connections"]["failed"].clone();
+    let (why, times) = failed.as_object().expect("reasons").iter().next().expect("one");
+    assert!(why.contains("has expired") && *times == DUE, "{failed}");
+    assert!(ended.stdout.contains("not opened") && ended.stdout.contains("has expired"), "{}", ended.stdout);
+}
+
+#[test]
+fn a_port_that_speaks_something_else_is_named_as_that() {
+    let (lab, authority) = (Lab::new(), Authority::new());
+    let plain = served::plain();
+    refused(&lab, lab.run(&arguments(&format!("https://{plain}/"), &["-k"])), &["no TLS", "http://"]);
+    refused(&lab, lab.run(&arguments(&format!("http://{plain}/"), &["--http2"])), &["no HTTP/2", "h2c", "--http2"]);
+    for protocols in [&["http/1.1"][..], &[]] {
+        let server = Server::http1(authority.server(GOOD, protocols), Manner::Answers);
+        let ended = lab.run(&arguments(&server.url("https"), &["-k", "--http2"]));
+        refused(&lab, ended, &["no HTTP/2", "ALPN", "leave `--http2` out"]);
+    }
+}
+
+#[test]
+fn what_does_not_go_together_is_said_all_at_once() {
+    let lab = Lab::new();
+    let wrong = ["--insecure", "--http2", "-H", "Upgrade: h2c", "-H", "Keep-Alive: 5"];
+    let said = lab.run(&arguments("http://127.0.0.1:1/", &wrong)).exits_with(2).stderr;
+    for word in ["--insecure", "`Upgrade: h2c`", "`Keep-Alive: 5`"] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+    let many = [&["--http2"][..], &["-H", "X: y"].repeat(101)].concat();
+    let said = lab.run(&arguments("http://127.0.0.1:1/", &many)).exits_with(2).stderr;
+    assert!(said.contains("HTTP/2 cannot carry this request") && said.contains("100 headers"), "{said}");
+    let said = lab.run(&arguments("http://127.0.0.1:1/", &["--cacert", "/nowhere/ca.pem"])).exits_with(2).stderr;
+    assert!(said.contains("--cacert") && said.contains("https://"), "{said}");
+    let said = lab.run(&arguments("https://127.0.0.1:1/", &["--cacert", "/nowhere/ca.pem"])).exits_with(2).stderr;
+    assert!(said.contains("/nowhere/ca.pem"), "{said}");
+    lab.run(&arguments("http://127.0.0.1:1/", &["--streams", "2"])).exits_with(2);
+}
+
+#[test]
+fn a_connection_over_tls_that_ends_after_some_answers_costs_no_request_twice() {
+    let (lab, authority) = (Lab::new(), Authority::new());
+    for manner in [Manner::ClosesAfter(10), Manner::CutsOffAfter(10)] {
+        let server = Server::http1(authority.server(GOOD, &[]), manner);
+        lab.run(&arguments(&server.url("https"), &["-k", "--connections", "5"]));
+        let [acked, refused, unknown] = outcomes(&lab.report());
+        assert_eq!(acked, count(&server.seen.answered), "{manner:?}");
+        // One that was on its way as the connection ended may have come or not; none came that was not sent.
+        let came = count(&server.seen.requests);
+        assert!(refused == 0 && acked + unknown == DUE && came <= DUE && unknown >= came - acked, "{manner:?}");
+        assert!(matches!(manner, Manner::ClosesAfter(_)) || came > acked, "{manner:?}");
+    }
+}
+
+#[test]
+fn a_request_that_is_not_answered_in_time_over_tls_is_unknown_and_costs_its_connection() {
+    let (lab, authority) = (Lab::new(), Authority::new());
+    let server = Server::http1(authority.server(GOOD, &[]), Manner::FallsSilentAfter(30));
+    lab.run(&arguments(&server.url("https"), &["-k", "--connections", "5", "--request-timeout", "500ms"]));
+    let [acked, refused, unknown] = outcomes(&lab.report());
+    assert_eq!((acked, refused, acked + unknown), (count(&server.seen.answered), 0, DUE));
+    assert_eq!(count(&server.seen.requests), DUE);
+    assert!(unknown > 0 && count(&server.seen.connections) > unknown, "{unknown} unknown");
+}
+
+#[test]
+fn http2_carries_each_request_once_over_tls_and_with_prior_knowledge() {
+    let (lab, authority) = (Lab::new(), Authority::new());
+    let ca = cacert(&lab, &authority);
+    let body = r#"{"id":"{seq}"}"#;
+    for (scheme, more) in [("https", &["--cacert", &ca][..]), ("http", &[])] {
+        let tls = (scheme == "https").then(|| authority.server(GOOD, &["http/1.1", "h2"]));
+        let server = Server::http2(tls);
+        let more = [&["--http2", "--streams", "5", "--connections", "2", "-d", body], more].concat();
+        let ended = lab.run_punctually(&arguments(&server.url(scheme), &more)).exits_with(0);
+        assert_eq!(outcomes(&lab.report()), [DUE, 0, 0]);
+        let (answered, body_bytes) = (count(&server.seen.answered), count(&server.seen.body_bytes));
+        assert_eq!((answered % DUE, body_bytes), (0, answered * r#"{"id":"0000000000"}"#.len() as u64));
+        let spoken = spoken(&lab.report());
+        assert!(spoken.starts_with(if scheme == "https" { "HTTP/2 over TLS 1.3" } else { "HTTP/2" }), "{spoken}");
+        assert!(ended.stdout.contains(&spoken), "{}", ended.stdout);
+        assert!(lab.report()["connections"]["opened"].as_u64() <= Some(2), "{}", lab.report()["connections"]);
+    }
+}
+
+#[test]
+fn a_closed_loop_over_http2_has_its_requests_on_as_many_streams() {
+    let (lab, server) = (Lab::new(), Server::http2(None));
+    let url = server.url("http");
+    let closed = ["loadtest", "--url", &url, "--http2", "--streams", "4", "--closed", "8", "--duration", "1s"];
+    lab.run_punctually(&[&closed[..], &["--shards", "1"]].concat()).exits_with(0);
+    let report = lab.report();
+    assert_eq!(report["connections"]["opened"], 2);
+    let acked = report["judgement"]["conservation"]["acked"].as_u64().expect("a count");
+    assert!(acked > 8 && count(&server.seen.answered) >= acked);
+    let seen = lab.run(&[&closed[..], &["--dry-run"]].concat()).exits_with(0).stdout;
+    assert!(seen.contains("HTTP/2") && seen.contains("4 requests at a time on each"), "{seen}");
+}
+
+/// A load on one connection of HTTP/2 at a time, by a server that misbehaves.
+fn misused(lab: &Lab, manner: frames::Manner, streams: &str) -> (frames::Server, [u64; 3], Value) {
+    let server = frames::Server::start(manner);
+    let url = server.url();
+    let one = ["--http2", "--connections", "1", "--shards", "1", "--streams", streams, "--request-timeout", "1s"];
+    lab.run(&arguments(&url, &one));
+    let report = lab.report();
+    (server, outcomes(&report), report)
+}
+
+#[test]
+fn a_stream_above_the_last_one_of_a_goaway_was_not_processed_and_is_not_sent_again() {
+    let (server, [acked, refused, unknown], report) = misused(&Lab::new(), frames::Manner::GoesAway, "4");
+    let seen = &server.seen;
+    assert_eq!((acked, refused), (count(&seen.answered), count(&seen.unprocessed)), "{seen:?}");
+    // The third of a last connection, for which no fourth came.
+    assert!(unknown <= 1 && refused >= DUE / 5, "{seen:?}");
+    assert_eq!(count(&seen.requests), DUE);
+    let connections = &report["connections"];
+    assert_eq!(connections["opened"].as_u64(), Some(count(&seen.connections)), "{connections}");
+}
+
+#[test]
+fn an_idle_connection_that_its_peer_takes_leave_of_is_left_before_a_request_is_sent() {
+    let (server, [acked, refused, unknown], report) = misused(&Lab::new(), frames::Manner::GoesAwayIdle, "4");
+    let seen = &server.seen;
+    // One that was on its way as the GOAWAY came is above its last one.
+    assert_eq!([acked, refused, unknown], [count(&seen.answered), count(&seen.unprocessed), 0], "{seen:?}");
+    assert!(acked > DUE / 2, "{seen:?}");
+    assert!(report["connections"]["ended_by_target"].as_u64() >= Some(acked / 2), "{}", report["connections"]);
+}
+
+#[test]
+fn a_refused_stream_was_not_processed_and_its_connection_goes_on() {
+    let (server, [acked, refused, unknown], report) = misused(&Lab::new(), frames::Manner::Refuses, "4");
+    let seen = &server.seen;
+    assert_eq!([acked, refused, unknown], [DUE / 5 * 4, DUE / 5, 0], "{seen:?}");
+    assert_eq!((count(&seen.requests), count(&seen.unprocessed)), (DUE, DUE / 5));
+    assert_eq!(report["connections"]["opened"], 1);
+}
+
+#[test]
+fn an_answer_that_a_reset_or_an_end_cuts_off_is_unknown() {
+    let lab = Lab::new();
+    let (server, outcomes, report) = misused(&lab, frames::Manner::Resets, "4");
+    assert_eq!((outcomes, count(&server.seen.requests)), ([DUE / 5 * 4, 0, DUE / 5], DUE));
+    assert_eq!(report["connections"]["opened"], 1);
+    let (server, [acked, refused, unknown], _) = misused(&lab, frames::Manner::CutsOff, "4");
+    // Whatever else was on its way as the connection ended is as unknown.
+    assert_eq!((acked, refused, acked + unknown), (count(&server.seen.answered), 0, DUE), "{:?}", server.seen);
+    assert!(unknown >= DUE / 5 && count(&server.seen.requests) <= DUE, "{:?}", server.seen);
+}
+
+#[test]
+fn a_stream_that_is_not_answered_in_time_is_reset_and_its_connection_goes_on() {
+    let (server, [acked, refused, unknown], report) = misused(&Lab::new(), frames::Manner::Forgets, "100");
+    let seen = &server.seen;
+    assert_eq!([acked, refused, unknown], [DUE / 5 * 4, 0, DUE / 5], "{seen:?}");
+    assert_eq!((count(&seen.requests), report["connections"]["opened"].as_u64()), (DUE, Some(1)));
+    assert!(count(&seen.cancelled) > 0, "{seen:?}");
+}
+
+#[test]
+fn a_connection_on_which_nothing_is_heard_any_more_is_left() {
+    let (server, [acked, refused, unknown], report) = misused(&Lab::new(), frames::Manner::FallsSilent, "100");
+    let seen = &server.seen;
+    assert_eq!((acked, refused, acked + unknown), (count(&seen.answered), 0, DUE), "{seen:?}");
+    assert_eq!((count(&seen.requests), report["connections"]["ended_by_target"].as_u64()), (DUE, Some(0)));
+    assert!(count(&seen.connections) >= 2 && unknown > 0, "{seen:?}");
+}
+
+#[test]
+fn no_more_streams_are_open_than_the_peer_allows() {
+    let (server, outcomes, _) = misused(&Lab::new(), frames::Manner::OneAtATime, "4");
+    assert_eq!((outcomes, count(&server.seen.requests)), ([DUE, 0, 0], DUE));
+    assert_eq!(count(&server.seen.open_most), 1);
+}

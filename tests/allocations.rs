@@ -129,7 +129,7 @@ fn assert_few(allocations: u64) {
 /// One after the other: each load needs a processor of its own.
 #[tokio::test]
 async fn a_request_allocates_nothing_whether_it_is_counted_or_recorded() {
-    assert_few(allocations(|_| Ok(Census::new(&plan()))).await);
+    assert_few(allocations(|part| Ok(Census::new(&plan(), part))).await);
     let folder = tempfile::tempdir().unwrap();
     assert_few(allocations(|part| LedgerWriter::create(folder.path(), part)).await);
 }

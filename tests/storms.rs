@@ -5,6 +5,7 @@ mod lab;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU64;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use lab::load;
@@ -13,7 +14,7 @@ use mxctl::clock::Offset;
 use mxctl::load::ledger::Reason;
 use mxctl::load::{Attempt, Connections, Outcome};
 use mxctl::plan::LoadPlan;
-use tokio::sync::Mutex;
+use tokio::runtime::Builder;
 
 const RPS: u64 = 400;
 const STORM: Window = Window { at: Duration::from_millis(400), lasts: Duration::from_millis(800) };
@@ -27,16 +28,21 @@ struct Storm {
     sockets: usize,
 }
 
-/// Descriptors and memory are the whole process's: one storm at a time.
-static ALONE: Mutex<()> = Mutex::const_new(());
+/// Descriptors and memory are the whole process's: one storm at a time, and one runtime, which has sockets of its own.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// A shard's memory, its ledger's window among it, with room to spare.
 const MEMORY_BYTES_MAX: u64 = 48 << 20;
 
 impl Storm {
     /// Drives the plan at a server with this script; every operation that was due must have its record, ended.
-    async fn weathered(script: Script, plan: &LoadPlan) -> Storm {
-        let _alone = ALONE.lock().await;
+    fn weathered(script: Script, plan: &LoadPlan) -> Storm {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(Storm::driven(script, plan))
+    }
+
+    async fn driven(script: Script, plan: &LoadPlan) -> Storm {
         let (before, memory) = (sockets(), memory_bytes());
         let server = Server::start(script, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -113,9 +119,9 @@ fn plan() -> LoadPlan {
     load::plan(RPS as f64, Duration::from_secs(2))
 }
 
-#[tokio::test]
-async fn a_target_that_resets_and_refuses_costs_what_was_due_meanwhile_and_no_more() {
-    let storm = Storm::weathered(Script { refusals: vec![STORM], ..Script::default() }, &plan()).await;
+#[test]
+fn a_target_that_resets_and_refuses_costs_what_was_due_meanwhile_and_no_more() {
+    let storm = Storm::weathered(Script { refusals: vec![STORM], ..Script::default() }, &plan());
     let (refused, unknown) = (storm.count(Outcome::Refused), storm.count(Outcome::Unknown));
     assert!(refused > 0, "the refusal took no effect");
     assert_eq!(storm.connections.refused as usize, refused, "each refused connect refuses one operation");
@@ -128,9 +134,9 @@ async fn a_target_that_resets_and_refuses_costs_what_was_due_meanwhile_and_no_mo
     assert!(storm.acked_from(STORM.at + STORM.lasts) > 0, "it came back, and nobody noticed");
 }
 
-#[tokio::test]
-async fn a_target_that_swallows_everything_and_returns_gets_what_waited_and_nothing_twice() {
-    let storm = Storm::weathered(Script { blackholes: vec![STORM], ..Script::default() }, &plan()).await;
+#[test]
+fn a_target_that_swallows_everything_and_returns_gets_what_waited_and_nothing_twice() {
+    let storm = Storm::weathered(Script { blackholes: vec![STORM], ..Script::default() }, &plan());
     assert_eq!(storm.count(Outcome::Acked), storm.attempts.len(), "time-outs are longer than the storm");
     assert_eq!(storm.served.summary.requests as usize, storm.attempts.len());
     assert_eq!((storm.connections.refused, storm.connections.ended_by_target), (0, 0));
@@ -141,10 +147,10 @@ async fn a_target_that_swallows_everything_and_returns_gets_what_waited_and_noth
     assert!(waited.count() > 0, "the blackhole took no effect");
 }
 
-#[tokio::test]
-async fn what_a_silent_target_keeps_beyond_the_time_out_is_unknown_and_not_asked_again() {
+#[test]
+fn what_a_silent_target_keeps_beyond_the_time_out_is_unknown_and_not_asked_again() {
     let plan = LoadPlan { request_timeout: Duration::from_millis(200), ..plan() };
-    let storm = Storm::weathered(Script { blackholes: vec![STORM], ..Script::default() }, &plan).await;
+    let storm = Storm::weathered(Script { blackholes: vec![STORM], ..Script::default() }, &plan);
     let timed_out = storm.attempts.iter().filter(|a| a.reason == Reason::TimedOut).count();
     assert!(timed_out >= plan.connections as usize, "{timed_out}");
     assert_eq!(storm.count(Outcome::Unknown), timed_out);
@@ -153,11 +159,11 @@ async fn what_a_silent_target_keeps_beyond_the_time_out_is_unknown_and_not_asked
     assert!(storm.acked_from(STORM.at + STORM.lasts) > 0, "it came back, and nobody noticed");
 }
 
-#[tokio::test]
-async fn a_target_that_ends_every_connection_gets_each_request_once_on_a_new_one() {
+#[test]
+fn a_target_that_ends_every_connection_gets_each_request_once_on_a_new_one() {
     for abruptly in [false, true] {
         let close = Some(CloseAfter { answers: NonZeroU64::MIN, abruptly });
-        let storm = Storm::weathered(Script { close, ..Script::default() }, &plan()).await;
+        let storm = Storm::weathered(Script { close, ..Script::default() }, &plan());
         let (acked, unknown) = (storm.count(Outcome::Acked), storm.count(Outcome::Unknown));
         // Where it was not said, a request may be on its way while the connection ends.
         assert!(acked + unknown == storm.attempts.len() && (abruptly || unknown == 0), "{acked} and {unknown}");

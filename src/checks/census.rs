@@ -4,7 +4,7 @@
 //! In: what the engine tells its [`Recorder`]. Out: [`Counted`]: the figures that a ledger would have given, but for the
 //! percentiles of single seconds, which have two digits here.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -15,7 +15,7 @@ use super::{Conservation, SeriesPoint};
 use crate::backends::InstanceId;
 use crate::clock::Offset;
 use crate::load::latency::response;
-use crate::load::ledger::{Begin, Dispatch, End, LedgerError, Reason, Recorder};
+use crate::load::ledger::{Begin, Dispatch, End, LedgerError, Part, Reason, Recorder};
 use crate::load::{Attempt, Outcome};
 use crate::plan::{LoadPlan, RunPhase};
 
@@ -24,7 +24,7 @@ use crate::plan::{LoadPlan, RunPhase};
 pub struct Census {
     timeout: Duration,
     tolerance: Duration,
-    open: HashMap<u64, Attempt>,
+    open: Open,
     counted: Counted,
 }
 
@@ -40,15 +40,15 @@ pub struct Counted {
 }
 
 impl Census {
-    pub fn new(load: &LoadPlan) -> Census {
-        let (open, counted) = (HashMap::new(), Counted::default());
+    pub fn new(load: &LoadPlan, part: Part) -> Census {
+        let (open, counted) = (Open { part, first: 0, window: VecDeque::new() }, Counted::default());
         Census { timeout: load.request_timeout, tolerance: load.rate_tolerance, open, counted }
     }
 
     fn record(&mut self, ended: &Attempt) {
         let Counted { counts, pace, timing, seconds, .. } = &mut self.counted;
         count(counts, ended.outcome);
-        pace.record(ended, self.tolerance);
+        pace.count(ended, self.tolerance);
         timing.record(ended, RunPhase::Steady, self.timeout);
         seconds.record(ended, self.timeout);
     }
@@ -76,23 +76,23 @@ impl Recorder for Census {
             instance: InstanceId::NONE,
             epoch,
         };
-        self.open.insert(op.index, attempt);
+        self.open.begin(attempt);
         Ok(())
     }
 
     fn dispatched(&mut self, op: u64, dispatch: &Dispatch) {
-        let attempt = self.open.get_mut(&op).expect("only what was begun is dispatched");
+        let attempt = self.open.at(op).as_mut().expect("only what was begun is dispatched");
         (attempt.instance, attempt.free, attempt.sent) = (dispatch.instance, dispatch.free, dispatch.sent);
     }
 
     fn finish(&mut self, op: u64, end: &End) {
-        let attempt = self.open.remove(&op).expect("an operation ends once");
+        let attempt = self.open.end(op).expect("an operation ends once");
         let (done, outcome, reason) = (Some(end.done), end.outcome, end.reason);
         self.record(&Attempt { done, outcome, reason, status: end.status, ..attempt });
     }
 
     fn end_open(&mut self, done: Offset) {
-        for (_, attempt) in std::mem::take(&mut self.open) {
+        for attempt in std::mem::take(&mut self.open.window).into_iter().flatten() {
             let (outcome, reason) = match attempt.sent {
                 Some(_) => (Outcome::Unknown, Reason::Open),
                 None => (Outcome::NotSent, Reason::LoadOver),
@@ -102,7 +102,36 @@ impl Recorder for Census {
     }
 
     fn close(self, issued_until: Offset) -> Result<Counted, LedgerError> {
-        Ok(Counted { issued_until, ..self.counted })
+        let pace = self.counted.pace.with_lags(self.counted.timing.histograms().woke_late);
+        Ok(Counted { issued_until, pace, ..self.counted })
+    }
+}
+
+/// Operations from the oldest that has not ended on.
+#[derive(Debug)]
+struct Open {
+    part: Part,
+    /// The slot of the window's first.
+    first: u64,
+    window: VecDeque<Option<Attempt>>,
+}
+
+impl Open {
+    /// They begin in order.
+    fn begin(&mut self, attempt: Attempt) {
+        self.window.push_back(Some(attempt));
+    }
+
+    fn at(&mut self, op: u64) -> &mut Option<Attempt> {
+        &mut self.window[(self.part.slot(op) - self.first) as usize]
+    }
+
+    fn end(&mut self, op: u64) -> Option<Attempt> {
+        let ended = self.at(op).take();
+        while self.window.pop_front_if(|attempt| attempt.is_none()).is_some() {
+            self.first += 1;
+        }
+        ended
     }
 }
 
@@ -187,6 +216,11 @@ mod tests {
     use super::*;
     use crate::checks::canned;
     use crate::load::Operation;
+    use crate::plan::RunKey;
+
+    fn part(shard: u16, shards: u16) -> Part {
+        Part { run: RunKey { number: 1, seed: 1 }, shard, shards }
+    }
 
     /// What a ledger's attempts would have told a recorder, the ends in an order of their own.
     fn told(census: &mut Census, attempts: &[Attempt]) {
@@ -207,9 +241,9 @@ mod tests {
         let canned = canned::load_test();
         let attempts: Vec<Attempt> = canned.evidence.ledger.attempts().collect();
         let (even, odd): (Vec<_>, Vec<_>) = attempts.into_iter().partition(|a| a.op % 2 == 0);
-        let shards = [even, odd].map(|part| {
-            let mut census = Census::new(&canned.plan.load);
-            told(&mut census, &part);
+        let shards = [(0, even), (1, odd)].map(|(shard, attempts)| {
+            let mut census = Census::new(&canned.plan.load, part(shard, 2));
+            told(&mut census, &attempts);
             census.close(Offset::ZERO).unwrap()
         });
         let counted = Counted::sum(shards.into());
@@ -223,7 +257,7 @@ mod tests {
     #[test]
     fn what_is_open_at_the_end_has_its_age() {
         let canned = canned::load_test();
-        let mut census = Census::new(&canned.plan.load);
+        let mut census = Census::new(&canned.plan.load, part(0, 1));
         let op = Operation { index: 0, lane: crate::load::Lane::Request, key: 0, seq: 0 };
         census.begin(&Begin { op, due: Offset(0), woke: Offset(0), epoch: 0 }).unwrap();
         let dispatch = Dispatch { instance: InstanceId(1), free: Offset(1), sent: Some(Offset(2)), epoch: 0 };

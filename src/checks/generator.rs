@@ -41,8 +41,13 @@ impl Pace {
     }
 
     pub fn record(&mut self, operation: &Attempt, tolerance: Duration) {
-        self.due += 1;
         self.lag.record(lag(operation));
+        self.count(operation, tolerance);
+    }
+
+    /// All but the own lag, which whoever counts has already.
+    pub fn count(&mut self, operation: &Attempt, tolerance: Duration) {
+        self.due += 1;
         if on_time(operation, tolerance) {
             self.on_time += 1;
         } else if operation.reason == Reason::NoInstance {
@@ -52,6 +57,11 @@ impl Pace {
         } else {
             self.no_connection += 1;
         }
+    }
+
+    /// With the own lags of what was counted.
+    pub fn with_lags(self, lag: Durations) -> Pace {
+        Pace { lag, ..self }
     }
 
     /// Another shard's, on top.

@@ -51,6 +51,8 @@ pub enum LoadError {
     TooMany { due: u64 },
     #[error("start a thread for load: {0}")]
     Thread(std::io::Error),
+    #[error("set a timer of the kernel's: {0}")]
+    Timer(std::io::Error),
     /// Descriptors, ports or memory of this machine ran out; the target had no part in it.
     #[error("open a socket to {addr}: {source}")]
     NoSocket { addr: SocketAddr, source: std::io::Error },

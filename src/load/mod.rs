@@ -15,6 +15,7 @@ pub mod alarm;
 mod client;
 pub mod dialogue;
 mod drive;
+mod fuse;
 mod horizon;
 pub mod lanes;
 pub mod latency;
@@ -29,6 +30,7 @@ mod schedule;
 mod shard;
 mod tally;
 pub mod transport;
+mod wake;
 
 pub use drive::{Driven, Load, LoadError, drive, drive_into};
 pub use lanes::{Lane, Operation, Operations};

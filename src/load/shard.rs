@@ -11,8 +11,12 @@
 //!
 //! # Why
 //! Everything here lives on one thread: cells instead of locks, and no borrow is held across an `await`. The main
-//! task wakes for the next due time, but at least every [`TICK`], to look at the routing table and the stop tokens.
-//! Tokio's timer has a resolution of 1 ms; at high rates all that became due within it is issued at once.
+//! task wakes for the next due time, but at least every [`TICK`], to look at the routing table and the stop tokens,
+//! and not sooner than [`BATCH`] after it woke before: at high rates all that became due meanwhile is issued at once.
+//!
+//! Nothing backs off: where connects are refused each operation has its own, and its refusal is told as its outcome. A
+//! pause between connects would keep operations waiting for us, and then tell of a target that is slow when it is gone.
+//! What the plan asks for bounds them, and so does the number of connections; [`Connections`] counts them apart.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -22,13 +26,13 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::LoadError;
 use super::alarm::Alarm;
 use super::client::Broken;
 use super::dialogue::Dialogue;
+use super::fuse::{Burnt, Fuse, Fuses};
 use super::horizon::Horizon;
 use super::ledger::{Begin, Dispatch, End, LedgerError, Outcome, Part, Reason, Recorder};
 use super::mailbox::Mailbox;
@@ -36,11 +40,13 @@ use super::rotation::{Job, Next, Placement, Rotation};
 use super::schedule::Schedule;
 use super::tally::{Connections, Report, Tally};
 use super::transport::{Link, OpenError, Opened, Opener};
+use super::wake::WakeTimer;
 use crate::backends::{Endpoint, Endpoints};
 use crate::clock::{Offset, RunClock};
 use crate::plan::LoadPlan;
 
 const TICK: Duration = Duration::from_millis(5);
+const BATCH: Duration = Duration::from_millis(1);
 
 /// What a shard is told at its start.
 #[derive(Debug, Clone)]
@@ -68,6 +74,7 @@ struct Shard<R> {
     tally: RefCell<Tally>,
     opener: Opener,
     connections: RefCell<JoinSet<()>>,
+    fuses: Fuses,
     /// Operations begun and not ended.
     open: Cell<u64>,
     /// Whether the end of one operation makes another one due.
@@ -103,6 +110,7 @@ impl<R: Recorder> Shard<R> {
             tally: RefCell::new(Tally::new(shard, setup.load.request_timeout, reports)),
             opener,
             connections: RefCell::default(),
+            fuses: Fuses::new(),
             open: Cell::new(0),
             closed: setup.load.closed.is_some(),
             failure: Cell::new(None),
@@ -111,8 +119,10 @@ impl<R: Recorder> Shard<R> {
     }
 
     async fn issue_and_drain(self: &Rc<Self>) -> Result<(), LoadError> {
+        let timer = WakeTimer::new().map_err(LoadError::Timer)?;
         let mut issuing_ended = None;
         loop {
+            let woke = self.setup.clock.now();
             let cut = self.setup.cut.is_cancelled();
             if cut || self.setup.interrupt.is_cancelled() {
                 self.setup.horizon.close();
@@ -122,11 +132,13 @@ impl<R: Recorder> Shard<R> {
             self.give_up_homeless();
             self.reap();
             self.failure.take().map_or(Ok(()), Err)?;
+            self.fuses.burn(woke, self.deadline(woke));
+            self.tally.borrow_mut().tick(woke);
             let now = self.setup.clock.now();
-            self.tally.borrow_mut().tick(now);
             let (next_due, end) = (self.schedule.borrow_mut().next_due(), self.setup.horizon.end());
             if next_due.min(now) < end && !cut {
-                sleep_until(self.setup.clock.instant(next_due.min(now.plus(TICK)))).await;
+                let next = next_due.max(woke.plus(BATCH)).min(now.plus(TICK));
+                timer.sleep(next.since(now)).await.map_err(LoadError::Timer)?;
                 self.setup.alarm.woken();
                 continue;
             }
@@ -134,7 +146,7 @@ impl<R: Recorder> Shard<R> {
             if cut || self.open.get() == 0 || now >= drained_by {
                 return Ok(());
             }
-            sleep_until(self.setup.clock.instant(now.plus(TICK))).await;
+            timer.sleep(TICK).await.map_err(LoadError::Timer)?;
         }
     }
 
@@ -187,10 +199,11 @@ impl<R: Recorder> Shard<R> {
 
     /// The life of one connection. It is opened for a job that waits.
     async fn serve(self: Rc<Self>, endpoint: Endpoint, first: Job) {
+        let fuse = self.fuses.fuse();
         let opening = self.opener.open(endpoint.addr, &*self.setup.dialogue);
-        let opening = timeout(self.setup.load.request_timeout, opening);
-        let unsent = match opening.await.unwrap_or_else(|late| Err(late.into())) {
-            Ok(opened) => self.carry(opened, &endpoint, first).await,
+        let opened = fuse.hold(self.deadline(self.setup.clock.now()), opening).await;
+        let unsent = match opened.unwrap_or_else(|Burnt| Err(OpenError::Connect(io::ErrorKind::TimedOut.into()))) {
+            Ok(opened) => self.carry(opened, &fuse, &endpoint, first).await,
             Err(error) => {
                 self.not_connected(&endpoint, &first, error);
                 None
@@ -205,7 +218,7 @@ impl<R: Recorder> Shard<R> {
     }
 
     /// Exchanges job after job. The answer is the one for which the connection had ended before a byte was written.
-    async fn carry(self: &Rc<Self>, opened: Opened, endpoint: &Endpoint, first: Job) -> Option<Job> {
+    async fn carry(self: &Rc<Self>, opened: Opened, fuse: &Fuse, endpoint: &Endpoint, first: Job) -> Option<Job> {
         let Opened { mut link, mut is_new, spoken } = opened;
         if is_new {
             self.tally.borrow_mut().connections.opened(spoken);
@@ -226,7 +239,7 @@ impl<R: Recorder> Shard<R> {
             if !self.rotation.borrow().has(endpoint.id) {
                 return Some(job);
             }
-            if !self.exchange(&mut link, endpoint, &job, free).await {
+            if !self.exchange(&mut link, fuse, endpoint, &job, free).await {
                 return None;
             }
             is_new = false;
@@ -254,13 +267,19 @@ impl<R: Recorder> Shard<R> {
     }
 
     /// Sends one request and records how it ended. The answer: whether the connection can carry another one.
-    async fn exchange(self: &Rc<Self>, link: &mut Link, endpoint: &Endpoint, job: &Job, free: Offset) -> bool {
+    async fn exchange(
+        self: &Rc<Self>,
+        link: &mut Link,
+        fuse: &Fuse,
+        endpoint: &Endpoint,
+        job: &Job,
+        free: Offset,
+    ) -> bool {
         link.prepare(&job.op);
         let sent = self.setup.clock.now();
         self.dispatched(endpoint, job, free, Some(sent));
         self.tally.borrow_mut().sent();
-        let deadline = self.setup.clock.instant(sent.plus(self.setup.load.request_timeout));
-        match timeout_at(deadline, link.exchange()).await {
+        match fuse.hold(self.deadline(sent), link.exchange()).await {
             Ok(Ok((answer, body))) => {
                 let (outcome, reason) = self.setup.dialogue.judge(&job.op, &answer, body);
                 self.finish(job, outcome, reason, answer.status);
@@ -277,11 +296,16 @@ impl<R: Recorder> Shard<R> {
                 }
                 false
             }
-            Err(_) => {
+            Err(Burnt) => {
                 self.finish(job, Outcome::Unknown, Reason::TimedOut, 0);
                 false
             }
         }
+    }
+
+    /// Of what begins now.
+    fn deadline(&self, now: Offset) -> Offset {
+        now.plus(self.setup.load.request_timeout)
     }
 
     fn not_connected(self: &Rc<Self>, endpoint: &Endpoint, job: &Job, error: OpenError) {

@@ -156,7 +156,7 @@ async fn drive(
             Ok((Basis::Ledger(recorded), connections))
         }
         false => {
-            let driven = load::drive_into(load, |_| Ok(Census::new(&plan.load))).await?;
+            let driven = load::drive_into(load, |part| Ok(Census::new(&plan.load, part))).await?;
             Ok((Basis::Counted(Box::new(Counted::sum(driven.recorded))), driven.connections))
         }
     }

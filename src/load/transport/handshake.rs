@@ -2,7 +2,6 @@
 
 use std::io;
 
-use tokio::time::error::Elapsed;
 use tokio_rustls::rustls::{self, AlertDescription, CertificateError};
 
 #[derive(Debug, thiserror::Error)]
@@ -13,12 +12,6 @@ pub enum OpenError {
     /// Somebody could, and they did not come to terms.
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
-}
-
-impl From<Elapsed> for OpenError {
-    fn from(late: Elapsed) -> Self {
-        OpenError::Connect(late.into())
-    }
 }
 
 /// What the two sides did not agree on, before anything was asked.

@@ -45,7 +45,8 @@ fn open(config: &DatabaseConfig, signature: Signature) -> Opening<'_> {
     })
 }
 
-/// Several instances may open a new file at once, and the change to WAL mode does not wait for its lock.
+/// Several instances may open a new file at once, and the change to WAL mode does not wait for its lock. A file that has
+/// its tables is opened whoever holds the lock: `IF NOT EXISTS` then only reads, which a transaction of ours would not.
 async fn create_schema_within(limit: Duration, writer: &SqlitePool, witness: bool) -> Result<(), Error> {
     let deadline = Instant::now() + limit;
     loop {
@@ -57,12 +58,11 @@ async fn create_schema_within(limit: Duration, writer: &SqlitePool, witness: boo
 }
 
 async fn create_schema(writer: &SqlitePool, witness: bool) -> Result<(), Error> {
-    let mut transaction = writer.begin_with(Sqlite::BEGIN).await?;
-    sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
+    sqlx::raw_sql(SCHEMA).execute(writer).await?;
     if witness {
-        sqlx::raw_sql(WITNESS_SCHEMA).execute(&mut *transaction).await?;
+        sqlx::raw_sql(WITNESS_SCHEMA).execute(writer).await?;
     }
-    transaction.commit().await
+    Ok(())
 }
 
 fn pool(connections: u32, wait: Duration) -> SqlitePoolOptions {

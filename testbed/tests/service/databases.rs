@@ -81,3 +81,12 @@ async fn a_database_whose_transactions_are_read_only_is_refused() {
     let told = refusal(&format!("{}%20-cdefault_transaction_read_only%3Don", database.url)).await;
     assert!(told.contains("default_transaction_read_only is on"), "{told}");
 }
+
+#[tokio::test]
+async fn an_instance_starts_while_another_process_holds_the_lock_of_the_file() {
+    let lab = Lab::new();
+    let database = lab.database.clone();
+    lab.serve("witness: true").await.stop().await;
+    let _lock = database.lock().await;
+    lab.serve("witness: true").await.stop().await;
+}

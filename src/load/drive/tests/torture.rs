@@ -30,7 +30,8 @@ async fn outcomes(
     reply: impl Fn(usize, &Seen) -> Reply + Send + Sync + 'static,
 ) -> Vec<(Outcome, Reason)> {
     let target = FakeTarget::start(1, move |seen| reply(op(seen), seen)).await;
-    let plan = LoadPlan { request_timeout: TIMEOUT, ..plan(500.0, 2 * count as u64) };
+    // Long enough for what waits for a connection that a silent answer keeps.
+    let plan = LoadPlan { request_timeout: TIMEOUT, grace: 3 * TIMEOUT, ..plan(500.0, 2 * count as u64) };
     let attempts = Lab::with(&[&target]).drive_with_prober(&plan, &[target.endpoint.id]).await;
     assert_eq!(attempts.len(), count);
     assert_eq!(target.seen().len(), count, "each is sent once");

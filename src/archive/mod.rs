@@ -262,6 +262,20 @@ impl Archive {
     }
 }
 
+/// Writes a file that is about several runs beside their folders: whole, or not at all.
+pub fn put_beside_runs(reports: &Path, name: &str, text: &str) -> Result<PathBuf, ArchiveError> {
+    let place = reports.join(name);
+    let written = || {
+        fs::create_dir_all(reports)?;
+        write_aside(reports, mask(text).as_bytes())?.persist(&place).map_err(|e| e.error)?;
+        File::open(reports)?.sync_all()
+    };
+    match written() {
+        Ok(()) => Ok(place),
+        Err(source) => Err(ArchiveError::Write { place, source }),
+    }
+}
+
 /// `name` as part of a file's name.
 fn as_file_name(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' }).collect()

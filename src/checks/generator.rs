@@ -11,13 +11,35 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::{Case, Evidence, Finding, operations};
+use crate::clock::Offset;
 use crate::load::latency::Durations;
 use crate::load::ledger::Reason;
 use crate::load::{Attempt, Outcome};
 use crate::plan::{LoadPlan, Plan};
 
-/// How punctual the generator was.
+/// How punctual the generator was, in operations.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Punctuality {
+    pub due: u64,
+    /// Sent within the tolerance of their due time.
+    pub on_time: u64,
+    /// Of the others: no instance was in rotation.
+    pub no_instance: u64,
+    /// Of the others: we woke too late.
+    pub woke_late: u64,
+    /// Of the others: no connection was free in time.
+    pub no_connection: u64,
+    /// How late we woke.
+    pub lag_ms_p99: f64,
+    /// When the last acknowledgement came.
+    pub last_acked: Offset,
+}
+
+/// The same, while it is being counted.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pace {
     pub due: u64,
@@ -28,6 +50,7 @@ pub(super) struct Pace {
     pub woke_late: u64,
     /// Of the others: no connection was free in time.
     pub no_connection: u64,
+    last_acked: Offset,
     lag: Durations,
 }
 
@@ -43,6 +66,9 @@ impl Pace {
     pub fn record(&mut self, operation: &Attempt, tolerance: Duration) {
         self.due += 1;
         self.lag.record(lag(operation));
+        if let (Outcome::Acked, Some(done)) = (operation.outcome, operation.done) {
+            self.last_acked = self.last_acked.max(done);
+        }
         if on_time(operation, tolerance) {
             self.on_time += 1;
         } else if operation.reason == Reason::NoInstance {
@@ -61,7 +87,14 @@ impl Pace {
         self.no_instance += other.no_instance;
         self.woke_late += other.woke_late;
         self.no_connection += other.no_connection;
+        self.last_acked = self.last_acked.max(other.last_acked);
         self.lag.add(&other.lag);
+    }
+
+    pub fn told(&self) -> Punctuality {
+        let Pace { due, on_time, no_instance, woke_late, no_connection, last_acked, .. } = *self;
+        let lag_ms_p99 = self.lag.percentiles().p99;
+        Punctuality { due, on_time, no_instance, woke_late, no_connection, lag_ms_p99, last_acked }
     }
 
     pub fn lag_p99(&self) -> Duration {

@@ -7,13 +7,14 @@
 //! pacer + lanes ─ schedule ─┐                        ┌─ dialogue: request ─ client ─ response ─ predicate
 //!    (what is due when)     ├─ shard ─ rotation ─────┤   (one connection: out, in, what it says)
 //!         horizon ──────────┘     (who gets it)      └─ mailbox (an idle connection)
-//!                             └─ ledger (what was attempted), tally (for the eyes) ─ latency
+//!                             └─ ledger (what was attempted), tally (for the eyes) ─ latency ─ hlog
 //! ```
 
 pub mod alarm;
 mod client;
 pub mod dialogue;
 mod drive;
+pub mod hlog;
 mod horizon;
 pub mod lanes;
 pub mod latency;

@@ -7,6 +7,7 @@
 //!   target/                configurations, logs and data of what the run started
 //!   ledger/                every attempt
 //!   state/                 final.json, rows.table, witness.table
+//!   latency.hlog           histograms of all requests
 //!   junit.xml report.md
 //!   run.json               written last: a report is whole or absent
 //! ```

@@ -290,6 +290,7 @@ mod tests {
                 no_instance: 0,
                 woke_late: 0,
                 no_connection: 0,
+                open_at_end: 0,
                 lag_ms_p99: 0.5,
                 last_acked: Offset::from_duration(plan.load.duration()),
             });

@@ -3,36 +3,9 @@
 
 mod lab;
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
-
+use lab::bench_server::BenchServer;
 use lab::{Ended, Lab, finding};
-use nix::sys::signal::Signal;
 use serde_json::Value;
-
-/// `mxctl bench server`, until it is dropped.
-struct BenchServer {
-    child: Child,
-    url: String,
-}
-
-impl BenchServer {
-    fn start(lab: &Lab, arguments: &[&str]) -> BenchServer {
-        let mut command = lab.mxctl(&[&["bench", "server"], arguments].concat());
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("mxctl starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
-        let addr = line.trim().strip_prefix("listening ").unwrap_or_else(|| panic!("{line:?}"));
-        BenchServer { url: format!("http://{addr}/"), child }
-    }
-}
-
-impl Drop for BenchServer {
-    fn drop(&mut self) {
-        lab::signal(&self.child, Signal::SIGTERM);
-        self.child.wait().expect("it was started here");
-    }
-}
 
 fn load(lab: &Lab, url: &str, rps: &str, connections: &str, more: &[&str]) -> Ended {
     let all = ["loadtest", "--url", url, "--rps", rps, "--connections", connections, "--timeout", "1s", "--quiet"];

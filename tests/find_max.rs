@@ -3,13 +3,23 @@
 
 mod lab;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+use lab::bench_server::BenchServer;
 use lab::{Ended, Lab, finding};
+use mxctl::archive::Environment;
+use mxctl::checks::Verdict;
+use mxctl::find_max::{self, Ask, Audience, Ending, Ground, Quest, Rules, Slo, Step};
+use mxctl::plan::Plan;
+use mxctl::run::Place;
+use mxctl::scenario::Written;
+use mxctl::stop::Stop;
+use mxctl::watch::{Unwatched, Watch};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -47,30 +57,6 @@ fn serve(mut stream: TcpStream, each: Duration, free_at: &Mutex<Instant>) {
         if stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").is_err() {
             return;
         }
-    }
-}
-
-/// `mxctl bench server`, until it is dropped.
-struct BenchServer {
-    child: Child,
-    url: String,
-}
-
-impl BenchServer {
-    fn start(lab: &Lab, arguments: &[&str]) -> BenchServer {
-        let mut command = lab.mxctl(&[&["bench", "server"], arguments].concat());
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("mxctl starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
-        let addr = line.trim().strip_prefix("listening ").unwrap_or_else(|| panic!("{line:?}"));
-        BenchServer { url: format!("http://{addr}/"), child }
-    }
-}
-
-impl Drop for BenchServer {
-    fn drop(&mut self) {
-        lab::signal(&self.child, Signal::SIGTERM);
-        self.child.wait().expect("it was started here");
     }
 }
 
@@ -176,6 +162,37 @@ fn a_lab_of_its_own_is_judged_in_every_step() {
     assert!(lab.newest().join("latency.hlog").is_file());
     lab::assert_nothing_is_left(lab.folder());
     assert_stored(&lab, &curve);
+}
+
+/// Follows nothing.
+struct Nobody;
+
+impl Audience for Nobody {
+    fn begins(&self, _: Ask, _: &Plan) -> Box<dyn Watch> {
+        Box::new(Unwatched)
+    }
+
+    fn ended(&self, _: &Step) {}
+
+    fn note(&self, _: &str) {}
+}
+
+/// The bug drops what does not fit between two flushes: a target that is fast, and keeps nothing.
+#[tokio::test]
+async fn a_step_that_loses_a_write_fails_the_whole_search() {
+    let lab = Lab::new();
+    let target = format!("strategy: in-memory, instances: 1, {}", lab::QUICK_TARGET);
+    let mut plan = lab::inside::plan(&lab, &format!("target: {{ {target} }}\nload: {{ rps: 200, duration: 3s }}\n"));
+    plan.target.seeded_bug = Some("ring-drops-oldest".to_owned());
+    let (slo, rules) = (Slo::read("p50=1s").expect("a limit"), Rules { start: 200, most: 1_000, within: 0.1 });
+    let environment = Environment::gather(Timestamp::now(), std::iter::empty());
+    let place = Place { executable: lab::MXCTL.into(), reports: lab.reports(), environment };
+    let quest = Quest { plan, slo, rules, lasts: Duration::from_secs(3) };
+    let curve = find_max::search(&quest, &Ground::Lab(place), &Nobody, &Stop::new()).await.expect("it ends");
+    lab::assert_nothing_is_left(lab.folder());
+    assert_eq!((curve.verdict, &curve.ending), (Verdict::Fail, &Ending::LostData { at: 200 }), "{curve:#?}");
+    assert!(curve.summary.contains("lost"), "{}", curve.summary);
+    assert_eq!(curve.steps.len(), 1);
 }
 
 #[test]

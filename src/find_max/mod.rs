@@ -117,6 +117,7 @@ pub async fn search(
     let ending = loop {
         let ask = match search.next() {
             Next::Over(ending) => break ending,
+            Next::Try(_) if stop.interrupt.is_cancelled() => break search.cut_short("interrupted".to_owned()),
             Next::Try(ask) => ask,
         };
         let plan = quest.plan_of(ask, steps.len() as u32);
@@ -128,12 +129,11 @@ pub async fn search(
         audience.ended(&step);
         let said = step.said;
         steps.push(step);
-        if stop.interrupt.is_cancelled() {
-            break search.cut_short("interrupted".to_owned());
-        }
         search.saw(ask, said);
-        if said != Said::Good {
-            recover(&plan, quickest(&steps), audience, stop).await?;
+        if said != Said::Good
+            && let Err(e) = recover(&plan, quickest(&steps), audience, stop).await
+        {
+            break search.cut_short(format!("after the step at {} mxctl failed to {e}", ask.rate));
         }
     };
     let sought = Sought {

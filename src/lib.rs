@@ -58,6 +58,9 @@ pub mod url_load;
 pub mod rejudge;
 pub mod runs;
 
+// Runs at one rate after the other: the highest that holds.
+pub mod find_max;
+
 // Runs with seeded bugs: mxctl proves itself.
 pub mod selftest;
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, SysconfVar, sysconf};
 use serde::{Deserialize, Serialize};
@@ -82,6 +83,16 @@ impl ProcessIdentity {
             return Err(nix::Error::ESRCH);
         }
         kill(Pid::from_raw(self.pid), signal)
+    }
+}
+
+/// 10,000 connections need as many descriptors. Where the limit stays too low, opening or taking a connection fails, and
+/// says so.
+pub fn raise_limit_of_open_files() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+    {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
 }
 

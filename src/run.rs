@@ -20,6 +20,7 @@ use crate::harness::{self, Stopwatch};
 use crate::heal::{self, HealError};
 use crate::journal::{Found, Journal};
 use crate::load::dialogue::ServiceDialogue;
+use crate::load::hlog::HdrLog;
 use crate::load::{self, Ledger, Load, LoadError};
 use crate::plan::{Lab, Plan};
 use crate::proven::{self, ProvenError, Standing};
@@ -139,6 +140,9 @@ pub async fn run(plan: Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> R
     stopwatch.phase(Phase::Judge, watch).await;
     let evidence = Evidence { ledger: ledger?, interrupted: incidents.interrupted, incidents, state: Some(state) };
     let judged = judged(&plan, &evidence, (Some(place.environment.clone()), standing));
+    let (histograms, started_at) = (checks::histograms(&plan, &evidence.ledger), place.environment.started_at);
+    let log = HdrLog { histograms, started_at, duration: plan.load.duration() };
+    archive.put_bytes(Piece::Histograms, &log.written())?;
     let (duration, harness) = (Some(began.elapsed()), Some(stopwatch.end(memory)));
     let report = RunReport { duration, harness, ..judged };
     archive.seal(&report.files()?)?;

@@ -155,3 +155,41 @@ fn a_closed_loop_says_what_it_hides_and_a_spike_has_its_operations() {
     let random = lab.run(&["loadtest", "--url", &url, "--arrivals", "poisson", "--duration", "1s", "--dry-run"]);
     assert!(random.exits_with(0).stdout.contains("Poisson"));
 }
+
+/// Word for word but for the address, and for the length of the run.
+#[test]
+fn the_flags_are_those_that_other_tools_have_taught() {
+    let (lab, server) = (Lab::new(), Server::start("201 Created"));
+    let body = lab.folder().join("f");
+    std::fs::write(&body, "{}").expect("a body");
+    let (url, body) = (server.url("/path"), format!("@{}", body.display()));
+    let flags = ["--method", "POST", "--body", &body, "--header", "X-Key: k", "--rps", "800", "--duration", "1m"];
+    let more = ["--connections", "50", "--threads", "2", "--timeout", "5s", "--expect", "status=2xx"];
+    let all = [&["loadtest", "--url", &url], &flags[..], &more].concat();
+    let seen = lab.run(&[&all[..], &["--dry-run", "--output", "json"]].concat()).exits_with(0).stdout;
+    let plan: serde_json::Value = serde_json::from_str(&seen).expect("JSON");
+    assert_eq!((&plan["load"]["shards"], &plan["load"]["request_timeout"]["secs"]), (&2.into(), &5.into()));
+    let short: Vec<&str> = all.into_iter().map(|word| if word == "1m" { "500ms" } else { word }).collect();
+    lab.run_punctually(&short).exits_with(0);
+    assert_eq!(lab.report()["judgement"]["conservation"]["acked"], 400);
+}
+
+#[test]
+fn runs_merge_exactly_and_what_differs_is_said() {
+    let (lab, server) = (Lab::new(), Server::start("200 OK"));
+    let run = |rps: &str| {
+        lab.run(&["loadtest", "--url", &server.url("/"), "--rps", rps, "--duration", "1s"]);
+        lab.newest().file_name().expect("a name").to_str().expect("a plain name").to_owned()
+    };
+    let (first, second) = (run("100"), run("50"));
+    let hlog = lab.folder().join("merged.hlog");
+    let merge = ["report", "merge", &first, &second, "--hlog", hlog.to_str().expect("a plain path")];
+    let told = lab.run(&merge).exits_with(0).stdout;
+    assert!(told.contains("merged") && told.contains("differs   load: "), "{told}");
+    let json = lab.run(&[&merge[..4], &["--output", "json"]].concat()).exits_with(0).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["merged"]["response_ms"]["count"], 150, "{json:#}");
+    assert!(std::fs::read_to_string(hlog).expect("a log").contains("Tag=woke-late"));
+    let refused = lab.run(&["report", "merge", &first, &first]).exits_with(2).stderr;
+    assert!(refused.contains("twice"), "{refused}");
+}

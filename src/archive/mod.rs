@@ -7,6 +7,7 @@
 //!   target/                configurations, logs and data of what the run started
 //!   ledger/                every attempt
 //!   state/                 final.json, rows.table, witness.table
+//!   latency.hlog           histograms of all requests
 //!   junit.xml report.md
 //!   run.json               written last: a report is whole or absent
 //! ```
@@ -259,6 +260,20 @@ impl Archive {
                 .map_err(|source| ArchiveError::Write { place: place.clone(), source })?;
         }
         Ok(())
+    }
+}
+
+/// Writes a file that is about several runs beside their folders: whole, or not at all.
+pub fn put_beside_runs(reports: &Path, name: &str, text: &str) -> Result<PathBuf, ArchiveError> {
+    let place = reports.join(name);
+    let written = || {
+        fs::create_dir_all(reports)?;
+        write_aside(reports, mask(text).as_bytes())?.persist(&place).map_err(|e| e.error)?;
+        File::open(reports)?.sync_all()
+    };
+    match written() {
+        Ok(()) => Ok(place),
+        Err(source) => Err(ArchiveError::Write { place, source }),
     }
 }
 

@@ -160,13 +160,24 @@ pub(super) fn check(case: &Case) -> Vec<Finding> {
         return vec![Finding::inconclusive("conservation", format!("the ledger is torn: {why}"))];
     }
     if conserved.holds() {
-        return vec![Finding::pass("conservation", sum)];
+        return vec![Finding::pass("conservation", sum).because(open_at_end(case))];
     }
     let summary = match due {
         0 => "no operation was due".to_owned(),
         _ => format!("the ledger is not what the plan says was due ({})", sum.replace(" = ", ", ")),
     };
     vec![Finding::inconclusive("conservation", summary).because(reasons(case, conserved))]
+}
+
+/// Operations that nobody saw the end of.
+fn open_at_end(case: &Case) -> Vec<String> {
+    let (open, grace) = (case.figures.pace.open_at_end, case.plan.load.grace);
+    let told = || {
+        format!(
+            "{open} were open when the load's grace of {grace:?} was over: those that were sent are unknown, and count at their              age; the others are not sent"
+        )
+    };
+    (open > 0).then(told).into_iter().collect()
 }
 
 fn reasons(case: &Case, conserved: &Conserved) -> Vec<String> {
@@ -256,6 +267,20 @@ mod tests {
         assert_eq!(verdict(&canned), Verdict::Inconclusive, "nobody told it to stop");
         canned.evidence.interrupted = true;
         assert_eq!(verdict(&canned), Verdict::Pass);
+    }
+
+    #[test]
+    fn what_was_open_at_the_end_is_told() {
+        let mut canned = canned::healthy();
+        canned.attempts(|attempts| {
+            for a in attempts.iter_mut().rev().take(3) {
+                canned::forget(a);
+                a.reason = crate::load::ledger::Reason::Open;
+            }
+        });
+        let details = canned.judge().finding("conservation").details.concat();
+        assert!(details.starts_with("3 were open when the load's grace of 4s was over"), "{details}");
+        assert!(canned::healthy().judge().finding("conservation").details.is_empty());
     }
 
     #[test]

@@ -5,12 +5,14 @@
 //! FAIL beyond it, INCONCLUSIVE without data, and INCONCLUSIVE wherever a floor that it rests on was missed: a
 //! figure that was measured under another load than the one asked for is no figure of the target's. The same holds for a
 //! limit that was missed while other processes used the machine, unless refused connections alone miss it: a slow instance
-//! still listens. What counts writes rests on the witness alone: neither
+//! still listens; and for one that was missed only by what waited for a connection, where Little's law asks for as many
+//! as there were: more of them might have kept it. (A target that stalls keeps few busy on average, and stays accused.)
+//! What counts writes rests on the witness alone: neither
 //! a late generator nor a busy machine makes a duplicate.
 
 use super::recovery;
 use super::strangers::Strangers;
-use super::{Case, Finding, OrderCounts, Percentiles, answers, operations};
+use super::{Case, Finding, OrderCounts, Percentiles, answers, generator, operations};
 use crate::load::Attempt;
 use crate::load::ledger::Reason;
 use crate::plan::{Gate, GateMetric};
@@ -63,6 +65,9 @@ fn judged(case: &Case, gate: &Gate, missed: &[&str]) -> Finding {
 /// On a machine that strangers used, too, nobody knows whose the figure is; but where nobody listens, nobody was slow.
 fn missed_limit(case: &Case, gate: &Gate, summary: String) -> Finding {
     let name = &gate.name();
+    if let (Some(why), true) = (generator::too_few_connections(case), kept_but_for_waiting(case, gate)) {
+        return Finding::inconclusive(name, format!("{summary}; void, as {why}"));
+    }
     let strangers = case.figures.strangers.filter(Strangers::disturb);
     match strangers.filter(|_| refused_connections(case, gate) <= gate.limit) {
         Some(Strangers { mean, peak, .. }) => {
@@ -70,6 +75,22 @@ fn missed_limit(case: &Case, gate: &Gate, summary: String) -> Finding {
             Finding::inconclusive(name, format!("{summary}; void, as {why}"))
         }
         None => Finding::fail(name, summary),
+    }
+}
+
+/// Whether the target kept the limit in all that was given to a connection.
+fn kept_but_for_waiting(case: &Case, gate: &Gate) -> bool {
+    let services = || case.figures.timing.services(gate.phase).percentiles();
+    match gate.metric {
+        GateMetric::P50 => services().p50 / 1e3 <= gate.limit,
+        GateMetric::P99 => services().p99 / 1e3 <= gate.limit,
+        GateMetric::P999 => services().p999 / 1e3 <= gate.limit,
+        GateMetric::ErrorRate => {
+            let counts = case.figures.timing.outcomes(gate.phase);
+            let given = (counts.refused + counts.unknown) as f64 / counts.due.max(1) as f64;
+            given <= gate.limit && case.figures.pace.no_instance == 0
+        }
+        GateMetric::Recovery | GateMetric::Duplicates | GateMetric::Reordered => false,
     }
 }
 
@@ -255,6 +276,26 @@ mod tests {
         };
         assert_eq!(verdict_of(gate(GateMetric::P99, None, 0.1), late), Verdict::Inconclusive);
         assert_eq!(verdict_of(gate(GateMetric::P99, None, 0.1), Canned::tear), Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn a_limit_that_only_waiting_missed_accuses_nobody_where_connections_were_too_few() {
+        let verdict = |connections, service_ms| {
+            let slow = |canned: &mut Canned| {
+                canned.plan.load.connections = connections;
+                canned.plan.target.slots.retain(|slot| slot.number == 1);
+                canned.attempts(|attempts| {
+                    for a in attempts.iter_mut() {
+                        a.free = a.woke.plus(Duration::from_millis(500));
+                        (a.sent, a.done) = (Some(a.free), Some(a.free.plus(Duration::from_millis(service_ms))));
+                    }
+                });
+            };
+            verdict_of(gate(GateMetric::P99, None, 0.1), slow)
+        };
+        assert_eq!(verdict(1, 20), Verdict::Inconclusive, "two would have been busy");
+        assert_eq!(verdict(1, 200), Verdict::Fail, "the answers alone took too long");
+        assert_eq!(verdict(50, 20), Verdict::Fail, "there were enough: it stalled");
     }
 
     #[test]

@@ -11,13 +11,37 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::{Case, Evidence, Finding, operations};
+use crate::clock::Offset;
 use crate::load::latency::Durations;
 use crate::load::ledger::Reason;
 use crate::load::{Attempt, Outcome};
 use crate::plan::{LoadPlan, Plan};
 
-/// How punctual the generator was.
+/// How punctual the generator was, in operations.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Punctuality {
+    pub due: u64,
+    /// Sent within the tolerance of their due time.
+    pub on_time: u64,
+    /// Of the others: no instance was in rotation.
+    pub no_instance: u64,
+    /// Of the others: we woke too late.
+    pub woke_late: u64,
+    /// Of the others: no connection was free in time.
+    pub no_connection: u64,
+    /// Of all: open when the load's grace was over; each counts at its age.
+    pub open_at_end: u64,
+    /// How late we woke.
+    pub lag_ms_p99: f64,
+    /// When the last acknowledgement came.
+    pub last_acked: Offset,
+}
+
+/// The same, while it is being counted.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pace {
     pub due: u64,
@@ -28,6 +52,8 @@ pub(super) struct Pace {
     pub woke_late: u64,
     /// Of the others: no connection was free in time.
     pub no_connection: u64,
+    pub open_at_end: u64,
+    last_acked: Offset,
     lag: Durations,
 }
 
@@ -48,6 +74,10 @@ impl Pace {
     /// All but the own lag, which whoever counts has already.
     pub fn count(&mut self, operation: &Attempt, tolerance: Duration) {
         self.due += 1;
+        self.open_at_end += u64::from(matches!(operation.reason, Reason::Open | Reason::LoadOver));
+        if let (Outcome::Acked, Some(done)) = (operation.outcome, operation.done) {
+            self.last_acked = self.last_acked.max(done);
+        }
         if on_time(operation, tolerance) {
             self.on_time += 1;
         } else if operation.reason == Reason::NoInstance {
@@ -71,7 +101,15 @@ impl Pace {
         self.no_instance += other.no_instance;
         self.woke_late += other.woke_late;
         self.no_connection += other.no_connection;
+        self.open_at_end += other.open_at_end;
+        self.last_acked = self.last_acked.max(other.last_acked);
         self.lag.add(&other.lag);
+    }
+
+    pub fn told(&self) -> Punctuality {
+        let Pace { due, on_time, no_instance, woke_late, no_connection, open_at_end, last_acked, .. } = *self;
+        let lag_ms_p99 = self.lag.percentiles().p99;
+        Punctuality { due, on_time, no_instance, woke_late, no_connection, open_at_end, lag_ms_p99, last_acked }
     }
 
     pub fn lag_p99(&self) -> Duration {
@@ -109,6 +147,27 @@ impl Pace {
         said.into_iter().collect()
     }
 
+    /// What would have made it punctual.
+    fn remedies(&self, load: &LoadPlan, instances: usize, service: Duration) -> Vec<String> {
+        let (mut remedies, late) = (Vec::new(), !self.keeps_rate(load));
+        if !self.wakes_in_time(load) || (late && self.woke_late > 0) {
+            let threads =
+                if load.shards == 1 { "1 thread sent".to_owned() } else { format!("{} threads sent", load.shards) };
+            remedies.push(format!(
+                "for what woke late: {threads}; more `--threads` where processors are free, or another machine"
+            ));
+        }
+        if late && self.no_connection > 0 && load.closed.is_none() {
+            remedies.push(connections_remedy(load, instances, service));
+        }
+        if late && self.no_instance > 0 {
+            remedies.push(
+                "for want of an instance: none that was in rotation took connections; see the target's log".to_owned(),
+            );
+        }
+        remedies
+    }
+
     /// What keeps this load from being the one that was asked for, one sentence each.
     pub fn problems(&self, load: &LoadPlan) -> Vec<String> {
         let mut problems = Vec::new();
@@ -137,6 +196,55 @@ impl Pace {
         }
         problems
     }
+}
+
+/// What a remedy asks for beyond the mean: arrivals and answers are never quite even.
+const CONNECTIONS_SPARE: f64 = 1.5;
+/// More of them no plan may ask for.
+const CONNECTIONS_MAX: u64 = 10_000;
+
+/// By Little's law (L = λW): so many are busy on average where answers take as long as they took.
+fn connections_remedy(load: &LoadPlan, instances: usize, service: Duration) -> String {
+    let busy = load.shape.peak_rps() * service.as_secs_f64() / instances.max(1) as f64;
+    let enough = (busy * CONNECTIONS_SPARE).ceil() as u64;
+    let keeps = format!(
+        "for want of a connection: answers took {service:.1?} on average, which at this rate keeps {busy:.0} connections to an \
+         instance busy (Little's law)"
+    );
+    match enough {
+        CONNECTIONS_MAX.. => {
+            format!("{keeps}: the target, or this machine, is at its limit; a lower rate, or another machine")
+        }
+        _ if enough > load.connections.into() => format!("{keeps}; `--connections {enough}` carries it while they do"),
+        _ => format!("{keeps}, and there were {}: the target stalled meanwhile", load.connections),
+    }
+}
+
+/// Why what waited for a connection may have waited for want of ours: as many as there are were busy on average (Little's
+/// law), so nobody knows what more of them would have carried.
+pub(super) fn too_few_connections(case: &Case) -> Option<String> {
+    let (load, service) = (&case.plan.load, service(case));
+    let there = u64::from(load.connections) * instances(case) as u64;
+    let busy = load.shape.peak_rps() * service.as_secs_f64();
+    let short = load.closed.is_none() && case.figures.pace.no_connection > 0 && busy >= there as f64;
+    short.then(|| {
+        format!(
+            "answers in {service:.1?} on average keep {busy:.0} connections busy at this rate, and there were {there}"
+        )
+    })
+}
+
+/// Those that answer requests when the load begins.
+fn instances(case: &Case) -> usize {
+    match case.plan.url {
+        Some(_) => 1,
+        None => case.plan.target.slots.iter().filter(|slot| slot.role.answers_requests()).count(),
+    }
+}
+
+/// On average.
+fn service(case: &Case) -> Duration {
+    Duration::from_nanos(case.figures.timing.histograms().service.0.mean() as u64)
 }
 
 /// How late we woke for it.
@@ -174,6 +282,7 @@ pub(super) fn check(case: &Case) -> Vec<Finding> {
         false => {
             let summary = format!("the generator did not ask what the plan asks for: {figures}");
             problems.extend(pace.waited(load));
+            problems.extend(pace.remedies(load, instances(case), service(case)));
             vec![Finding::inconclusive("generator", summary).because(problems)]
         }
     }
@@ -264,6 +373,40 @@ mod tests {
         let judgement = canned.judge();
         assert_eq!(judgement.finding("generator").verdict, Verdict::Inconclusive);
         assert_eq!(judgement.finding("F2").verdict, Verdict::Inconclusive);
+    }
+
+    /// Of the finding, and nothing but them.
+    fn remedies(change: impl FnOnce(&mut Canned)) -> String {
+        let mut canned = canned::load_test();
+        change(&mut canned);
+        let details = canned.judge().finding("generator").details.clone();
+        details.into_iter().filter(|detail| detail.starts_with("for ")).collect()
+    }
+
+    #[test]
+    fn what_woke_late_asks_for_threads_or_another_machine() {
+        let told = remedies(|canned| late(canned, 20, Duration::from_millis(500)));
+        assert!(told.contains("1 thread sent; more `--threads` where processors are free"), "{told}");
+        assert!(!told.contains("--connections"), "{told}");
+        assert_eq!(remedies(|_| ()), "");
+    }
+
+    #[test]
+    fn want_of_a_connection_asks_for_as_many_as_little_s_law_says() {
+        let waits = |service: u64| {
+            move |canned: &mut Canned| {
+                canned.plan.load.connections = 2;
+                canned.attempts(|attempts| {
+                    for a in attempts.iter_mut() {
+                        a.free = a.woke.plus(Duration::from_millis(100));
+                        (a.sent, a.done) = (Some(a.free), Some(a.free.plus(Duration::from_millis(service))));
+                    }
+                });
+            }
+        };
+        let told = remedies(waits(200));
+        assert!(told.contains("`--connections ") && !told.contains("--threads"), "{told}");
+        assert!(remedies(waits(1)).contains("there were 2: the target stalled"), "{}", remedies(waits(1)));
     }
 
     #[test]

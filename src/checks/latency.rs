@@ -90,6 +90,14 @@ impl Timing {
         all
     }
 
+    /// Service times of all lanes together.
+    pub fn services(&self, phase: Option<RunPhase>) -> Durations {
+        let mut all = Durations::default();
+        let wanted = self.times.iter().filter(|((_, of), _)| phase.is_none_or(|phase| phase == *of));
+        wanted.for_each(|(_, times)| all.add(&times.service));
+        all
+    }
+
     /// All lanes and phases together.
     pub fn histograms(&self) -> LaneHistograms {
         let mut all = LaneHistograms::default();

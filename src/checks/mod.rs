@@ -59,6 +59,7 @@ pub use checkpoints::CheckpointJudgement;
 pub use disturbances::DisturbanceJudgement;
 pub use efficiency::Plateau;
 use figures::Figures;
+pub use generator::Punctuality;
 pub use load_alone::{Basis, LoadJudgement, judge_load};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -66,6 +67,7 @@ pub use starts::StartJudgement;
 pub use strangers::Strangers;
 
 use crate::clock::Offset;
+use crate::load::latency::LaneHistograms;
 pub use crate::load::latency::Percentiles;
 use crate::load::{Lane, Ledger};
 use crate::plan::{Plan, RunPhase, StopMode};
@@ -139,6 +141,9 @@ pub struct Judgement {
     #[serde(default)]
     pub efficiency: Vec<Plateau>,
     pub latency: Vec<LaneLatency>,
+    /// `None`: a run of before it was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub punctuality: Option<Punctuality>,
     pub series: Vec<SeriesPoint>,
     /// What others took of the machine; `None`: it was not read.
     pub strangers: Option<Strangers>,
@@ -169,6 +174,7 @@ impl Judgement {
             checkpoints: Vec::new(),
             efficiency: Vec::new(),
             latency: Vec::new(),
+            punctuality: None,
             series: Vec::new(),
             strangers: None,
             count_by_hand: None,
@@ -486,6 +492,7 @@ pub fn judge(plan: &Plan, evidence: &Evidence) -> Judgement {
         exhibits: figures.classes.exhibits.clone(),
         order: figures.order,
         latency: figures.timing.lanes(),
+        punctuality: Some(figures.pace.told()),
         series: figures.timing.series.clone(),
         strangers: figures.strangers,
         count_by_hand,
@@ -496,6 +503,15 @@ pub fn judge(plan: &Plan, evidence: &Evidence) -> Judgement {
         stops,
         disturbances,
     }
+}
+
+/// The histograms of a run's operations, of all lanes together: what its percentiles are of.
+pub fn histograms(plan: &Plan, ledger: &Ledger) -> LaneHistograms {
+    let (timeout, load_over) = (plan.load.request_timeout, ledger.issued_until().plus(plan.load.grace));
+    let mut histograms = LaneHistograms::default();
+    operations::operations(ledger)
+        .for_each(|operation| histograms.record(&latency::aged(&operation, load_over), timeout));
+    histograms
 }
 
 /// Runs a part of judging. One that crashes gives `otherwise`, and a finding that nobody can take for a pass.

@@ -48,7 +48,7 @@ pub struct Asked<'a> {
 /// Resolves a scenario with flags over it, and runs it, or says what it would do.
 pub async fn launch_scenario(asked: &Asked<'_>, global: &Global) -> Exit {
     let environment = Environment::gather(Timestamp::now(), std::env::args());
-    let plan = match plan(asked, &environment, global) {
+    let plan = match plan_of(asked, &environment, global) {
         Ok(plan) => plan,
         Err(exit) => return exit,
     };
@@ -76,8 +76,7 @@ pub async fn launch_scenario(asked: &Asked<'_>, global: &Global) -> Exit {
 /// Drives load alone, at a URL of the user's own.
 pub async fn launch_url(url: &UrlFlags, flags: &PlanFlags, dry_run: bool, global: &Global) -> Exit {
     let (started_at, stop) = (Timestamp::now(), Stop::new());
-    let given = Given { run_number: run_number(started_at), seed: SEED };
-    let plan = match url.plan(flags, given) {
+    let plan = match url.plan(flags, given(started_at)) {
         Ok(plan) => plan,
         Err(problems) => return refuse(&problems),
     };
@@ -99,9 +98,9 @@ pub async fn launch_url(url: &UrlFlags, flags: &PlanFlags, dry_run: bool, global
 }
 
 /// What the scenario means: on a lab that the run brings up, or on the one that is up. What is wrong was said.
-fn plan(asked: &Asked<'_>, environment: &Environment, global: &Global) -> Result<Plan, Exit> {
+pub fn plan_of(asked: &Asked<'_>, environment: &Environment, global: &Global) -> Result<Plan, Exit> {
     let Asked { scenario: name, flags, lab, .. } = *asked;
-    let given = Given { run_number: run_number(environment.started_at), seed: SEED };
+    let given = given(environment.started_at);
     let resolved = match (&lab.attach, &lab.keep) {
         (None, None) => scenario::plan(name, flags, given),
         (None, Some(_)) => scenario::plan_to_keep(name, flags, given),
@@ -136,6 +135,11 @@ async fn launch_and_keep(name: &str, plan: Plan, environment: Environment, globa
     let exit = launch(Plan { lab, ..plan }, environment, &stop, global).await;
     eprint!("mxctl: the lab `{name}` stays up\n{}", how_to_go_on(name));
     exit
+}
+
+/// What nobody typed.
+pub fn given(started_at: Timestamp) -> Given {
+    Given { run_number: run_number(started_at), seed: SEED }
 }
 
 /// Seconds since 1970: rises from run to run, is unique on one machine, and fits 31 bits until 2038.

@@ -7,6 +7,7 @@ mod chaos;
 mod completions;
 mod doctor;
 pub mod exit;
+mod find_max;
 mod heal;
 mod lab_flags;
 mod labs;

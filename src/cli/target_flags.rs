@@ -102,13 +102,19 @@ pub struct LoadFlags {
     #[arg(long, env = "MXCTL_CONNECTIONS", value_name = "N", allow_hyphen_values = true)]
     pub connections: Option<String>,
     /// After which an answer counts as unknown, such as 2s
-    #[arg(long, env = "MXCTL_REQUEST_TIMEOUT", value_name = "TIME", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        visible_alias = "timeout",
+        env = "MXCTL_REQUEST_TIMEOUT",
+        value_name = "TIME",
+        allow_hyphen_values = true
+    )]
     pub request_timeout: Option<String>,
     /// How late this command may wake (p99) before the run proves nothing, such as 20ms
     #[arg(long, env = "MXCTL_OWN_LAG_LIMIT", value_name = "TIME", allow_hyphen_values = true)]
     pub own_lag_limit: Option<String>,
     /// Threads that send
-    #[arg(long, env = "MXCTL_SHARDS", value_name = "N", allow_hyphen_values = true)]
+    #[arg(long, visible_alias = "threads", env = "MXCTL_SHARDS", value_name = "N", allow_hyphen_values = true)]
     pub shards: Option<String>,
 }
 

@@ -23,6 +23,7 @@ use super::tally::{Connections, Progress, Report};
 use crate::backends::Endpoints;
 use crate::clock::{Offset, RunClock};
 use crate::plan::{LoadPlan, RunKey};
+use crate::process::raise_limit_of_open_files;
 use crate::stop::Stop;
 use crate::watch::{Event, Watch};
 
@@ -54,7 +55,9 @@ pub enum LoadError {
     #[error("set a timer of the kernel's: {0}")]
     Timer(std::io::Error),
     /// Descriptors, ports or memory of this machine ran out; the target had no part in it.
-    #[error("open a socket to {addr}: {source}")]
+    #[error(
+        "open a socket to {addr}: {source}; allow more open files (`ulimit -n`), or fewer `--connections`, or another machine"
+    )]
     NoSocket { addr: SocketAddr, source: std::io::Error },
 }
 
@@ -83,6 +86,7 @@ pub async fn drive_into<R: Recorder>(
     load: Load<'_>,
     recorder: impl FnMut(Part) -> Result<R, LedgerError>,
 ) -> Result<Driven<Vec<R::Closed>>, LoadError> {
+    raise_limit_of_open_files();
     let cut = load.stop.abort.child_token();
     let _cut_when_dropped = cut.clone().drop_guard();
     let setups = setups(&load, &cut)?;

@@ -112,6 +112,17 @@ impl LaneHistograms {
         self.woke_late.record(attempt.woke.since(attempt.due));
     }
 
+    /// Each with its name.
+    pub fn named(&self) -> [(&'static str, &Durations); 4] {
+        let LaneHistograms { response, service, waited, woke_late } = self;
+        [("response", response), ("service", service), ("waited", waited), ("woke-late", woke_late)]
+    }
+
+    pub fn named_mut(&mut self) -> [(&'static str, &mut Durations); 4] {
+        let LaneHistograms { response, service, waited, woke_late } = self;
+        [("response", response), ("service", service), ("waited", waited), ("woke-late", woke_late)]
+    }
+
     /// Another lane's, or another shard's, on top.
     pub fn add(&mut self, other: &LaneHistograms) {
         self.response.add(&other.response);

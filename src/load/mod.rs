@@ -8,7 +8,7 @@
 //!    (what is due when)     ├─ shard ─ rotation ─────┤   (one connection: out, in, what it says)
 //!                           │          (who gets it) ├─ transport (TLS and HTTP/2, in place of client)
 //!         horizon ──────────┘                        └─ mailbox (an idle connection)
-//!                             └─ ledger (what was attempted), tally (for the eyes) ─ latency
+//!                             └─ ledger (what was attempted), tally (for the eyes) ─ latency ─ hlog
 //! ```
 
 pub mod alarm;
@@ -16,6 +16,7 @@ mod client;
 pub mod dialogue;
 mod drive;
 mod fuse;
+pub mod hlog;
 mod horizon;
 pub mod lanes;
 pub mod latency;

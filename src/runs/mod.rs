@@ -1,15 +1,18 @@
-//! The runs of a reports folder: which one a person means, what became of each, and which may go.
+//! The runs of a reports folder: which one a person means, what became of each, what several are together,
+//! and which may go.
 //!
 //! In: the reports folder. Out: a [`RunFolder`] each, and its [`ListLine`]. A run whose
 //! report is damaged is a line that says so, never an error: it must not hide the others.
 
 mod find;
+mod merge;
 mod prune;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 pub use find::{FindError, find};
+pub use merge::{MergeError, Merged, merge};
 pub use prune::{Fate, Pruned, Retention, prune};
 
 use crate::archive::{Archive, ArchiveError, Environment, Piece, Stored};

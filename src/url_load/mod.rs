@@ -4,7 +4,6 @@
 //! behind: there is no journal.
 
 mod dialogue;
-mod hlog;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -22,6 +21,7 @@ use crate::checks::census::{Census, Counted};
 use crate::checks::{Basis, LoadJudgement, judge_load};
 use crate::clock::RunClock;
 use crate::load::alarm::Timer;
+use crate::load::hlog::HdrLog;
 use crate::load::latency::LaneHistograms;
 use crate::load::pacer::Timetable;
 use crate::load::transport::{HandshakeError, Transport, TrustError};
@@ -31,7 +31,7 @@ use crate::report::{self, RenderError, RunReport};
 use crate::run::Ran;
 use crate::stop::Stop;
 use crate::timeline::Incidents;
-use crate::watch::{Phase, Watch};
+use crate::watch::{Phase, Unwatched, Watch};
 
 /// From here on the shards have got ready.
 const LEAD: Duration = Duration::from_millis(20);
@@ -58,7 +58,7 @@ pub enum UrlLoadError {
 }
 
 /// Where it runs, and who started it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Place {
     pub reports: PathBuf,
     pub started_at: Timestamp,
@@ -84,10 +84,22 @@ pub async fn run(plan: &Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> 
     let interrupted = stop.interrupt.is_cancelled();
     archive.put_json(Piece::Incidents, &Incidents { interrupted, ..Incidents::default() })?;
     let (judged, histograms) = judged(plan, basis, interrupted, Some(environment));
-    archive.put_bytes(Piece::Histograms, &hlog::written(&histograms, place.started_at, plan.load.duration()))?;
+    let log = HdrLog { histograms, started_at: place.started_at, duration: plan.load.duration() };
+    archive.put_bytes(Piece::Histograms, &log.written())?;
     let report = RunReport { duration: Some(began.elapsed()), connections: Some(connections), ..judged };
     archive.seal(&report.files()?)?;
     Ok(Ran { report, folder: archive.root().to_owned() })
+}
+
+/// Drives the load of a plan at its URL, and keeps nothing of it: how the target answers now.
+pub async fn look(plan: &Plan, stop: &Stop) -> Result<LoadJudgement, UrlLoadError> {
+    let target = plan.url.as_ref().expect("a plan of load alone has a URL");
+    let way = way(plan, target).await?;
+    let clock = RunClock::starting_in(LEAD);
+    let load = load(plan, target, (&way, &clock), &Unwatched, stop);
+    let driven = load::drive_into(load, |part| Ok(Census::new(&plan.load, part))).await?;
+    let counted = Basis::Counted(Box::new(Counted::sum(driven.recorded)));
+    Ok(judge_load(plan, counted, stop.interrupt.is_cancelled()))
 }
 
 /// The judgement of load alone, as a report: of a run that has just ended, or from its folder.
@@ -140,16 +152,7 @@ async fn drive(
     stop: &Stop,
 ) -> Result<(Basis, Connections), LoadError> {
     let clock = RunClock::starting_in(LEAD);
-    let load = Load {
-        plan: &plan.load,
-        run: plan.run,
-        dialogue: Arc::new(UrlDialogue::new(target, way.transport)),
-        endpoints: &way.endpoints,
-        clock: &clock,
-        alarm: Arc::new(Timer),
-        watch,
-        stop,
-    };
+    let load = load(plan, target, (&way, &clock), watch, stop);
     match target.ledger {
         true => {
             let Driven { recorded, connections } = load::drive(load, &archive.ledger_dir()).await?;
@@ -159,6 +162,26 @@ async fn drive(
             let driven = load::drive_into(load, |part| Ok(Census::new(&plan.load, part))).await?;
             Ok((Basis::Counted(Box::new(Counted::sum(driven.recorded))), driven.connections))
         }
+    }
+}
+
+fn load<'a>(
+    plan: &'a Plan,
+    target: &UrlTarget,
+    (way, clock): (&'a Way, &'a RunClock),
+    watch: &'a dyn Watch,
+    stop: &'a Stop,
+) -> Load<'a> {
+    let dialogue = Arc::new(UrlDialogue::new(target, way.transport.clone()));
+    Load {
+        plan: &plan.load,
+        run: plan.run,
+        dialogue,
+        endpoints: &way.endpoints,
+        clock,
+        alarm: Arc::new(Timer),
+        watch,
+        stop,
     }
 }
 

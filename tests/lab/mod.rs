@@ -2,6 +2,7 @@
 
 #![expect(dead_code, reason = "each test binary uses its own part of the laboratory")]
 
+pub mod bench_server;
 pub mod inside;
 pub mod load;
 pub mod powerless;

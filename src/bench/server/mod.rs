@@ -32,7 +32,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use nix::sys::eventfd::EventFd;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use thiserror::Error;
 
 pub use arrivals::{Arrival, Arrivals};
@@ -40,6 +39,7 @@ pub use schedule::Schedule;
 pub use script::{CloseAfter, Drip, Script, Window};
 pub use summary::{Ending, Summary, dispersion};
 
+use crate::process::raise_limit_of_open_files;
 use service::Service;
 
 #[derive(Debug, Error)]
@@ -115,14 +115,5 @@ impl Stopper {
     pub fn stop(&self) {
         // It fails only where it was told so 2^64 times already.
         let _ = self.0.write(1);
-    }
-}
-
-/// 10,000 connections need as many descriptors. Where the limit stays too low, taking a connection fails, and says so.
-fn raise_limit_of_open_files() {
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && soft < hard
-    {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
 }

@@ -4,25 +4,29 @@ mod diff;
 mod export;
 mod judge;
 mod list;
+mod merge;
 mod prune;
 mod render;
 mod show;
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
+use schemars::Schema;
 
 use super::exit::Exit;
 use super::output::{json, print};
 use super::{Global, fail};
 use crate::archive::ArchiveError;
+use crate::find_max;
 use crate::rejudge::RejudgeError;
 use crate::report::{RenderError, schema};
-use crate::runs::{FindError, ReportError};
+use crate::runs::{FindError, MergeError, ReportError};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   mxctl report list
   mxctl report show latest
   mxctl report diff 20261124T0012 latest
+  mxctl report merge 20261124T0012 latest
   mxctl report render latest --format md
   mxctl report prune --keep 20 --dry-run
 
@@ -46,12 +50,39 @@ enum Action {
     Export(export::Command),
     /// Show what differs between two runs
     Diff(diff::Command),
+    /// Merge the histograms of several runs, exactly
+    Merge(merge::Command),
     /// Print the JSON Schema of run.json
-    #[command(after_help = "Examples:
-  mxctl report schema > run.schema.json")]
-    Schema,
+    Schema(SchemaArgs),
     /// Remove the folders of old runs
     Prune(prune::Command),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  mxctl report schema > run.schema.json
+  mxctl report schema --of find-max > find-max.schema.json")]
+struct SchemaArgs {
+    /// What it describes
+    #[arg(long, value_name = "WHAT", default_value = "run")]
+    of: Described,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Described {
+    /// run.json
+    Run,
+    /// The curve of `loadtest --find-max`
+    FindMax,
+}
+
+impl Described {
+    fn schema(self) -> Schema {
+        match self {
+            Described::Run => schema(),
+            Described::FindMax => find_max::schema(),
+        }
+    }
 }
 
 /// Why a command about a run gave no answer.
@@ -66,6 +97,8 @@ enum Refused {
     #[error(transparent)]
     Rejudge(#[from] RejudgeError),
     #[error(transparent)]
+    Merge(#[from] MergeError),
+    #[error(transparent)]
     Render(#[from] RenderError),
     #[error("write {path}: {source}")]
     Write { path: String, source: std::io::Error },
@@ -79,7 +112,8 @@ pub fn run(command: Command, global: &Global) -> Exit {
         Action::Render(command) => command.run(global),
         Action::Export(command) => command.run(global),
         Action::Diff(command) => command.run(global),
-        Action::Schema => Ok(print(json(&schema()))),
+        Action::Merge(command) => command.run(global),
+        Action::Schema(args) => Ok(print(json(&args.of.schema()))),
         Action::Prune(command) => command.run(global),
     };
     done.unwrap_or_else(|e| match e {

@@ -35,6 +35,7 @@ pub fn passing() -> Judgement {
         stops: plan().stops().zip(0..).map(|(stop, i)| proven_stop(i, stop)).collect(),
         disturbances: Vec::new(),
         latency: latency([38_400, 7_200, 2_400]),
+        punctuality: None,
         series: vec![second(0), second(1)],
         strangers: Some(Strangers { mean: 0.04, peak: 0.31, disturbed: 0.0 }),
         count_by_hand: Some(by_hand(17, 3 * (38_388 + 11))),

@@ -193,19 +193,22 @@ pub fn print_report(report: &RunReport, folder: &Path, global: &Global) -> Exit 
     }
 }
 
-/// The first Ctrl-C or SIGTERM heals and reports (or whatever `first` says), the second stops.
-pub async fn listen_for_signals(stop: Stop, first: &str) {
+/// The first Ctrl-C or SIGTERM heals and reports (or whatever `first` says), the second stops. Both are heard from this
+/// call on, before the future is polled: a signal that comes as the run begins must not kill it.
+pub fn listen_for_signals(stop: Stop, first: &'static str) -> impl Future<Output = ()> {
     let mut interrupt = signal(SignalKind::interrupt()).expect("a process may listen for SIGINT");
     let mut terminate = signal(SignalKind::terminate()).expect("a process may listen for SIGTERM");
-    loop {
-        let kind = tokio::select! {
-            _ = interrupt.recv() => SignalKind::interrupt(),
-            _ = terminate.recv() => SignalKind::terminate(),
-        };
-        stop.signalled(kind.as_raw_value());
-        match stop.abort.is_cancelled() {
-            false => eprintln!("mxctl: interrupted; {first} (once more to stop at once)"),
-            true => eprintln!("mxctl: stopping at once"),
+    async move {
+        loop {
+            let kind = tokio::select! {
+                _ = interrupt.recv() => SignalKind::interrupt(),
+                _ = terminate.recv() => SignalKind::terminate(),
+            };
+            stop.signalled(kind.as_raw_value());
+            match stop.abort.is_cancelled() {
+                false => eprintln!("mxctl: interrupted; {first} (once more to stop at once)"),
+                true => eprintln!("mxctl: stopping at once"),
+            }
         }
     }
 }

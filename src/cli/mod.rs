@@ -73,7 +73,7 @@ pub enum OutputFormat {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Drive fixed-rate open-loop load, and judge from the database
-    Loadtest(loadtest::Command),
+    Loadtest(Box<loadtest::Command>),
     /// Inject failures under load, and judge from the database
     Chaos(chaos::Command),
     /// Look at scenarios; nothing is started
@@ -118,7 +118,7 @@ pub fn main() -> std::process::ExitCode {
 
 async fn dispatch(cli: Cli) -> Exit {
     match cli.command {
-        Command::Loadtest(command) => loadtest::run(command, &cli.global).await,
+        Command::Loadtest(command) => loadtest::run(*command, &cli.global).await,
         Command::Chaos(command) => chaos::run(command, &cli.global).await,
         Command::Scenario(command) => scenario::run(&command, &cli.global),
         Command::Report(command) => report::run(command, &cli.global),

@@ -1,7 +1,7 @@
 //! How requests travel: HTTP/1.1 over TCP, the same over TLS, or HTTP/2 over either.
 //!
 //! In: a [`Transport`] and addresses. Out: [`Link`]s, each of which carries one request at a time, with the same times
-//! and the same [`Broken`] ends whatever is beneath it.
+//! and the same ends whatever is beneath it.
 //!
 //! ```text
 //! Opener ─┬─ plain: client ─────────────────────────────▶ Link

@@ -18,6 +18,7 @@ pub fn scenarios() -> &'static [(&'static str, &'static str)] {
         ("graceful-memory", include_str!("scenarios/graceful-memory.yml")),
         ("graceful-redis", include_str!("scenarios/graceful-redis.yml")),
         ("hard-redis", include_str!("scenarios/hard-redis.yml")),
+        ("late-writer", include_str!("scenarios/late-writer.yml")),
         ("late", include_str!("scenarios/late.yml")),
         ("locked", include_str!("scenarios/locked.yml")),
         ("lost-replies", include_str!("scenarios/lost-replies.yml")),

@@ -150,9 +150,10 @@ pub const ZOO: &[Case] = &[
     quick(with("in-memory", bug("flush-behind-global-lock", "scale-out", Expected::CheckAnd("F1", Stranded)))),
     quick(twin("scale-out")),
     bug("range-then-trim", "frozen-workers", Expected::Class(Lost)),
-    quick(bug("unversioned-upsert", "frozen-workers", Expected::Class(Stale))),
     bug("ack-by-id", "frozen-workers", Expected::Class(Lost)),
-    quick(twin("frozen-workers")),
+    twin("frozen-workers"),
+    quick(bug("unversioned-upsert", "late-writer", Expected::Class(Stale))),
+    quick(twin("late-writer")),
     // Redis that fails.
     quick(bug("push-error-swallowed", "redis-refuses", Expected::Class(Lost))),
     bug("oom-refusal-ignored", "redis-refuses", Expected::Class(Lost)),

@@ -124,7 +124,8 @@ fn a_target_that_resets_and_refuses_costs_what_was_due_meanwhile_and_no_more() {
     let storm = Storm::weathered(Script { refusals: vec![STORM], ..Script::default() }, &plan());
     let (refused, unknown) = (storm.count(Outcome::Refused), storm.count(Outcome::Unknown));
     assert!(refused > 0, "the refusal took no effect");
-    assert_eq!(storm.connections.refused as usize, refused, "each refused connect refuses one operation");
+    // So does a connection that ends before it can be used.
+    assert!(storm.connections.refused as usize <= refused, "each refused connect refuses one operation");
     // At most one request was open on each connection when they were reset.
     assert!(unknown <= plan().connections as usize, "{unknown}");
     assert!(storm.attempts.iter().filter(|a| a.outcome == Outcome::Refused).all(|a| a.sent.is_none()));

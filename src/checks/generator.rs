@@ -220,17 +220,17 @@ fn connections_remedy(load: &LoadPlan, instances: usize, service: Duration) -> S
     }
 }
 
-/// Why what waited for a connection may have waited for want of ours: as many as there are were busy on average (Little's
-/// law), so nobody knows what more of them would have carried.
+/// Why what waited for a connection may have waited for want of ours: even answers as quick as the quickest tenth keep as
+/// many as there are busy (Little's law), so nobody knows what more of them would have carried. A target that stalled, or
+/// grew slow under load, has quicker ones.
 pub(super) fn too_few_connections(case: &Case) -> Option<String> {
-    let (load, service) = (&case.plan.load, service(case));
+    let (load, services) = (&case.plan.load, case.figures.timing.services(None));
+    let quick = Duration::from_nanos(services.0.value_at_quantile(0.1));
     let there = u64::from(load.connections) * instances(case) as u64;
-    let busy = load.shape.peak_rps() * service.as_secs_f64();
+    let busy = load.shape.peak_rps() * quick.as_secs_f64();
     let short = load.closed.is_none() && case.figures.pace.no_connection > 0 && busy >= there as f64;
     short.then(|| {
-        format!(
-            "answers in {service:.1?} on average keep {busy:.0} connections busy at this rate, and there were {there}"
-        )
+        format!("answers in {quick:.1?}, the quickest tenth, keep {busy:.0} connections busy at this rate, and there were {there}")
     })
 }
 

@@ -44,7 +44,7 @@ pub struct FindMaxFlags {
     /// Search the highest rate that keeps --slo: twice the rate as long as it does, then halves of the bracket
     #[arg(long)]
     pub find_max: bool,
-    /// What a rate must keep, such as p99=50ms,error=0.1% (p50, p99, p99.9, error)
+    /// What a rate must keep, such as p99=50ms,error=0.1% (p50, p99, p99.9, error; without error 1 % may fail)
     #[arg(long, value_name = "LIMIT,…")]
     pub slo: Option<String>,
     /// How narrow the bracket of the answer is to be [default: 5%]

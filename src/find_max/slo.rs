@@ -40,6 +40,10 @@ impl Slo {
         &self.0
     }
 
+    pub fn limits_errors(&self) -> bool {
+        self.0.iter().any(|gate| gate.metric == GateMetric::ErrorRate)
+    }
+
     /// Requests that it takes before each limit can be told to be kept.
     pub fn requests_needed(&self) -> f64 {
         self.0.iter().map(needed).fold(0.0, f64::max)

@@ -13,18 +13,21 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::interval;
+use super::interval::{self, Interval};
 use super::search::{Ask, Rate, Said};
 use super::slo::{self, Slo, Stands};
 use crate::backends::SettleEnd;
 use crate::checks::{Conservation, Percentiles, Punctuality, Strangers, Verdict};
 use crate::load::latency::LaneHistograms;
-use crate::plan::Plan;
+use crate::plan::{Gate, GateMetric, Plan};
 use crate::report::RunReport;
 use crate::report::figures::{hundredths, percent};
 
 /// From this share of the connections on, some operations find none free: arrivals and answers are never quite even.
 const CONNECTIONS_BUSY: f64 = 0.8;
+
+/// The share that may fail where `--slo` says nothing of errors.
+const ERRORS_UNASKED: f64 = 0.01;
 
 /// What a remedy asks for beyond the mean.
 const CONNECTIONS_SPARE: f64 = 1.5;
@@ -108,6 +111,9 @@ impl Trial<'_> {
         if let Some(ours) = self.woke_late() {
             return (Said::Nothing, vec![ours]);
         }
+        if self.counts().acked == 0 {
+            return (Said::Nothing, vec!["nothing was acknowledged: look whether the target is there".to_owned()]);
+        }
         let (missed, open) = self.limits();
         let broke: Vec<String> = missed.into_iter().chain(self.overloaded()).collect();
         let beyond = open.iter().any(|(within, _)| !within);
@@ -180,6 +186,13 @@ impl Trial<'_> {
                 _ => {}
             }
         }
+        let share = self.errors() as f64 / self.counts().due.max(1) as f64;
+        if !self.slo.limits_errors() && share > ERRORS_UNASKED {
+            signs.push(format!(
+                "{} failed; without a limit of errors 1 % may",
+                percent(self.errors(), self.counts().due)
+            ));
+        }
         if self.is_undrained() {
             signs.push("the backlog was still draining when the wait for it ended".to_owned());
         }
@@ -197,7 +210,27 @@ impl Trial<'_> {
 
     /// Why a missed rate need not be the target's.
     fn excuse(&self) -> Option<String> {
-        self.lacked_connections().or_else(|| self.disturbed())
+        self.lacked_connections().or_else(|| self.disturbed()).or_else(|| self.tipped_by_lag())
+    }
+
+    /// Limits of latency, and nothing else, that were missed by no more than mxctl itself was late.
+    fn tipped_by_lag(&self) -> Option<String> {
+        let lag_ms = self.report.judgement.punctuality?.lag_ms_p99;
+        let errors = (self.errors(), self.counts().due);
+        let figures = self.slo.gates().iter().filter_map(|gate| {
+            let measured = slo::measured(gate, self.histograms, errors)?;
+            (slo::stands(gate, measured) == Stands::Missed).then_some((gate, measured))
+        });
+        let tipped = |(gate, measured): (&Gate, Interval)| {
+            gate.metric != GateMetric::ErrorRate && measured.point - lag_ms / 1e3 <= gate.limit
+        };
+        let mut figures = figures.peekable();
+        (figures.peek().is_some() && figures.all(tipped) && self.overloaded().is_empty()).then(|| {
+            format!(
+                "the generator is the limit: its own lag p99 is {} ms of it; more `--threads`, or a calmer machine",
+                hundredths(lag_ms)
+            )
+        })
     }
 
     fn lacked_connections(&self) -> Option<String> {

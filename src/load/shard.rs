@@ -140,6 +140,7 @@ impl<R: Recorder> Shard<R> {
                 let next = next_due.max(woke.plus(BATCH)).min(now.plus(TICK));
                 timer.sleep(next.since(now)).await.map_err(LoadError::Timer)?;
                 self.setup.alarm.woken();
+                self.catch_up(next).await;
                 continue;
             }
             let drained_by = issuing_ended.get_or_insert(now).plus(self.setup.load.grace);
@@ -147,6 +148,16 @@ impl<R: Recorder> Shard<R> {
                 return Ok(());
             }
             timer.sleep(TICK).await.map_err(LoadError::Timer)?;
+            self.catch_up(now.plus(TICK)).await;
+        }
+    }
+
+    /// Where this thread stood still, what came to its connections meanwhile is heard before anything is sent on them, or
+    /// given up.
+    async fn catch_up(&self, should_wake: Offset) {
+        if self.setup.clock.now() > should_wake.plus(BATCH) {
+            // It comes back when the runtime has asked the kernel for events.
+            tokio::task::yield_now().await;
         }
     }
 
@@ -230,9 +241,7 @@ impl<R: Recorder> Shard<R> {
             let free = self.setup.clock.now();
             if !link.usable() {
                 self.ended_by_target(&link);
-                // An idle connection may end for many reasons; a new one only because there is nobody.
-                is_new.then(|| self.eject(endpoint, "eof"));
-                return Some(job);
+                return if is_new { self.nobody_there(endpoint, job) } else { Some(job) };
             }
             // The rotation may have changed since the job was given: nothing is sent to an ejected instance.
             self.reroute();
@@ -250,6 +259,18 @@ impl<R: Recorder> Shard<R> {
                 Next::Close => return None,
             };
         }
+    }
+
+    /// An idle connection may end for many reasons; a new one only because there is nobody. Where nothing takes its instance
+    /// out of rotation, that refuses the job: else one connection after another would be opened for it.
+    fn nobody_there(self: &Rc<Self>, endpoint: &Endpoint, job: Job) -> Option<Job> {
+        self.eject(endpoint, "eof");
+        if !self.rotation.borrow().has(endpoint.id) {
+            return Some(job);
+        }
+        self.dispatched(endpoint, &job, self.setup.clock.now(), None);
+        self.finish(&job, Outcome::Refused, Reason::ConnectRefused, 0);
+        None
     }
 
     /// Waits for a job; `None`: the connection is to be closed.

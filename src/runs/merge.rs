@@ -29,6 +29,7 @@ pub struct Merged {
 #[derive(Debug)]
 pub struct Part {
     pub run: String,
+    folder: PathBuf,
     pub log: HdrLog,
     aspects: BTreeMap<&'static str, String>,
 }
@@ -47,7 +48,8 @@ pub enum MergeError {
 
 pub fn merge(runs: &[PathBuf]) -> Result<Merged, MergeError> {
     let parts = runs.iter().map(|run| Part::read(run)).collect::<Result<Vec<Part>, _>>()?;
-    if let Some(twice) = parts.iter().enumerate().find(|(i, part)| parts[..*i].iter().any(|p| p.run == part.run)) {
+    if let Some(twice) = parts.iter().enumerate().find(|(i, part)| parts[..*i].iter().any(|p| p.folder == part.folder))
+    {
         return Err(MergeError::Twice(twice.1.run.clone()));
     }
     let differences = parts.iter().skip(1).flat_map(|part| parts[0].differs_from(part)).collect();
@@ -66,7 +68,9 @@ impl Part {
         };
         let plan: Option<Plan> = archive.get_json(Piece::Plan)?.whole();
         let aspects = aspects(plan.as_ref(), &log);
-        Ok(Part { run, log, aspects })
+        // Runs of two machines may have one name, and one run may be reached by two.
+        let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        Ok(Part { run, folder, log, aspects })
     }
 
     fn differs_from(&self, other: &Part) -> Vec<String> {

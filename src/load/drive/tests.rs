@@ -227,6 +227,16 @@ async fn a_refused_connect_is_refused_and_ejects_its_instance() {
 }
 
 #[tokio::test]
+async fn an_instance_that_stays_and_spoils_every_new_connection_is_connected_to_once_for_each_operation() {
+    let target = FakeTarget::start(1, acknowledge).await.greeting(b"HTTP/1.1 202 Accepted\r\n\r\n");
+    let lab = Lab { endpoints: Endpoints::fixed(target.endpoint.clone()), ..Lab::new() };
+    let attempts = lab.drive(&plan(50.0, 400)).await;
+    // Before the greeting was heard a request may have been written.
+    assert!(attempts.iter().all(|a| matches!(a.outcome, Outcome::Refused | Outcome::Unknown)), "{attempts:?}");
+    assert!(target.connections() <= attempts.len() as u64, "{} for {}", target.connections(), attempts.len());
+}
+
+#[tokio::test]
 async fn a_stall_shows_in_all_operations_that_were_due_in_it() {
     const STALL: Duration = Duration::from_millis(300);
     let plan = LoadPlan { connections: 5, ..plan(100.0, 1000) };

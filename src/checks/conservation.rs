@@ -171,10 +171,11 @@ pub(super) fn check(case: &Case) -> Vec<Finding> {
 
 /// Operations that nobody saw the end of.
 fn open_at_end(case: &Case) -> Vec<String> {
-    let (open, grace) = (case.figures.pace.open_at_end, case.plan.load.grace);
+    let (open, grace) = (case.figures.pace.counts.open_at_end, case.plan.load.grace);
     let told = || {
         format!(
-            "{open} were open when the load's grace of {grace:?} was over: those that were sent are unknown, and count at their              age; the others are not sent"
+            "{open} were open when the load's grace of {grace:?} was over: those that were sent are unknown, and count at \
+             their age; the others are not sent"
         )
     };
     (open > 0).then(told).into_iter().collect()

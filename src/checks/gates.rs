@@ -88,7 +88,7 @@ fn kept_but_for_waiting(case: &Case, gate: &Gate) -> bool {
         GateMetric::ErrorRate => {
             let counts = case.figures.timing.outcomes(gate.phase);
             let given = (counts.refused + counts.unknown) as f64 / counts.due.max(1) as f64;
-            given <= gate.limit && case.figures.pace.no_instance == 0
+            given <= gate.limit && case.figures.pace.counts.no_instance == 0
         }
         GateMetric::Recovery | GateMetric::Duplicates | GateMetric::Reordered => false,
     }

@@ -22,7 +22,7 @@ use crate::load::{Attempt, Outcome};
 use crate::plan::{LoadPlan, Plan};
 
 /// How punctual the generator was, in operations.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Punctuality {
     pub due: u64,
     /// Sent within the tolerance of their due time.
@@ -44,16 +44,8 @@ pub struct Punctuality {
 /// The same, while it is being counted.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pace {
-    pub due: u64,
-    pub on_time: u64,
-    /// Of the others: no instance was in rotation.
-    pub no_instance: u64,
-    /// Of the others: we woke too late.
-    pub woke_late: u64,
-    /// Of the others: no connection was free in time.
-    pub no_connection: u64,
-    pub open_at_end: u64,
-    last_acked: Offset,
+    /// All but the own lag.
+    pub counts: Punctuality,
     lag: Durations,
 }
 
@@ -73,19 +65,19 @@ impl Pace {
 
     /// All but the own lag, which whoever counts has already.
     pub fn count(&mut self, operation: &Attempt, tolerance: Duration) {
-        self.due += 1;
-        self.open_at_end += u64::from(matches!(operation.reason, Reason::Open | Reason::LoadOver));
+        self.counts.due += 1;
+        self.counts.open_at_end += u64::from(matches!(operation.reason, Reason::Open | Reason::LoadOver));
         if let (Outcome::Acked, Some(done)) = (operation.outcome, operation.done) {
-            self.last_acked = self.last_acked.max(done);
+            self.counts.last_acked = self.counts.last_acked.max(done);
         }
         if on_time(operation, tolerance) {
-            self.on_time += 1;
+            self.counts.on_time += 1;
         } else if operation.reason == Reason::NoInstance {
-            self.no_instance += 1;
+            self.counts.no_instance += 1;
         } else if lag(operation) > tolerance {
-            self.woke_late += 1;
+            self.counts.woke_late += 1;
         } else {
-            self.no_connection += 1;
+            self.counts.no_connection += 1;
         }
     }
 
@@ -96,20 +88,18 @@ impl Pace {
 
     /// Another shard's, on top.
     pub fn add(&mut self, other: &Pace) {
-        self.due += other.due;
-        self.on_time += other.on_time;
-        self.no_instance += other.no_instance;
-        self.woke_late += other.woke_late;
-        self.no_connection += other.no_connection;
-        self.open_at_end += other.open_at_end;
-        self.last_acked = self.last_acked.max(other.last_acked);
+        self.counts.due += other.counts.due;
+        self.counts.on_time += other.counts.on_time;
+        self.counts.no_instance += other.counts.no_instance;
+        self.counts.woke_late += other.counts.woke_late;
+        self.counts.no_connection += other.counts.no_connection;
+        self.counts.open_at_end += other.counts.open_at_end;
+        self.counts.last_acked = self.counts.last_acked.max(other.counts.last_acked);
         self.lag.add(&other.lag);
     }
 
     pub fn told(&self) -> Punctuality {
-        let Pace { due, on_time, no_instance, woke_late, no_connection, open_at_end, last_acked, .. } = *self;
-        let lag_ms_p99 = self.lag.percentiles().p99;
-        Punctuality { due, on_time, no_instance, woke_late, no_connection, open_at_end, lag_ms_p99, last_acked }
+        Punctuality { lag_ms_p99: self.lag.percentiles().p99, ..self.counts }
     }
 
     pub fn lag_p99(&self) -> Duration {
@@ -118,30 +108,30 @@ impl Pace {
 
     /// The share of what was due that was sent in time.
     pub fn share(&self) -> f64 {
-        self.on_time as f64 / self.due.max(1) as f64
+        self.counts.on_time as f64 / self.counts.due.max(1) as f64
     }
 
     pub fn keeps_rate(&self, load: &LoadPlan) -> bool {
-        self.due > 0 && self.share() >= load.rate_floor
+        self.counts.due > 0 && self.share() >= load.rate_floor
     }
 
     pub fn wakes_in_time(&self, load: &LoadPlan) -> bool {
-        self.due > 0 && self.lag_p99() <= load.own_lag_limit
+        self.counts.due > 0 && self.lag_p99() <= load.own_lag_limit
     }
 
     /// Whether figures of the target may rest on this load.
     pub fn carries_gates(&self, load: &LoadPlan) -> bool {
-        let asked = (self.due - self.woke_late) as f64 / self.due.max(1) as f64;
+        let asked = (self.counts.due - self.counts.woke_late) as f64 / self.counts.due.max(1) as f64;
         self.wakes_in_time(load) && asked >= load.rate_floor
     }
 
     /// What an open loop does with operations that found every connection busy, where there were some.
     pub fn waited(&self, load: &LoadPlan) -> Vec<String> {
-        let said = (self.no_connection > 0).then(|| {
+        let said = (self.counts.no_connection > 0).then(|| {
             format!(
                 "{} operations waited more than {:?} for a free connection; what waits is sent as soon as one is free, \
                  all at once after a stall",
-                self.no_connection, load.rate_tolerance
+                self.counts.no_connection, load.rate_tolerance
             )
         });
         said.into_iter().collect()
@@ -150,17 +140,17 @@ impl Pace {
     /// What would have made it punctual.
     fn remedies(&self, load: &LoadPlan, instances: usize, service: Duration) -> Vec<String> {
         let (mut remedies, late) = (Vec::new(), !self.keeps_rate(load));
-        if !self.wakes_in_time(load) || (late && self.woke_late > 0) {
+        if !self.wakes_in_time(load) || (late && self.counts.woke_late > 0) {
             let threads =
                 if load.shards == 1 { "1 thread sent".to_owned() } else { format!("{} threads sent", load.shards) };
             remedies.push(format!(
                 "for what woke late: {threads}; more `--threads` where processors are free, or another machine"
             ));
         }
-        if late && self.no_connection > 0 && load.closed.is_none() {
+        if late && self.counts.no_connection > 0 && load.closed.is_none() {
             remedies.push(connections_remedy(load, instances, service));
         }
-        if late && self.no_instance > 0 {
+        if late && self.counts.no_instance > 0 {
             remedies.push(
                 "for want of an instance: none that was in rotation took connections; see the target's log".to_owned(),
             );
@@ -171,7 +161,7 @@ impl Pace {
     /// What keeps this load from being the one that was asked for, one sentence each.
     pub fn problems(&self, load: &LoadPlan) -> Vec<String> {
         let mut problems = Vec::new();
-        if self.due == 0 {
+        if self.counts.due == 0 {
             problems.push("nothing was due".to_owned());
             return problems;
         }
@@ -189,9 +179,9 @@ impl Pace {
                 self.share() * 100.0,
                 load.rate_tolerance,
                 load.rate_floor * 100.0,
-                self.woke_late,
-                self.no_connection,
-                self.no_instance
+                self.counts.woke_late,
+                self.counts.no_connection,
+                self.counts.no_instance
             ));
         }
         problems
@@ -228,7 +218,7 @@ pub(super) fn too_few_connections(case: &Case) -> Option<String> {
     let quick = Duration::from_nanos(services.0.value_at_quantile(0.1));
     let there = u64::from(load.connections) * instances(case) as u64;
     let busy = load.shape.peak_rps() * quick.as_secs_f64();
-    let short = load.closed.is_none() && case.figures.pace.no_connection > 0 && busy >= there as f64;
+    let short = load.closed.is_none() && case.figures.pace.counts.no_connection > 0 && busy >= there as f64;
     short.then(|| {
         format!("answers in {quick:.1?}, the quickest tenth, keep {busy:.0} connections busy at this rate, and there were {there}")
     })
@@ -261,12 +251,12 @@ pub(super) fn on_time(operation: &Attempt, tolerance: Duration) -> bool {
 pub(super) fn check(case: &Case) -> Vec<Finding> {
     let (pace, load) = (&case.figures.pace, &case.plan.load);
     let mut problems = pace.problems(load);
-    let late = case.figures.stops.iter().filter(|stop| stop.pace.due > 0 && !stop.pace.wakes_in_time(load));
+    let late = case.figures.stops.iter().filter(|stop| stop.pace.counts.due > 0 && !stop.pace.wakes_in_time(load));
     problems.extend(late.map(|stop| {
         let (lag, limit) = (stop.pace.lag_p99(), load.own_lag_limit);
         format!("own lag p99 was {lag:.1?} in the window of {}, above the limit of {limit:?}", stop.id)
     }));
-    let late = case.figures.disturbances.iter().filter(|one| one.pace.due > 0 && !one.pace.wakes_in_time(load));
+    let late = case.figures.disturbances.iter().filter(|one| one.pace.counts.due > 0 && !one.pace.wakes_in_time(load));
     problems.extend(late.map(|one| {
         let (lag, limit) = (one.pace.lag_p99(), load.own_lag_limit);
         format!("own lag p99 was {lag:.1?} around {}, above the limit of {limit:?}", one.id)
@@ -341,7 +331,7 @@ mod tests {
         });
         let pace = Pace::of(&canned.plan, &canned.evidence);
         assert!(pace.wakes_in_time(&canned.plan.load) && !pace.keeps_rate(&canned.plan.load));
-        assert_eq!(pace.woke_late, 0);
+        assert_eq!(pace.counts.woke_late, 0);
         assert_eq!(canned.judge().finding("generator").verdict, Verdict::Inconclusive);
     }
 

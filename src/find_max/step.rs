@@ -311,6 +311,7 @@ mod tests {
         report: RunReport,
         histograms: LaneHistograms,
         quickest: Option<f64>,
+        slo: &'static str,
     }
 
     impl Canned {
@@ -333,7 +334,13 @@ mod tests {
             let mut report = RunReport::new(&plan, &crate::timeline::Incidents::default(), judgement, canned::ran());
             report.judgement.strangers = None;
             report.judgement.findings.retain(|finding| finding.verdict == Verdict::Pass);
-            let mut canned = Canned { plan, report, histograms: LaneHistograms::default(), quickest: Some(2.0) };
+            let mut canned = Canned {
+                plan,
+                report,
+                histograms: LaneHistograms::default(),
+                quickest: Some(2.0),
+                slo: "p99=50ms,error=0.1%",
+            };
             canned.answered_in(Duration::from_millis(2), Duration::from_millis(2));
             canned
         }
@@ -359,8 +366,8 @@ mod tests {
         }
 
         fn step(&self) -> Step {
-            let Canned { plan, report, histograms, quickest } = self;
-            let slo = &Slo::read("p99=50ms,error=0.1%").unwrap();
+            let Canned { plan, report, histograms, quickest, .. } = self;
+            let slo = &Slo::read(self.slo).unwrap();
             let (ask, run) = (Ask { rate: 800, longer: false }, "run".to_owned());
             Trial { ask, plan, slo, report, histograms, cpu: Cpu::default(), quickest: *quickest, run }.step()
         }
@@ -394,6 +401,44 @@ mod tests {
             c.report.settle = Some(SettleOutcome { end: SettleEnd::Undrained, ..settle });
         };
         assert_eq!(said(undrained), Said::Broke);
+    }
+
+    #[test]
+    fn more_than_one_in_a_hundred_may_not_fail_although_nobody_limited_it() {
+        let failed = |count| {
+            said(|c| {
+                c.slo = "p99=50ms";
+                c.report.judgement.conservation.refused = count;
+            })
+        };
+        assert_eq!([failed(470), failed(490)], [Said::Good, Said::Broke]);
+    }
+
+    #[test]
+    fn a_target_that_is_not_there_says_nothing_of_a_rate() {
+        let away = |c: &mut Canned| {
+            let counts = &mut c.report.judgement.conservation;
+            (counts.acked, counts.refused) = (0, counts.due);
+        };
+        assert_eq!(said(away), Said::Nothing);
+    }
+
+    #[test]
+    fn a_limit_that_is_missed_by_less_than_our_own_lag_accuses_nobody() {
+        const SLOW: Duration = Duration::from_millis(55);
+        let late = |lag_ms_p99| {
+            said(|c| {
+                c.answered_in(SLOW, SLOW);
+                c.punctuality().lag_ms_p99 = lag_ms_p99;
+            })
+        };
+        assert_eq!([late(12.0), late(2.0)], [Said::Nothing, Said::Broke]);
+        let failing = |c: &mut Canned| {
+            c.answered_in(SLOW, SLOW);
+            c.punctuality().lag_ms_p99 = 12.0;
+            c.report.judgement.conservation.refused = 200;
+        };
+        assert_eq!(said(failing), Said::Broke, "errors are no matter of lag");
     }
 
     #[test]

@@ -168,6 +168,16 @@ mod tests {
     }
 
     #[test]
+    fn a_run_is_known_by_its_place_whatever_its_name() {
+        let [one, other] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let runs = [&one, &other].map(|reports| run(reports.path(), 1, &log(1..=10), &canned::plan()));
+        assert_eq!(merge(&runs).unwrap().all.histograms.response.0.len(), 20, "one name on two machines");
+        let link = one.path().join("another-name");
+        std::os::unix::fs::symlink(&runs[0], &link).unwrap();
+        assert!(matches!(merge(&[runs[0].clone(), link]), Err(MergeError::Twice(_))));
+    }
+
+    #[test]
     fn what_differs_is_told() {
         let reports = tempfile::tempdir().unwrap();
         let finer = || Durations(Histogram::new_with_bounds(1_000, 7_200_000_000_000, 2).unwrap());

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use memmap2::{Mmap, MmapOptions, UncheckedAdvice};
 
 /// How far a walk goes before what lies behind it is let go.
-const WINDOW: usize = 4 << 20;
+const WINDOW: usize = 1 << 20;
 
 #[derive(Debug)]
 pub struct Pages {
@@ -102,7 +102,7 @@ mod tests {
     fn a_walk_keeps_little_of_what_it_passed_and_reads_the_same_bytes_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("long");
-        let bytes: Vec<u8> = (0..16 * WINDOW).map(|at| (at / 4096) as u8).collect();
+        let bytes: Vec<u8> = (0..64 * WINDOW).map(|at| (at / 4096) as u8).collect();
         std::fs::write(&path, &bytes).unwrap();
         let pages = Pages::open(&path).unwrap().unwrap();
         for _ in 0..2 {
@@ -114,7 +114,8 @@ mod tests {
                     most = most.max(resident_kb(&path));
                 }
             }
-            assert!(most <= 3 * (WINDOW as u64 >> 10), "{most} kB");
+            // The kernel may map 2 MiB at once, here and at the end of what was let go.
+            assert!(most <= 6 << 10, "{most} kB");
         }
         assert_eq!(pages.crc32(7), crc32fast::hash(&bytes[7..]));
     }

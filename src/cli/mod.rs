@@ -31,6 +31,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::code_pages;
 use crate::mask::mask;
 use exit::Exit;
 
@@ -104,6 +105,7 @@ enum Command {
 /// Parses the command line and runs it. A panic is a bug, and exits with 70.
 pub fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
+    code_pages::let_go();
     let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         // One thread: children die with the thread that spawned them, and this one lasts as long as the run.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -22,6 +22,7 @@ use super::shard::{self, Setup};
 use super::tally::{Connections, Progress, Report};
 use crate::backends::Endpoints;
 use crate::clock::{Offset, RunClock};
+use crate::code_pages;
 use crate::plan::{LoadPlan, RunKey};
 use crate::process::raise_limit_of_open_files;
 use crate::stop::Stop;
@@ -87,6 +88,7 @@ pub async fn drive_into<R: Recorder>(
     recorder: impl FnMut(Part) -> Result<R, LedgerError>,
 ) -> Result<Driven<Vec<R::Closed>>, LoadError> {
     raise_limit_of_open_files();
+    code_pages::let_go();
     let cut = load.stop.abort.child_token();
     let _cut_when_dropped = cut.clone().drop_guard();
     let setups = setups(&load, &cut)?;
@@ -102,6 +104,7 @@ pub async fn drive_into<R: Recorder>(
         progress.add(report).into_iter().for_each(|second| load.watch.event(Event::Second(second)));
     }
     let joined = tokio::task::spawn_blocking(move || join(threads)).await;
+    code_pages::let_go();
     joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 

@@ -20,6 +20,7 @@ use crate::backends::{Endpoint, Endpoints, InstanceId};
 use crate::checks::census::{Census, Counted};
 use crate::checks::{Basis, LoadJudgement, judge_load};
 use crate::clock::RunClock;
+use crate::code_pages;
 use crate::load::alarm::Timer;
 use crate::load::hlog::HdrLog;
 use crate::load::latency::LaneHistograms;
@@ -69,6 +70,8 @@ pub struct Place {
 /// Drives the load of a plan at its URL, judges it, and seals the report.
 pub async fn run(plan: &Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> Result<Ran, UrlLoadError> {
     let began = Instant::now();
+    // What read the command line and made the plan.
+    code_pages::let_go();
     let target = plan.url.as_ref().expect("a plan of load alone has a URL");
     let way = way(plan, target).await?;
     let archive = Archive::create(&place.reports, &plan.name, plan.run.number, place.started_at)?;
@@ -84,10 +87,12 @@ pub async fn run(plan: &Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> 
     let interrupted = stop.interrupt.is_cancelled();
     archive.put_json(Piece::Incidents, &Incidents { interrupted, ..Incidents::default() })?;
     let (judged, histograms) = judged(plan, basis, interrupted, Some(environment));
+    code_pages::let_go();
     let log = HdrLog { histograms, started_at: place.started_at, duration: plan.load.duration() };
     archive.put_bytes(Piece::Histograms, &log.written())?;
     let report = RunReport { duration: Some(began.elapsed()), connections: Some(connections), ..judged };
     archive.seal(&report.files()?)?;
+    code_pages::let_go();
     Ok(Ran { report, folder: archive.root().to_owned() })
 }
 

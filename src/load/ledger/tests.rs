@@ -119,7 +119,7 @@ fn the_disk_that_a_ledger_takes_is_known_beforehand() {
     let files = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().metadata().unwrap().len());
     let files: Vec<u64> = files.collect();
     assert!(files.iter().sum::<u64>() <= disk_bytes(OPS, files.len() as u16));
-    assert_eq!(disk_bytes(65_537, 1) - disk_bytes(65_536, 1), 65_536 * 64);
+    assert_eq!(disk_bytes(65_537, 1) - disk_bytes(65_536, 1), 16_384 * 64);
 }
 
 #[test]

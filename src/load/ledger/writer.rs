@@ -3,7 +3,7 @@
 //! In: operations as they become due, are given to an instance, and end. Out: a sealed file.
 //!
 //! ```text
-//! | header page | window 0 | window 1 | window 2 |        65,536 records (4 MiB) a window
+//! | header page | window 0 | window 1 | window 2 |        16,384 records (1 MiB) a window
 //!                 unmapped   mapped:    mapped:
 //!                 all ended  some open  being filled
 //! ```
@@ -27,7 +27,7 @@ use super::{LedgerError, Outcome, Reason, Recorder, shard_file};
 use crate::clock::Offset;
 use crate::pages::Pages;
 
-const WINDOW_RECORDS: u64 = 65_536;
+const WINDOW_RECORDS: u64 = 16_384;
 const WINDOW_BYTES: usize = WINDOW_RECORDS as usize * RECORD_SIZE;
 
 /// What the ledger of so many operations takes on the disk.

@@ -11,6 +11,7 @@ use hdrhistogram::Histogram;
 
 use super::generator::Pace;
 use super::latency::{Timing, count};
+use super::own_lag::{Wake, response_without};
 use super::{Conservation, SeriesPoint};
 use crate::backends::InstanceId;
 use crate::clock::Offset;
@@ -24,6 +25,7 @@ use crate::plan::{LoadPlan, RunPhase};
 pub struct Census {
     timeout: Duration,
     tolerance: Duration,
+    wake: Wake,
     open: Open,
     counted: Counted,
 }
@@ -42,14 +44,16 @@ pub struct Counted {
 impl Census {
     pub fn new(load: &LoadPlan, part: Part) -> Census {
         let (open, counted) = (Open { part, first: 0, window: VecDeque::new() }, Counted::default());
-        Census { timeout: load.request_timeout, tolerance: load.rate_tolerance, open, counted }
+        let (timeout, tolerance) = (load.request_timeout, load.rate_tolerance);
+        Census { timeout, tolerance, wake: Wake::default(), open, counted }
     }
 
-    fn record(&mut self, ended: &Attempt) {
+    fn record(&mut self, ended: &Attempt, own_lag: Duration) {
         let Counted { counts, pace, timing, seconds, .. } = &mut self.counted;
         count(counts, ended.outcome);
         pace.count(ended, self.tolerance);
         timing.record(ended, RunPhase::Steady, self.timeout);
+        timing.record_without_lag(RunPhase::Steady, response_without(own_lag, ended, self.timeout));
         seconds.record(ended, self.timeout);
     }
 }
@@ -76,28 +80,28 @@ impl Recorder for Census {
             instance: InstanceId::NONE,
             epoch,
         };
-        self.open.begin(attempt);
+        self.open.begin(Begun { attempt, own_lag: self.wake.lag(due, woke) });
         Ok(())
     }
 
     fn dispatched(&mut self, op: u64, dispatch: &Dispatch) {
-        let attempt = self.open.at(op).as_mut().expect("only what was begun is dispatched");
+        let Begun { attempt, .. } = self.open.at(op).as_mut().expect("only what was begun is dispatched");
         (attempt.instance, attempt.free, attempt.sent) = (dispatch.instance, dispatch.free, dispatch.sent);
     }
 
     fn finish(&mut self, op: u64, end: &End) {
-        let attempt = self.open.end(op).expect("an operation ends once");
+        let Begun { attempt, own_lag } = self.open.end(op).expect("an operation ends once");
         let (done, outcome, reason) = (Some(end.done), end.outcome, end.reason);
-        self.record(&Attempt { done, outcome, reason, status: end.status, ..attempt });
+        self.record(&Attempt { done, outcome, reason, status: end.status, ..attempt }, own_lag);
     }
 
     fn end_open(&mut self, done: Offset) {
-        for attempt in std::mem::take(&mut self.open.window).into_iter().flatten() {
+        for Begun { attempt, own_lag } in std::mem::take(&mut self.open.window).into_iter().flatten() {
             let (outcome, reason) = match attempt.sent {
                 Some(_) => (Outcome::Unknown, Reason::Open),
                 None => (Outcome::NotSent, Reason::LoadOver),
             };
-            self.record(&Attempt { done: Some(done), outcome, reason, ..attempt });
+            self.record(&Attempt { done: Some(done), outcome, reason, ..attempt }, own_lag);
         }
     }
 
@@ -113,22 +117,28 @@ struct Open {
     part: Part,
     /// The slot of the window's first.
     first: u64,
-    window: VecDeque<Option<Attempt>>,
+    window: VecDeque<Option<Begun>>,
+}
+
+#[derive(Debug)]
+struct Begun {
+    attempt: Attempt,
+    own_lag: Duration,
 }
 
 impl Open {
     /// They begin in order.
-    fn begin(&mut self, attempt: Attempt) {
-        self.window.push_back(Some(attempt));
+    fn begin(&mut self, begun: Begun) {
+        self.window.push_back(Some(begun));
     }
 
-    fn at(&mut self, op: u64) -> &mut Option<Attempt> {
+    fn at(&mut self, op: u64) -> &mut Option<Begun> {
         &mut self.window[(self.part.slot(op) - self.first) as usize]
     }
 
-    fn end(&mut self, op: u64) -> Option<Attempt> {
+    fn end(&mut self, op: u64) -> Option<Begun> {
         let ended = self.at(op).take();
-        while self.window.pop_front_if(|attempt| attempt.is_none()).is_some() {
+        while self.window.pop_front_if(|begun| begun.is_none()).is_some() {
             self.first += 1;
         }
         ended
@@ -236,9 +246,18 @@ mod tests {
         }
     }
 
+    /// Woken by the next fortieth of a second, and answered in two milliseconds.
+    fn late(a: &mut Attempt) {
+        const WAKES: u64 = 25_000_000;
+        a.woke = Offset(a.due.0.next_multiple_of(WAKES));
+        (a.free, a.sent, a.done) = (a.woke, Some(a.woke), Some(a.woke.plus(Duration::from_millis(2))));
+    }
+
     #[test]
     fn a_census_counts_what_a_ledger_holds() {
-        let canned = canned::load_test();
+        let mut canned = canned::load_test();
+        canned.plan.load.shards = 2;
+        canned.attempts(|attempts| attempts.iter_mut().filter(|a| a.op % 7 < 3).for_each(late));
         let attempts: Vec<Attempt> = canned.evidence.ledger.attempts().collect();
         let (even, odd): (Vec<_>, Vec<_>) = attempts.into_iter().partition(|a| a.op % 2 == 0);
         let shards = [(0, even), (1, odd)].map(|(shard, attempts)| {
@@ -250,6 +269,9 @@ mod tests {
         let judgement = canned.judge();
         assert_eq!(counted.counts, judgement.conservation);
         assert_eq!(counted.timing.lanes(), judgement.latency);
+        let without_lag = judgement.punctuality.unwrap().without_lag_ms.unwrap();
+        assert_eq!(counted.timing.without_lag(None).percentiles(), without_lag);
+        assert!(without_lag.p99 + 8.0 < counted.timing.responses(None).percentiles().p99, "{without_lag:?}");
         let dues = |series: &[SeriesPoint]| series.iter().map(|point| (point.due, point.acked)).collect::<Vec<_>>();
         assert_eq!(dues(&counted.timing.series), dues(&judgement.series));
     }

@@ -8,7 +8,7 @@ use super::classes::Classes;
 use super::conservation::Conserved;
 use super::disturbances::{self, DisturbanceFigures, Disturbances};
 use super::efficiency::{self, Plateau};
-use super::generator::Pace;
+use super::generator::{Pace, Punctuality};
 use super::latency::Timing;
 use super::phases::Phases;
 use super::recovery::Recoveries;
@@ -88,6 +88,10 @@ impl Figures {
             efficiency: Vec::new(),
             strangers: None,
         }
+    }
+
+    pub fn punctuality(&self) -> Punctuality {
+        Punctuality { without_lag_ms: Some(self.timing.without_lag(None).percentiles()), ..self.pace.told() }
     }
 
     pub fn stop_judgements(&self, plan: &Plan, evidence: &Evidence) -> Vec<StopJudgement> {

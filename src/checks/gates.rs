@@ -6,13 +6,14 @@
 //! figure that was measured under another load than the one asked for is no figure of the target's. The same holds for a
 //! limit that was missed while other processes used the machine, unless refused connections alone miss it: a slow instance
 //! still listens; and for one that was missed only by what waited for a connection, where Little's law asks for as many
-//! as there were: more of them might have kept it. (A target that stalls keeps few busy on average, and stays accused.)
+//! as there were: more of them might have kept it. (A target that stalls keeps few busy on average, and stays accused.) So it
+//! does for one of latency that was missed only by how late we woke ourselves (`own_lag`).
 //! What counts writes rests on the witness alone: neither
 //! a late generator nor a busy machine makes a duplicate.
 
 use super::recovery;
 use super::strangers::Strangers;
-use super::{Case, Finding, OrderCounts, Percentiles, answers, generator, operations};
+use super::{Case, Finding, OrderCounts, answers, generator, operations, own_lag};
 use crate::load::Attempt;
 use crate::load::ledger::Reason;
 use crate::plan::{Gate, GateMetric};
@@ -65,6 +66,9 @@ fn judged(case: &Case, gate: &Gate, missed: &[&str]) -> Finding {
 /// On a machine that strangers used, too, nobody knows whose the figure is; but where nobody listens, nobody was slow.
 fn missed_limit(case: &Case, gate: &Gate, summary: String) -> Finding {
     let name = &gate.name();
+    if let Some((why, remedy)) = own_lag::excuse(case, gate) {
+        return Finding::inconclusive(name, format!("{summary}; void, as {why}")).because(vec![remedy]);
+    }
     if let (Some(why), true) = (generator::too_few_connections(case), kept_but_for_waiting(case, gate)) {
         return Finding::inconclusive(name, format!("{summary}; void, as {why}"));
     }
@@ -80,11 +84,11 @@ fn missed_limit(case: &Case, gate: &Gate, summary: String) -> Finding {
 
 /// Whether the target kept the limit in all that was given to a connection.
 fn kept_but_for_waiting(case: &Case, gate: &Gate) -> bool {
-    let services = || case.figures.timing.services(gate.phase).percentiles();
     match gate.metric {
-        GateMetric::P50 => services().p50 / 1e3 <= gate.limit,
-        GateMetric::P99 => services().p99 / 1e3 <= gate.limit,
-        GateMetric::P999 => services().p999 / 1e3 <= gate.limit,
+        GateMetric::P50 | GateMetric::P99 | GateMetric::P999 => {
+            let services = case.figures.timing.services(gate.phase).percentiles();
+            services.of(gate.metric).is_some_and(|seconds| seconds <= gate.limit)
+        }
         GateMetric::ErrorRate => {
             let counts = case.figures.timing.outcomes(gate.phase);
             let given = (counts.refused + counts.unknown) as f64 / counts.due.max(1) as f64;
@@ -106,9 +110,9 @@ fn missed_floors(case: &Case) -> Vec<&'static str> {
 
 fn measured(case: &Case, gate: &Gate) -> Measured {
     match gate.metric {
-        GateMetric::P50 => percentile(case, gate, 2, |p| p.p50),
-        GateMetric::P99 => percentile(case, gate, 100, |p| p.p99),
-        GateMetric::P999 => percentile(case, gate, 1000, |p| p.p999),
+        GateMetric::P50 => percentile(case, gate, 2),
+        GateMetric::P99 => percentile(case, gate, 100),
+        GateMetric::P999 => percentile(case, gate, 1000),
         GateMetric::ErrorRate => error_rate(case, gate),
         GateMetric::Recovery => recovery::measured(case),
         GateMetric::Duplicates => seen_by_witness(case, |order| order.duplicates),
@@ -125,13 +129,13 @@ fn seen_by_witness(case: &Case, pick: fn(&OrderCounts) -> u64) -> Measured {
 }
 
 /// A percentile of fewer values than its own denominator is only their maximum: no data.
-fn percentile(case: &Case, gate: &Gate, needed: u64, pick: fn(&Percentiles) -> f64) -> Measured {
+fn percentile(case: &Case, gate: &Gate, needed: u64) -> Measured {
     let responses = case.figures.timing.responses(gate.phase).percentiles();
     match responses.count {
         count if count < needed => {
             Measured::Nothing(format!("{count} response times {}, fewer than the {needed} that it takes", when(gate)))
         }
-        _ => Measured::Value(pick(&responses) / 1e3),
+        _ => Measured::Value(responses.of(gate.metric).expect("only limits of latency are set on a percentile")),
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Case, Evidence, Finding, operations};
+use super::{Case, Evidence, Finding, Percentiles, operations};
 use crate::clock::Offset;
 use crate::load::latency::Durations;
 use crate::load::ledger::Reason;
@@ -39,6 +39,9 @@ pub struct Punctuality {
     pub lag_ms_p99: f64,
     /// When the last acknowledgement came.
     pub last_acked: Offset,
+    /// Response times, how late we woke taken off; `None`: a run of before it was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without_lag_ms: Option<Percentiles>,
 }
 
 /// The same, while it is being counted.
@@ -141,11 +144,7 @@ impl Pace {
     fn remedies(&self, load: &LoadPlan, instances: usize, service: Duration) -> Vec<String> {
         let (mut remedies, late) = (Vec::new(), !self.keeps_rate(load));
         if !self.wakes_in_time(load) || (late && self.counts.woke_late > 0) {
-            let threads =
-                if load.shards == 1 { "1 thread sent".to_owned() } else { format!("{} threads sent", load.shards) };
-            remedies.push(format!(
-                "for what woke late: {threads}; more `--threads` where processors are free, or another machine"
-            ));
+            remedies.push(threads_remedy(load));
         }
         if late && self.counts.no_connection > 0 && load.closed.is_none() {
             remedies.push(connections_remedy(load, instances, service));
@@ -186,6 +185,11 @@ impl Pace {
         }
         problems
     }
+}
+
+pub(super) fn threads_remedy(load: &LoadPlan) -> String {
+    let threads = if load.shards == 1 { "1 thread sent".to_owned() } else { format!("{} threads sent", load.shards) };
+    format!("for what woke late: {threads}; more `--threads` where processors are free, or another machine")
 }
 
 /// What a remedy asks for beyond the mean: arrivals and answers are never quite even.

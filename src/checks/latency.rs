@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::own_lag::{Wakes, response_without};
 use super::phases::Phases;
 use super::{Conservation, Evidence, LaneLatency, SeriesPoint, operations};
 use crate::clock::Offset;
@@ -26,6 +27,8 @@ pub(super) fn aged(operation: &Attempt, load_over: Offset) -> Attempt {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Timing {
     times: BTreeMap<(Lane, RunPhase), LaneHistograms>,
+    /// Response times of all lanes, own lag taken off.
+    without_lag: BTreeMap<RunPhase, Durations>,
     outcomes: BTreeMap<RunPhase, Conservation>,
     /// Those of the lanes that write.
     written: BTreeMap<RunPhase, Conservation>,
@@ -36,10 +39,11 @@ impl Timing {
     pub fn of(plan: &Plan, evidence: &Evidence, phases: &Phases) -> Self {
         let (timeout, load_over) = (plan.load.request_timeout, evidence.ledger.issued_until().plus(plan.load.grace));
         let mut timing = Timing::default();
-        let mut second = Second::default();
+        let (mut second, mut wakes) = (Second::default(), Wakes::of(plan.load.shards));
         for operation in operations::operations(&evidence.ledger).map(|operation| aged(&operation, load_over)) {
             let phase = phases.of_operation(&operation);
             timing.record(&operation, phase, timeout);
+            timing.record_without_lag(phase, response_without(wakes.lag(&operation), &operation, timeout));
             second.record(&operation, timeout, &mut timing.series);
         }
         second.end(&mut timing.series);
@@ -56,10 +60,19 @@ impl Timing {
         }
     }
 
+    /// The same operation's response time, where it has one.
+    pub fn record_without_lag(&mut self, phase: RunPhase, response: Option<Duration>) {
+        let Some(response) = response else { return };
+        self.without_lag.entry(phase).or_default().record(response);
+    }
+
     /// Another shard's, on top, but for the series.
     pub fn add(&mut self, other: &Timing) {
         for (key, times) in &other.times {
             self.times.entry(*key).or_default().add(times);
+        }
+        for (phase, responses) in &other.without_lag {
+            self.without_lag.entry(*phase).or_default().add(responses);
         }
         for (own, others) in [(&mut self.outcomes, &other.outcomes), (&mut self.written, &other.written)] {
             others.iter().for_each(|(phase, counts)| own.entry(*phase).or_default().add(counts));
@@ -87,6 +100,14 @@ impl Timing {
         let mut all = Durations::default();
         let wanted = self.times.iter().filter(|((_, of), _)| phase.is_none_or(|phase| phase == *of));
         wanted.for_each(|(_, times)| all.add(&times.response));
+        all
+    }
+
+    /// Response times of all lanes together, own lag taken off.
+    pub fn without_lag(&self, phase: Option<RunPhase>) -> Durations {
+        let mut all = Durations::default();
+        let wanted = self.without_lag.iter().filter(|(of, _)| phase.is_none_or(|phase| phase == **of));
+        wanted.for_each(|(_, responses)| all.add(responses));
         all
     }
 

@@ -61,7 +61,7 @@ pub fn judge_load(plan: &Plan, basis: Basis, interrupted: bool) -> LoadJudgement
         findings,
         conservation: figures.conserved.counts,
         latency: figures.timing.lanes(),
-        punctuality: Some(figures.pace.told()),
+        punctuality: Some(figures.punctuality()),
         series: figures.timing.series.clone(),
         not_assessed,
         ..Judgement::empty()

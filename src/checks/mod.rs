@@ -33,6 +33,7 @@ mod load_alone;
 mod metrics;
 mod operations;
 mod order;
+mod own_lag;
 mod phases;
 mod recovery;
 mod rows;
@@ -492,7 +493,7 @@ pub fn judge(plan: &Plan, evidence: &Evidence) -> Judgement {
         exhibits: figures.classes.exhibits.clone(),
         order: figures.order,
         latency: figures.timing.lanes(),
-        punctuality: Some(figures.pace.told()),
+        punctuality: Some(figures.punctuality()),
         series: figures.timing.series.clone(),
         strangers: figures.strangers,
         count_by_hand,

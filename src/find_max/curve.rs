@@ -55,7 +55,7 @@ impl Curve {
             verdict: verdict(&ending),
             summary: summary(&ending, &steps, &slo),
             file: format!("{}-find-max-{run_number}.json", started_at.strftime("%Y%m%dT%H%M%SZ")),
-            knee: knee(&steps),
+            knee: knee(&ending, &steps),
             started_at,
             target: mask(&target),
             slo,
@@ -130,11 +130,15 @@ fn why(steps: &[Step], rate: Rate, said: Said) -> String {
 
 /// The good rate with the most throughput for its response time: the highest `reached ÷ p99`, Kleinrock's power (*Power and
 /// deterministic rules of thumb*, ICC 1979; Jain, *The Art of Computer Systems Performance Analysis*, §3.3, calls that
-/// point the knee), here with the p99, which is what limits are set on. `None` of fewer than three good rates.
-fn knee(steps: &[Step]) -> Option<Rate> {
-    let good = steps.iter().filter(|step| step.said == Said::Good && step.response_ms.p99 > 0.0);
+/// point the knee), here with the p99, which is what limits are set on. `None` of fewer than three good rates. A good step at a
+/// rate above the found one was outvoted.
+fn knee(ending: &Ending, steps: &[Step]) -> Option<Rate> {
+    let highest = ending.good()?;
+    let kept = |step: &&Step| step.said == Said::Good && step.asked <= highest && step.response_ms.p99 > 0.0;
+    let good = steps.iter().filter(kept);
     let power = |step: &&Step| step.reached / step.response_ms.p99;
     let mut rates: Vec<Rate> = good.clone().map(|step| step.asked).collect();
+    rates.sort_unstable();
     rates.dedup();
     let best = good.max_by(|a, b| power(a).total_cmp(&power(b)))?;
     (rates.len() >= 3).then_some(best.asked)
@@ -183,8 +187,10 @@ mod tests {
 
     #[test]
     fn the_knee_is_where_more_throughput_begins_to_cost_more_time() {
-        assert_eq!(knee(&steps()), Some(400));
-        assert_eq!(knee(&steps()[..2]), None);
+        let found = |good| Ending::Found { good, broke: 1_600 };
+        assert_eq!(knee(&found(800), &steps()), Some(400));
+        assert_eq!(knee(&found(200), &steps()[..2]), None);
+        assert_eq!(knee(&found(200), &steps()), None, "what was outvoted is no good rate");
     }
 
     #[test]

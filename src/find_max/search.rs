@@ -9,11 +9,16 @@
 //!
 //! # Why the upper end is tried again
 //! On a machine that others use, too, one step in many is spoiled by a hiccup. A rate that was missed once would then be
-//! the bound for good, and everything above it would never be looked at. Tried again, and kept, it is the new lower end.
+//! the bound for good, and everything above it would never be looked at.
+//!
+//! # Two of three
+//! A lucky step is as much an accident as a spoiled one, so none outvotes another: where a step broke, its rate is good by
+//! two good steps of three, and then the new lower end; it is the bound by two that broke. What is neither then is unknown.
+//! A good rate that no step contradicts needs no second one.
 //!
 //! # Why it ends
-//! Each step narrows the bracket, doubles the rate up to its ceiling, or tries a rate again that had one try: a rate has
-//! two, and one that is twice as long. `STEPS_MAX` is for a target that changes under the search.
+//! Each step narrows the bracket, doubles the rate up to its ceiling, or tries the upper end again: a rate has three tries,
+//! and for each that left it open one that is twice as long. `STEPS_MAX` is for a target that changes under the search.
 
 use std::collections::BTreeMap;
 
@@ -24,8 +29,11 @@ use serde::{Deserialize, Serialize};
 const HALVINGS: u32 = 3;
 const GROWTH: u64 = 2;
 const STEPS_MAX: u32 = 60;
-/// Before a rate that is not good bounds the search for good.
+/// Before a rate that nobody knows bounds the search.
 const TRIES: u32 = 2;
+/// Of [`TRIES_MAX`].
+const MAJORITY: u32 = 2;
+const TRIES_MAX: u32 = 3;
 
 /// Requests a second, in whole numbers.
 pub type Rate = u64;
@@ -104,23 +112,49 @@ pub enum Ending {
     },
 }
 
+impl Ending {
+    /// The highest good rate.
+    pub fn good(&self) -> Option<Rate> {
+        match self {
+            Ending::Found { good, .. } | Ending::AtLeast { good, .. } | Ending::Ceiling { good } => Some(*good),
+            Ending::CutShort { good, .. } => *good,
+            Ending::NoneGood { .. } | Ending::Unknown { .. } | Ending::LostData { .. } => None,
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct Search {
     rules: Rules,
     /// The highest.
     good: Option<Rate>,
     /// Every other rate above it that was tried.
-    others: BTreeMap<Rate, Other>,
+    others: BTreeMap<Rate, Votes>,
     open: Option<Rate>,
     lost_data: Option<Rate>,
     steps: u32,
 }
 
-/// A rate that is not good.
+/// What the steps at a rate said of it.
 #[derive(Debug, Clone, Copy, Default)]
-struct Other {
+struct Votes {
     tries: u32,
-    broke: bool,
+    good: u32,
+    broke: u32,
+}
+
+impl Votes {
+    fn is_good(self) -> bool {
+        self.good >= MAJORITY || (self.good > 0 && self.broke == 0)
+    }
+
+    fn is_broken(self) -> bool {
+        self.broke >= MAJORITY
+    }
+
+    fn another_tells(self) -> bool {
+        self.tries < if self.broke == 0 { TRIES } else { TRIES_MAX } && !self.is_broken()
+    }
 }
 
 impl Search {
@@ -144,12 +178,12 @@ impl Search {
         }
         match (self.good, self.others.first_key_value()) {
             (None, None) => attempt(start.min(most)),
-            (None, Some((lowest, other))) => self.lower(*lowest, *other),
+            (None, Some((lowest, votes))) => self.lower(*lowest, *votes),
             (Some(good), None) if good >= most => Next::Over(Ending::Ceiling { good }),
             (Some(good), None) => attempt((good * GROWTH).min(most)),
             (Some(good), Some((upper, _))) if !self.is_narrow(good, *upper) => attempt(good + (upper - good) / 2),
-            (Some(_), Some((upper, other))) if other.tries < TRIES => attempt(*upper),
-            (Some(good), Some((upper, other))) => Next::Over(match other.broke {
+            (Some(_), Some((upper, votes))) if votes.another_tells() => attempt(*upper),
+            (Some(good), Some((upper, votes))) => Next::Over(match votes.is_broken() {
                 true => Ending::Found { good, broke: *upper },
                 false => Ending::AtLeast { good, unknown: *upper },
             }),
@@ -163,15 +197,16 @@ impl Search {
         self.open = None;
         match said {
             Said::Open { .. } if !ask.longer => self.open = Some(rate),
-            Said::Good | Said::Open { within: true } => {
-                self.good = Some(rate);
-                self.others.retain(|other, _| *other > rate);
-            }
-            Said::Broke | Said::Open { within: false } => self.not_good(rate).broke = true,
+            Said::Good | Said::Open { within: true } => self.votes(rate).good += 1,
+            Said::Broke | Said::Open { within: false } => self.votes(rate).broke += 1,
             Said::Nothing => {
-                self.not_good(rate);
+                self.votes(rate);
             }
             Said::LostData => self.lost_data = Some(rate),
+        }
+        if self.others.get(&rate).is_some_and(|votes| votes.is_good()) {
+            self.good = Some(rate);
+            self.others.retain(|other, _| *other > rate);
         }
     }
 
@@ -179,10 +214,11 @@ impl Search {
         Ending::CutShort { good: self.good, why }
     }
 
-    fn not_good(&mut self, rate: Rate) -> &mut Other {
-        let other = self.others.entry(rate).or_default();
-        other.tries += 1;
-        other
+    /// With one more try.
+    fn votes(&mut self, rate: Rate) -> &mut Votes {
+        let votes = self.others.entry(rate).or_default();
+        votes.tries += 1;
+        votes
     }
 
     fn is_narrow(&self, good: Rate, upper: Rate) -> bool {
@@ -191,9 +227,9 @@ impl Search {
     }
 
     /// No rate was good so far.
-    fn lower(&self, lowest: Rate, other: Other) -> Next {
+    fn lower(&self, lowest: Rate, votes: Votes) -> Next {
         let floor = (self.rules.start.min(self.rules.most) >> HALVINGS).max(1);
-        match (lowest > floor, other.broke) {
+        match (lowest > floor, votes.broke > 0) {
             (true, _) => Next::Try(Ask { rate: (lowest / 2).max(floor), longer: false }),
             (false, true) => Next::Over(Ending::NoneGood { lowest }),
             (false, false) => Next::Over(Ending::Unknown { lowest }),
@@ -290,6 +326,32 @@ mod tests {
         assert!(matches!(ending, Ending::Found { good: 1_426..=1_500, .. }), "{ending:?}");
     }
 
+    /// What the upper end says at each further try, of a target that carries 700.
+    fn at_the_upper_end(tries: &[Said]) -> (usize, Ending) {
+        let mut further = tries.iter();
+        let mut seen = false;
+        let (steps, ending) = played(RULES, |ask, nth| match (ask.rate, seen) {
+            (725, true) => *further.next().expect("no further try"),
+            (rate, _) => {
+                seen |= rate == 725;
+                up_to(700)(ask, nth)
+            }
+        });
+        (steps.iter().filter(|(ask, _)| ask.rate == 725).count(), ending)
+    }
+
+    #[test]
+    fn one_good_step_does_not_outvote_a_broken_one_and_two_do() {
+        let (good, broke, nothing) = (Said::Good, Said::Broke, Said::Nothing);
+        let found = Ending::Found { good: 700, broke: 725 };
+        assert_eq!(at_the_upper_end(&[broke]), (2, found.clone()));
+        assert_eq!(at_the_upper_end(&[good, broke]), (3, found));
+        assert_eq!(at_the_upper_end(&[good, good]), (3, Ending::Found { good: 725, broke: 750 }));
+        let unknown = Ending::AtLeast { good: 700, unknown: 725 };
+        assert_eq!(at_the_upper_end(&[good, nothing]), (3, unknown.clone()));
+        assert_eq!(at_the_upper_end(&[nothing, nothing]), (3, unknown), "one broken step alone is no bound");
+    }
+
     proptest! {
         #[test]
         fn the_found_rate_is_good_the_one_above_it_is_not_and_the_bracket_is_narrow(
@@ -322,8 +384,13 @@ mod tests {
             });
             prop_assert!(steps.len() <= STEPS_MAX as usize);
             if let Ending::Found { good, .. } | Ending::AtLeast { good, .. } | Ending::Ceiling { good } = ending {
-                let kept = |said: &Said| matches!(said, Said::Good | Said::Open { within: true });
-                prop_assert!(steps.iter().any(|(ask, said)| ask.rate == good && kept(said)));
+                let votes = |told: fn(&Ask, Said) -> bool| {
+                    steps.iter().filter(|(ask, said)| ask.rate == good && told(ask, *said)).count()
+                };
+                let kept = votes(|_, said| matches!(said, Said::Good | Said::Open { within: true }));
+                let broke = votes(|ask, said| matches!((said, ask.longer),
+                    (Said::Broke, _) | (Said::Open { within: false }, true)));
+                prop_assert!(kept > 0 && (broke == 0 || kept > broke));
             }
         }
     }

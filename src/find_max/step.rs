@@ -13,13 +13,13 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::interval::{self, Interval};
+use super::interval;
 use super::search::{Ask, Rate, Said};
 use super::slo::{self, Slo, Stands};
 use crate::backends::SettleEnd;
 use crate::checks::{Conservation, Percentiles, Punctuality, Strangers, Verdict};
 use crate::load::latency::LaneHistograms;
-use crate::plan::{Gate, GateMetric, Plan};
+use crate::plan::{Gate, Plan};
 use crate::report::RunReport;
 use crate::report::figures::{hundredths, percent};
 
@@ -215,20 +215,18 @@ impl Trial<'_> {
 
     /// Limits of latency, and nothing else, that were missed by no more than mxctl itself was late.
     fn tipped_by_lag(&self) -> Option<String> {
-        let lag_ms = self.report.judgement.punctuality?.lag_ms_p99;
+        let Punctuality { lag_ms_p99, without_lag_ms, .. } = self.report.judgement.punctuality?;
         let errors = (self.errors(), self.counts().due);
         let figures = self.slo.gates().iter().filter_map(|gate| {
             let measured = slo::measured(gate, self.histograms, errors)?;
-            (slo::stands(gate, measured) == Stands::Missed).then_some((gate, measured))
+            (slo::stands(gate, measured) == Stands::Missed).then_some(gate)
         });
-        let tipped = |(gate, measured): (&Gate, Interval)| {
-            gate.metric != GateMetric::ErrorRate && measured.point - lag_ms / 1e3 <= gate.limit
-        };
+        let tipped = |gate: &Gate| without_lag_ms.and_then(|ms| ms.of(gate.metric)).is_some_and(|s| s <= gate.limit);
         let mut figures = figures.peekable();
         (figures.peek().is_some() && figures.all(tipped) && self.overloaded().is_empty()).then(|| {
             format!(
                 "the generator is the limit: its own lag p99 is {} ms of it; more `--threads`, or a calmer machine",
-                hundredths(lag_ms)
+                hundredths(lag_ms_p99)
             )
         })
     }
@@ -327,6 +325,7 @@ mod tests {
                 open_at_end: 0,
                 lag_ms_p99: 0.5,
                 last_acked: Offset::from_duration(plan.load.duration()),
+                without_lag_ms: None,
             });
             let mut backlog = judgement.findings[0].clone();
             backlog.check = "backlog".to_owned();
@@ -355,6 +354,13 @@ mod tests {
 
         fn punctuality(&mut self) -> &mut Punctuality {
             self.report.judgement.punctuality.as_mut().unwrap()
+        }
+
+        /// Each response was so much our own.
+        fn lagged(&mut self, response: Duration, lag_ms: f64) {
+            let without = Percentiles { p99: response.as_secs_f64() * 1e3 - lag_ms, ..Percentiles::default() };
+            let told = self.punctuality();
+            (told.lag_ms_p99, told.without_lag_ms) = (lag_ms, Some(without));
         }
 
         fn finds(&mut self, check: &str, verdict: Verdict) {
@@ -426,16 +432,16 @@ mod tests {
     #[test]
     fn a_limit_that_is_missed_by_less_than_our_own_lag_accuses_nobody() {
         const SLOW: Duration = Duration::from_millis(55);
-        let late = |lag_ms_p99| {
+        let late = |lag_ms| {
             said(|c| {
                 c.answered_in(SLOW, SLOW);
-                c.punctuality().lag_ms_p99 = lag_ms_p99;
+                c.lagged(SLOW, lag_ms);
             })
         };
         assert_eq!([late(12.0), late(2.0)], [Said::Nothing, Said::Broke]);
         let failing = |c: &mut Canned| {
             c.answered_in(SLOW, SLOW);
-            c.punctuality().lag_ms_p99 = 12.0;
+            c.lagged(SLOW, 12.0);
             c.report.judgement.conservation.refused = 200;
         };
         assert_eq!(said(failing), Said::Broke, "errors are no matter of lag");

@@ -19,6 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ledger::{Attempt, Outcome};
+use crate::plan::GateMetric;
 
 /// Milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +30,21 @@ pub struct Percentiles {
     pub p99: f64,
     pub p999: f64,
     pub max: f64,
+}
+
+impl Percentiles {
+    /// What a limit of latency is set on, in seconds; `None`: the limit is of something else.
+    pub fn of(&self, metric: GateMetric) -> Option<f64> {
+        let ms = match metric {
+            GateMetric::P50 => self.p50,
+            GateMetric::P99 => self.p99,
+            GateMetric::P999 => self.p999,
+            GateMetric::ErrorRate | GateMetric::Recovery | GateMetric::Duplicates | GateMetric::Reordered => {
+                return None;
+            }
+        };
+        Some(ms / 1e3)
+    }
 }
 
 /// What a measured time (done − due) counts as response time. Acked: as it is. Unknown: the request time-out at least,

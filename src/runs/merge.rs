@@ -2,6 +2,8 @@
 //!
 //! In: runs' folders. Out: [`Merged`]. Histograms of equal bounds and precision add up exactly: the sum is what one
 //! recorder of all values would have. Percentiles never do, which is why they are of the sum.
+//!
+//! The verdict of a sum is the worst of its parts': times of a run that proved nothing prove nothing in company.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,12 +11,14 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 
 use crate::archive::{Archive, ArchiveError, Piece, Stored};
+use crate::checks::{Finding, Verdict};
 use crate::load::hlog::{HdrLog, HdrLogError};
 use crate::load::latency::Durations;
 use crate::plan::Plan;
-use crate::report::PlanSummary;
+use crate::report::{PlanSummary, RunReport};
 
 #[derive(Debug)]
 pub struct Merged {
@@ -29,9 +33,20 @@ pub struct Merged {
 #[derive(Debug)]
 pub struct Part {
     pub run: String,
+    pub judged: Judged,
     folder: PathBuf,
     pub log: HdrLog,
     aspects: BTreeMap<&'static str, String>,
+}
+
+/// What its report says of the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Judged {
+    /// INCONCLUSIVE where there is no report.
+    pub verdict: Verdict,
+    pub interrupted: bool,
+    /// What is not a pass, one sentence each.
+    pub why: Vec<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +71,31 @@ pub fn merge(runs: &[PathBuf]) -> Result<Merged, MergeError> {
     Ok(Merged { all: sum(&parts), parts, differences })
 }
 
+impl Merged {
+    /// The worst of its parts'.
+    pub fn verdict(&self) -> Verdict {
+        self.parts.iter().map(|part| part.judged.verdict).max().unwrap_or(Verdict::Inconclusive)
+    }
+}
+
+impl Judged {
+    fn of(report: Stored<RunReport>) -> Judged {
+        match report {
+            Stored::Whole(RunReport { verdict, interrupted, judgement, .. }) => {
+                let open = judgement.findings.into_iter().filter(|finding| finding.verdict != Verdict::Pass);
+                let why = open.map(|Finding { check, summary, .. }| format!("{check}: {summary}")).collect();
+                Judged { verdict, interrupted, why }
+            }
+            Stored::Missing { why } => Judged { verdict: Verdict::Inconclusive, interrupted: true, why: vec![why] },
+        }
+    }
+
+    /// `INCONCLUSIVE, interrupted`.
+    pub fn in_words(&self) -> String {
+        self.verdict.word().to_owned() + if self.interrupted { ", interrupted" } else { "" }
+    }
+}
+
 impl Part {
     fn read(folder: &Path) -> Result<Part, MergeError> {
         let archive = Archive::open(folder)?;
@@ -66,11 +106,12 @@ impl Part {
             }
             Stored::Missing { why } => return Err(MergeError::NoHistograms { run, why }),
         };
+        let judged = Judged::of(archive.get_json(Piece::Run)?);
         let plan: Option<Plan> = archive.get_json(Piece::Plan)?.whole();
         let aspects = aspects(plan.as_ref(), &log);
         // Runs of two machines may have one name, and one run may be reached by two.
         let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-        Ok(Part { run, folder, log, aspects })
+        Ok(Part { run, judged, folder, log, aspects })
     }
 
     fn differs_from(&self, other: &Part) -> Vec<String> {
@@ -144,10 +185,14 @@ mod tests {
     }
 
     fn run(reports: &Path, number: u32, log: &HdrLog, plan: &Plan) -> PathBuf {
+        unsealed(reports, number, log, plan).root().to_owned()
+    }
+
+    fn unsealed(reports: &Path, number: u32, log: &HdrLog, plan: &Plan) -> Archive {
         let archive = Archive::create(reports, "a", number, NOW).unwrap();
         archive.put_json(Piece::Plan, plan).unwrap();
         archive.put_bytes(Piece::Histograms, &log.written()).unwrap();
-        archive.root().to_owned()
+        archive
     }
 
     #[test]
@@ -156,7 +201,7 @@ mod tests {
         let later = HdrLog { started_at: NOW + SignedDuration::from_secs(10), ..log(501..=2_000) };
         let runs =
             [(1, log(1..=500)), (2, later)].map(|(number, log)| run(reports.path(), number, &log, &canned::plan()));
-        let Merged { parts, all, differences } = merge(&runs).unwrap();
+        let Merged { parts, all, differences, .. } = merge(&runs).unwrap();
         let of_all = log(1..=2_000);
         for ((tag, Durations(merged)), (_, Durations(one))) in
             all.histograms.named().into_iter().zip(of_all.histograms.named())
@@ -165,6 +210,30 @@ mod tests {
         }
         assert_eq!((all.started_at, all.duration), (NOW, Duration::from_secs(40)));
         assert_eq!((parts.len(), differences), (2, Vec::new()));
+    }
+
+    #[test]
+    fn a_sum_is_no_better_than_the_worst_of_its_parts() {
+        let reports = tempfile::tempdir().unwrap();
+        let folder = |number, report: Option<RunReport>| {
+            let archive = unsealed(reports.path(), number, &log(1..=10), &canned::plan());
+            report.iter().for_each(|report| archive.seal(&report.files().unwrap()).unwrap());
+            archive.root().to_owned()
+        };
+        let report = |name| canned::reports().into_iter().find(|(of, _)| *of == name).expect("it is a sample").1;
+        let (pass, fail): (RunReport, RunReport) = (report("pass"), report("fail"));
+        let cut = RunReport { interrupted: true, verdict: Verdict::Inconclusive, ..pass.clone() };
+        let [good, bad] = [folder(1, Some(pass)), folder(2, Some(fail))];
+        let [cut, unreported] = [folder(3, Some(cut)), folder(4, None)];
+        let verdict =
+            |runs: &[&PathBuf]| merge(&runs.iter().map(|run| run.to_path_buf()).collect::<Vec<_>>()).unwrap().verdict();
+        assert_eq!(verdict(&[&good, &bad]), Verdict::Fail);
+        assert_eq!([verdict(&[&good, &cut]), verdict(&[&good, &unreported])], [Verdict::Inconclusive; 2]);
+        let parts = merge(&[good, bad, cut, unreported]).unwrap().parts;
+        let told: Vec<String> = parts.iter().map(|part| part.judged.in_words()).collect();
+        assert_eq!(told, ["PASS", "FAIL", "INCONCLUSIVE, interrupted", "INCONCLUSIVE, interrupted"]);
+        assert!(parts[0].judged.why.is_empty() && parts[1].judged.why.iter().any(|why| why.starts_with("integrity: ")));
+        assert!(parts[3].judged.why[0].contains("run.json is not there"), "{:?}", parts[3].judged);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use find::{FindError, find};
-pub use merge::{MergeError, Merged, merge};
+pub use merge::{Judged, MergeError, Merged, merge};
 pub use prune::{Fate, Pruned, Retention, prune};
 
 use crate::archive::{Archive, ArchiveError, Environment, Piece, Stored};

@@ -20,8 +20,8 @@ pub fn rendered(curve: &Curve, file: &Path, colour: bool) -> String {
         reasons(curve),
         wrap(
             "  ",
-            "CPU: processors of the target's instances, and of mxctl, over the load; –: not known. Each step is a run: `mxctl \
-             report list`",
+            "A rate that broke once is good, or broken, by two steps of three. CPU: processors of the target's instances, and of \
+             mxctl, over the load; –: not known. Each step is a run: `mxctl report list`",
         ),
         wrap("  curve     ", &file.display().to_string()),
     ]

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Refused;
 use crate::archive::put_beside_runs;
-use crate::checks::Percentiles;
+use crate::checks::{Percentiles, Verdict};
 use crate::cli::Global;
 use crate::cli::exit::Exit;
 use crate::cli::output::print_as;
@@ -14,7 +14,7 @@ use crate::load::hlog::HdrLog;
 use crate::report::figures::{hundredths, thousands};
 use crate::report::table::{Table, left, right};
 use crate::report::text::wrap;
-use crate::runs::{self, Merged, merge};
+use crate::runs::{self, Judged, Merged, merge};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -23,7 +23,8 @@ use crate::runs::{self, Merged, merge};
   mxctl report merge 20261124T001203Z latest --output json
 
 The sum is exact: percentiles are those of all requests together, which no average of percentiles is. What differs
-between the runs is said; the exit code is 0 all the same.")]
+between the runs is said, and what each was judged to be: the sum is no better than the worst of them. The exit code is 0
+all the same.")]
 pub struct Command {
     /// The runs, as for `report show`
     #[arg(value_name = "RUN", required = true, num_args = 2..)]
@@ -36,6 +37,8 @@ pub struct Command {
 /// As JSON.
 #[derive(Debug, Serialize)]
 struct Told {
+    /// The worst of the runs'.
+    verdict: Verdict,
     runs: Vec<Line>,
     merged: Times,
     differences: Vec<String>,
@@ -44,6 +47,8 @@ struct Told {
 #[derive(Debug, Serialize)]
 struct Line {
     run: String,
+    #[serde(flatten)]
+    judged: Judged,
     #[serde(flatten)]
     times: Times,
 }
@@ -78,14 +83,17 @@ fn write(file: &Path, log: &HdrLog) -> Result<(), Refused> {
 
 impl Told {
     fn of(merged: Merged) -> Told {
+        let verdict = merged.verdict();
         let Merged { parts, all, differences } = merged;
-        let runs = parts.into_iter().map(|part| Line { times: Times::of(&part.log), run: part.run });
-        Told { runs: runs.collect(), merged: Times::of(&all), differences }
+        let runs =
+            parts.into_iter().map(|part| Line { times: Times::of(&part.log), run: part.run, judged: part.judged });
+        Told { verdict, runs: runs.collect(), merged: Times::of(&all), differences }
     }
 
     fn in_words(&self) -> String {
         let mut table = Table::new(&[
             left("run"),
+            left("verdict"),
             left("time"),
             right("requests"),
             right("p50"),
@@ -95,11 +103,21 @@ impl Told {
             right("max"),
         ]);
         for line in &self.runs {
-            line.times.rows(&line.run).into_iter().for_each(|row| table.row(row));
+            line.times.rows(&line.run, &line.judged.in_words()).into_iter().for_each(|row| table.row(row));
         }
-        self.merged.rows("merged").into_iter().for_each(|row| table.row(row));
+        self.merged.rows("merged", self.verdict.word()).into_iter().for_each(|row| table.row(row));
         let differences: String = self.differences.iter().map(|told| wrap("  differs   ", told)).collect();
-        table.render() + if differences.is_empty() { "" } else { "\n" } + &differences
+        let said = self.runs.iter().map(Line::why).collect::<String>() + &differences;
+        table.render() + if said.is_empty() { "" } else { "\n" } + &said
+    }
+}
+
+impl Line {
+    /// Why it is no pass.
+    fn why(&self) -> String {
+        let head = format!("  {}  ", self.judged.in_words());
+        let lines = self.judged.why.iter().map(|why| wrap(&head, &format!("{}: {why}", self.run)));
+        lines.collect()
     }
 }
 
@@ -109,18 +127,18 @@ impl Times {
         Times { response_ms: response, service_ms: service, waited_ms: waited, woke_late_ms: woke_late }
     }
 
-    fn rows(&self, run: &str) -> [[String; 8]; 4] {
+    fn rows(&self, run: &str, verdict: &str) -> [[String; 9]; 4] {
         let Times { response_ms, service_ms, waited_ms, woke_late_ms } = self;
         [
-            row(run, "response", response_ms),
-            row("", "service", service_ms),
-            row("", "own lag: no free connection", waited_ms),
-            row("", "own lag: we woke late", woke_late_ms),
+            row([run, verdict, "response"], response_ms),
+            row(["", "", "service"], service_ms),
+            row(["", "", "own lag: no free connection"], waited_ms),
+            row(["", "", "own lag: we woke late"], woke_late_ms),
         ]
     }
 }
 
-fn row(run: &str, time: &str, p: &Percentiles) -> [String; 8] {
+fn row([run, verdict, time]: [&str; 3], p: &Percentiles) -> [String; 9] {
     let [p50, p90, p99, p999, max] = [p.p50, p.p90, p.p99, p.p999, p.max].map(hundredths);
-    [run.to_owned(), time.to_owned(), thousands(p.count), p50, p90, p99, p999, max]
+    [run.to_owned(), verdict.to_owned(), time.to_owned(), thousands(p.count), p50, p90, p99, p999, max]
 }

@@ -1,5 +1,6 @@
 //! Whole loads against scripted targets: what the ledger says afterwards, from its recorded times.
 
+mod asleep;
 mod torture;
 
 use std::collections::BTreeSet;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::backends::{Endpoint, InstanceId};
-use crate::load::alarm::Timer;
+use crate::load::alarm::{Alarm, Timer};
 use crate::load::dialogue::ServiceDialogue;
 use crate::load::fake_target::{FakeTarget, Reply, Seen, acknowledge, answer};
 use crate::load::latency::LaneHistograms;
@@ -26,13 +27,14 @@ struct Lab {
     folder: tempfile::TempDir,
     endpoints: Endpoints,
     clock: RunClock,
+    alarm: Arc<dyn Alarm>,
     stop: Stop,
 }
 
 impl Lab {
     fn new() -> Lab {
         let (folder, clock) = (tempfile::tempdir().unwrap(), RunClock::starting_in(Duration::from_millis(50)));
-        Lab { folder, endpoints: Endpoints::default(), clock, stop: Stop::new() }
+        Lab { folder, endpoints: Endpoints::default(), clock, alarm: Arc::new(Timer), stop: Stop::new() }
     }
 
     fn with(targets: &[&FakeTarget]) -> Lab {
@@ -53,10 +55,9 @@ impl Lab {
     }
 
     async fn try_drive(&self, plan: &LoadPlan, watch: &dyn Watch) -> Result<Ledger, LoadError> {
-        let Lab { folder, endpoints, clock, stop } = self;
+        let Lab { folder, endpoints, clock, alarm, stop } = self;
         let dialogue = Arc::new(ServiceDialogue { api_version: "v5".to_owned() });
-        let alarm = Arc::new(Timer);
-        let load = Load { plan, run: RUN, dialogue, endpoints, clock, alarm, watch, stop };
+        let load = Load { plan, run: RUN, dialogue, endpoints, clock, alarm: alarm.clone(), watch, stop };
         drive(load, folder.path()).await.map(|driven| driven.recorded)
     }
 

@@ -26,12 +26,17 @@ fn driven(lab: &Lab, arguments: &[&str]) -> Ended {
     if busy { ended } else { ended.exits_with(0) }
 }
 
-/// Acked, refused, unknown; what was due is their sum, and the plan's.
+/// Acked, refused, unknown.
 fn outcomes(report: &Value) -> [u64; 3] {
+    outcomes_of(DUE, report)
+}
+
+/// What was due is their sum with what was not sent, and the plan's.
+fn outcomes_of(due: u64, report: &Value) -> [u64; 3] {
     let conservation = &report["judgement"]["conservation"];
     let of = |outcome: &str| conservation[outcome].as_u64().expect("a count");
-    assert_eq!(of("due"), DUE, "{conservation}");
-    assert_eq!(of("acked") + of("refused") + of("unknown") + of("not_sent"), DUE, "{conservation}");
+    assert_eq!(of("due"), due, "{conservation}");
+    assert_eq!(of("acked") + of("refused") + of("unknown") + of("not_sent"), due, "{conservation}");
     [of("acked"), of("refused"), of("unknown")]
 }
 
@@ -278,6 +283,20 @@ fn a_stream_that_is_not_answered_in_time_is_reset_and_its_connection_goes_on() {
     assert_eq!([acked, refused, unknown], [DUE / 5 * 4, 0, DUE / 5], "{seen:?}");
     assert_eq!((count(&seen.requests), report["connections"]["opened"].as_u64()), (DUE, Some(1)));
     assert!(count(&seen.cancelled) > 0, "{seen:?}");
+}
+
+#[test]
+fn however_many_streams_are_answered_too_late_their_connection_goes_on() {
+    // h2 by itself remembers 50 streams that it has reset, and ends a connection after 1,024 frames on others.
+    let (lab, server) = (Lab::new(), frames::Server::start(frames::Manner::AnswersLate));
+    let url = server.url();
+    let load = ["loadtest", "--url", &url, "--rps", "1000", "--duration", "2s", "--request-timeout", "500ms"];
+    lab.run(&[&load[..], &["--http2", "--connections", "1", "--shards", "1", "--streams", "1000"]].concat());
+    let (report, seen) = (lab.report(), &server.seen);
+    assert_eq!(outcomes_of(2000, &report), [200, 0, 1800], "{seen:?}");
+    assert_eq!((count(&seen.answered), count(&seen.cancelled)), (200, 1800));
+    let connections = &report["connections"];
+    assert_eq!((&connections["opened"], &connections["ended_by_target"]), (&1.into(), &0.into()), "{connections}");
 }
 
 #[test]

@@ -45,6 +45,8 @@ pub enum Manner {
     CutsOff,
     /// Never answers the fifth one.
     Forgets,
+    /// Answers every tenth one, and any other one when it has been reset.
+    AnswersLate,
     /// Answers thirty, and then says nothing any more.
     FallsSilent,
 }
@@ -91,24 +93,30 @@ impl Server {
     }
 }
 
+impl Manner {
+    /// It allows so many at a time, at first.
+    fn streams(self) -> u32 {
+        match self {
+            Manner::OneAtATime => 1,
+            Manner::AnswersLate => 1000,
+            _ => 100,
+        }
+    }
+}
+
 impl Connection {
     fn serve(mut self) -> io::Result<()> {
         self.tcp.set_nodelay(true)?;
         let mut preface = [0; PREFACE.len()];
         self.tcp.read_exact(&mut preface)?;
         assert_eq!(preface, PREFACE);
-        let streams: u32 = if matches!(self.manner, Manner::OneAtATime) { 1 } else { 100 };
-        let settings = [&MAX_CONCURRENT_STREAMS.to_be_bytes()[..], &streams.to_be_bytes()].concat();
-        self.write(SETTINGS, 0, 0, &settings)?;
+        self.allow(self.manner.streams())?;
         loop {
             let frame = self.read()?;
             match (frame.kind, frame.flags & ACK) {
                 (SETTINGS, 0) => self.write(SETTINGS, ACK, 0, &[])?,
                 (PING, 0) => self.write(PING, ACK, 0, &frame.payload)?,
-                (RST_STREAM, _) => {
-                    self.open.retain(|stream| *stream != frame.stream);
-                    add(&self.seen.cancelled);
-                }
+                (RST_STREAM, _) if self.open.contains(&frame.stream) => self.cancelled(frame.stream)?,
                 (HEADERS, _) => {
                     assert_ne!(frame.flags & END_STREAM, 0, "requests without a body");
                     self.requested(frame.stream)?;
@@ -150,6 +158,7 @@ impl Connection {
                 Err(io::ErrorKind::ConnectionAborted.into())
             }
             Manner::Forgets if fifth => Ok(()),
+            Manner::AnswersLate if !self.requests.is_multiple_of(10) => Ok(()),
             Manner::FallsSilent if self.requests > 30 => Ok(()),
             _ => self.answer(stream),
         }
@@ -175,6 +184,17 @@ impl Connection {
         // Counted first: the client may be gone when it has read what it waited for.
         add(&self.seen.answered);
         self.open.retain(|open| *open != stream);
+        self.whole(stream)
+    }
+
+    fn cancelled(&mut self, stream: u32) -> io::Result<()> {
+        add(&self.seen.cancelled);
+        self.open.retain(|open| *open != stream);
+        if matches!(self.manner, Manner::AnswersLate) { self.whole(stream) } else { Ok(()) }
+    }
+
+    /// An answer.
+    fn whole(&mut self, stream: u32) -> io::Result<()> {
         self.write(HEADERS, END_HEADERS, stream, STATUS_200)?;
         self.write(DATA, END_STREAM, stream, b"ok")
     }
@@ -189,6 +209,11 @@ impl Connection {
     fn reset(&mut self, stream: u32, code: u32) -> io::Result<()> {
         self.open.retain(|open| *open != stream);
         self.write(RST_STREAM, 0, stream, &code.to_be_bytes())
+    }
+
+    fn allow(&mut self, streams: u32) -> io::Result<()> {
+        let settings = [&MAX_CONCURRENT_STREAMS.to_be_bytes()[..], &streams.to_be_bytes()].concat();
+        self.write(SETTINGS, 0, 0, &settings)
     }
 
     fn go_away(&mut self, last: u32) -> io::Result<()> {

@@ -42,6 +42,9 @@ use crate::load::response::{Answer, BadAnswer, Bodies};
 /// An answer is read as it comes: the peer need not wait for us to say so.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+/// How much a peer may misuse a connection before h2 ends it, to protect a server from its clients. Answers that come after
+/// a time-out count as that: the load would end a connection of its own, and tell of the target.
+const UNBOUNDED: usize = usize::MAX;
 /// How often a stream lets the driver read what has come, before it sends. It reads all there is at once, unless it
 /// cannot write.
 const LOOKS: u32 = 8;
@@ -241,7 +244,10 @@ async fn agree<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     builder
         .enable_push(false)
         .initial_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_concurrent_reset_streams(UNBOUNDED)
+        .max_local_error_reset_streams(None)
+        .data_frame_budget(UNBOUNDED);
     let (sender, mut connection) = builder.handshake(stream).await.map_err(|e| refused(&e))?;
     let mut pings = connection.ping_pong().expect("nobody has taken it before");
     tokio::select! {

@@ -314,3 +314,21 @@ fn no_more_streams_are_open_than_the_peer_allows() {
     assert_eq!((outcomes, count(&server.seen.requests)), ([DUE, 0, 0], DUE));
     assert_eq!(count(&server.seen.open_most), 1);
 }
+
+#[test]
+fn requests_wait_for_a_peer_that_allows_none_at_first() {
+    let (server, outcomes, report) = misused(&Lab::new(), frames::Manner::OpensLate, "4");
+    assert_eq!((outcomes, count(&server.seen.requests)), ([DUE, 0, 0], DUE));
+    assert!(count(&server.seen.open_most) <= 2);
+    let said = finding(&report, "generator").to_string();
+    assert!(said.contains("for a free connection"), "{said}");
+}
+
+#[test]
+fn a_request_beyond_a_limit_that_fell_waits_and_is_not_taken_for_one_that_was_sent() {
+    let (server, outcomes, report) = misused(&Lab::new(), frames::Manner::Narrows, "4");
+    let seen = &server.seen;
+    // The one that was sent and not answered; those that waited for its stream went over another connection.
+    assert_eq!((outcomes, count(&seen.requests)), ([DUE - 1, 0, 1], DUE), "{seen:?}");
+    assert_eq!((count(&seen.connections), report["connections"]["opened"].as_u64()), (2, Some(2)));
+}

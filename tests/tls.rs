@@ -26,12 +26,17 @@ fn driven(lab: &Lab, arguments: &[&str]) -> Ended {
     if busy { ended } else { ended.exits_with(0) }
 }
 
-/// Acked, refused, unknown; what was due is their sum, and the plan's.
+/// Acked, refused, unknown.
 fn outcomes(report: &Value) -> [u64; 3] {
+    outcomes_of(DUE, report)
+}
+
+/// What was due is their sum with what was not sent, and the plan's.
+fn outcomes_of(due: u64, report: &Value) -> [u64; 3] {
     let conservation = &report["judgement"]["conservation"];
     let of = |outcome: &str| conservation[outcome].as_u64().expect("a count");
-    assert_eq!(of("due"), DUE, "{conservation}");
-    assert_eq!(of("acked") + of("refused") + of("unknown") + of("not_sent"), DUE, "{conservation}");
+    assert_eq!(of("due"), due, "{conservation}");
+    assert_eq!(of("acked") + of("refused") + of("unknown") + of("not_sent"), due, "{conservation}");
     [of("acked"), of("refused"), of("unknown")]
 }
 
@@ -281,6 +286,20 @@ fn a_stream_that_is_not_answered_in_time_is_reset_and_its_connection_goes_on() {
 }
 
 #[test]
+fn however_many_streams_are_answered_too_late_their_connection_goes_on() {
+    // h2 by itself remembers 50 streams that it has reset, and ends a connection after 1,024 frames on others.
+    let (lab, server) = (Lab::new(), frames::Server::start(frames::Manner::AnswersLate));
+    let url = server.url();
+    let load = ["loadtest", "--url", &url, "--rps", "1000", "--duration", "2s", "--request-timeout", "500ms"];
+    lab.run(&[&load[..], &["--http2", "--connections", "1", "--shards", "1", "--streams", "1000"]].concat());
+    let (report, seen) = (lab.report(), &server.seen);
+    assert_eq!(outcomes_of(2000, &report), [200, 0, 1800], "{seen:?}");
+    assert_eq!((count(&seen.answered), count(&seen.cancelled)), (200, 1800));
+    let connections = &report["connections"];
+    assert_eq!((&connections["opened"], &connections["ended_by_target"]), (&1.into(), &0.into()), "{connections}");
+}
+
+#[test]
 fn a_connection_on_which_nothing_is_heard_any_more_is_left() {
     let (server, [acked, refused, unknown], report) = misused(&Lab::new(), frames::Manner::FallsSilent, "100");
     let seen = &server.seen;
@@ -294,4 +313,22 @@ fn no_more_streams_are_open_than_the_peer_allows() {
     let (server, outcomes, _) = misused(&Lab::new(), frames::Manner::OneAtATime, "4");
     assert_eq!((outcomes, count(&server.seen.requests)), ([DUE, 0, 0], DUE));
     assert_eq!(count(&server.seen.open_most), 1);
+}
+
+#[test]
+fn requests_wait_for_a_peer_that_allows_none_at_first() {
+    let (server, outcomes, report) = misused(&Lab::new(), frames::Manner::OpensLate, "4");
+    assert_eq!((outcomes, count(&server.seen.requests)), ([DUE, 0, 0], DUE));
+    assert!(count(&server.seen.open_most) <= 2);
+    let said = finding(&report, "generator").to_string();
+    assert!(said.contains("for a free connection"), "{said}");
+}
+
+#[test]
+fn a_request_beyond_a_limit_that_fell_waits_and_is_not_taken_for_one_that_was_sent() {
+    let (server, outcomes, report) = misused(&Lab::new(), frames::Manner::Narrows, "4");
+    let seen = &server.seen;
+    // The one that was sent and not answered; those that waited for its stream went over another connection.
+    assert_eq!((outcomes, count(&seen.requests)), ([DUE - 1, 0, 1], DUE), "{seen:?}");
+    assert_eq!((count(&seen.connections), report["connections"]["opened"].as_u64()), (2, Some(2)));
 }

@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::{Seen, add};
 
@@ -26,6 +27,8 @@ const MAX_CONCURRENT_STREAMS: u16 = 3;
 const INTERNAL_ERROR: u32 = 2;
 const REFUSED_STREAM: u32 = 7;
 
+pub const SHUT: Duration = Duration::from_millis(300);
+
 const STATUS_200: &[u8] = &[0x88];
 
 /// What it does to requests, counted on each connection from 1.
@@ -33,6 +36,11 @@ const STATUS_200: &[u8] = &[0x88];
 pub enum Manner {
     /// Allows one stream at a time.
     OneAtATime,
+    /// Allows none for [`SHUT`], and then two.
+    OpensLate,
+    /// On the first connection with requests: answers no one before there are four, and then allows one at a time, of which
+    /// it never answers the first.
+    Narrows,
     /// At the fourth request: a GOAWAY that names the third as the last, which it answers only then.
     GoesAway,
     /// A GOAWAY after the first answer.
@@ -45,6 +53,8 @@ pub enum Manner {
     CutsOff,
     /// Never answers the fifth one.
     Forgets,
+    /// Answers every tenth one, and any other one when it has been reset.
+    AnswersLate,
     /// Answers thirty, and then says nothing any more.
     FallsSilent,
 }
@@ -65,6 +75,8 @@ struct Connection {
     tcp: TcpStream,
     manner: Manner,
     seen: Arc<Seen>,
+    /// Among those with requests, from 1; 0 before the first one.
+    nth: u64,
     requests: u64,
     /// Streams that wait for an answer.
     open: Vec<u32>,
@@ -78,7 +90,8 @@ impl Server {
         let counted = seen.clone();
         std::thread::spawn(move || {
             for tcp in listener.incoming().flatten() {
-                let connection = Connection { tcp, manner, seen: counted.clone(), requests: 0, open: Vec::new() };
+                let (seen, open) = (counted.clone(), Vec::new());
+                let connection = Connection { tcp, manner, seen, nth: 0, requests: 0, open };
                 // However it ends, what was counted until then is what counts.
                 std::thread::spawn(move || connection.serve());
             }
@@ -91,24 +104,34 @@ impl Server {
     }
 }
 
+impl Manner {
+    /// It allows so many at a time, at first.
+    fn streams(self) -> u32 {
+        match self {
+            Manner::OpensLate => 0,
+            Manner::OneAtATime => 1,
+            Manner::AnswersLate => 1000,
+            _ => 100,
+        }
+    }
+}
+
 impl Connection {
     fn serve(mut self) -> io::Result<()> {
         self.tcp.set_nodelay(true)?;
         let mut preface = [0; PREFACE.len()];
         self.tcp.read_exact(&mut preface)?;
         assert_eq!(preface, PREFACE);
-        let streams: u32 = if matches!(self.manner, Manner::OneAtATime) { 1 } else { 100 };
-        let settings = [&MAX_CONCURRENT_STREAMS.to_be_bytes()[..], &streams.to_be_bytes()].concat();
-        self.write(SETTINGS, 0, 0, &settings)?;
+        self.allow(self.manner.streams())?;
         loop {
             let frame = self.read()?;
             match (frame.kind, frame.flags & ACK) {
                 (SETTINGS, 0) => self.write(SETTINGS, ACK, 0, &[])?,
-                (PING, 0) => self.write(PING, ACK, 0, &frame.payload)?,
-                (RST_STREAM, _) => {
-                    self.open.retain(|stream| *stream != frame.stream);
-                    add(&self.seen.cancelled);
+                (SETTINGS, _) if self.narrows(4) => {
+                    self.open.clone().into_iter().try_for_each(|open| self.answer(open))?
                 }
+                (PING, 0) => self.pinged(&frame.payload)?,
+                (RST_STREAM, _) if self.open.contains(&frame.stream) => self.cancelled(frame.stream)?,
                 (HEADERS, _) => {
                     assert_ne!(frame.flags & END_STREAM, 0, "requests without a body");
                     self.requested(frame.stream)?;
@@ -121,11 +144,14 @@ impl Connection {
     fn requested(&mut self, stream: u32) -> io::Result<()> {
         self.requests += 1;
         if self.requests == 1 {
-            add(&self.seen.connections);
+            self.nth = add(&self.seen.connections);
         }
         add(&self.seen.requests);
         self.open.push(stream);
         self.seen.open_most.fetch_max(self.open.len() as u64, Ordering::SeqCst);
+        if self.narrows(4) {
+            return self.allow(1);
+        }
         let fifth = self.requests.is_multiple_of(5);
         match self.manner {
             Manner::GoesAway => self.goes_away(stream),
@@ -149,10 +175,26 @@ impl Connection {
                 self.half(stream)?;
                 Err(io::ErrorKind::ConnectionAborted.into())
             }
+            Manner::Narrows if self.nth == 1 && self.requests <= 5 => Ok(()),
             Manner::Forgets if fifth => Ok(()),
+            Manner::AnswersLate if !self.requests.is_multiple_of(10) => Ok(()),
             Manner::FallsSilent if self.requests > 30 => Ok(()),
             _ => self.answer(stream),
         }
+    }
+
+    fn pinged(&mut self, payload: &[u8]) -> io::Result<()> {
+        self.write(PING, ACK, 0, payload)?;
+        if matches!(self.manner, Manner::OpensLate) {
+            std::thread::sleep(SHUT);
+            self.allow(2)?;
+        }
+        Ok(())
+    }
+
+    /// After so many requests.
+    fn narrows(&self, requests: u64) -> bool {
+        matches!(self.manner, Manner::Narrows) && self.nth == 1 && self.requests == requests
     }
 
     fn goes_away(&mut self, stream: u32) -> io::Result<()> {
@@ -175,6 +217,17 @@ impl Connection {
         // Counted first: the client may be gone when it has read what it waited for.
         add(&self.seen.answered);
         self.open.retain(|open| *open != stream);
+        self.whole(stream)
+    }
+
+    fn cancelled(&mut self, stream: u32) -> io::Result<()> {
+        add(&self.seen.cancelled);
+        self.open.retain(|open| *open != stream);
+        if matches!(self.manner, Manner::AnswersLate) { self.whole(stream) } else { Ok(()) }
+    }
+
+    /// An answer.
+    fn whole(&mut self, stream: u32) -> io::Result<()> {
         self.write(HEADERS, END_HEADERS, stream, STATUS_200)?;
         self.write(DATA, END_STREAM, stream, b"ok")
     }
@@ -189,6 +242,11 @@ impl Connection {
     fn reset(&mut self, stream: u32, code: u32) -> io::Result<()> {
         self.open.retain(|open| *open != stream);
         self.write(RST_STREAM, 0, stream, &code.to_be_bytes())
+    }
+
+    fn allow(&mut self, streams: u32) -> io::Result<()> {
+        let settings = [&MAX_CONCURRENT_STREAMS.to_be_bytes()[..], &streams.to_be_bytes()].concat();
+        self.write(SETTINGS, 0, 0, &settings)
     }
 
     fn go_away(&mut self, last: u32) -> io::Result<()> {

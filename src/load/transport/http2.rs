@@ -8,16 +8,16 @@
 //! any other that gave no whole answer may have been. Whichever it was, nothing is sent again.
 //!
 //! Before the first request the peer must have answered a PING: then it speaks HTTP/2, and has said how many streams it
-//! allows at a time. Those that were asked for beyond that wait, as for a free connection.
+//! allows at a time. It may say so anew whenever it likes. What is asked for beyond that waits, as for a free connection.
 //!
 //! A request that is not answered in time costs its stream. Where nothing at all was heard on its connection meanwhile,
 //! there may be nobody any more: then it costs the connection, as it does in HTTP/1.1.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -26,11 +26,12 @@ use h2::{Ping, Reason};
 use http::Request;
 use http::uri::Scheme;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OnceCell;
 use tokio::task::{JoinSet, yield_now};
 use tokio_util::sync::CancellationToken;
 
 use super::handshake::{HandshakeError, OVER_TLS, OpenError, PRIOR_KNOWLEDGE};
+use super::room::{Room, Turn};
 use super::socket::{Socket, Waiting};
 use super::tls::{self, Tls};
 use super::translate::translate;
@@ -42,6 +43,9 @@ use crate::load::response::{Answer, BadAnswer, Bodies};
 /// An answer is read as it comes: the peer need not wait for us to say so.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+/// How much a peer may misuse a connection before h2 ends it, to protect a server from its clients. Answers that come after
+/// a time-out count as that: the load would end a connection of its own, and tell of the target.
+const UNBOUNDED: usize = usize::MAX;
 /// How often a stream lets the driver read what has come, before it sends. It reads all there is at once, unless it
 /// cannot write.
 const LOOKS: u32 = 8;
@@ -70,8 +74,7 @@ struct Connection {
     sender: SendRequest<Bytes>,
     scheme: Scheme,
     socket: Socket,
-    /// As many as may have a request open.
-    room: Arc<Semaphore>,
+    room: Rc<Room>,
     /// Its driver has ended.
     over: CancellationToken,
     /// Rises with everything that comes on a stream.
@@ -98,6 +101,7 @@ struct Dialled {
 /// A connection on which both sides speak HTTP/2.
 struct Agreed {
     sender: SendRequest<Bytes>,
+    room: Rc<Room>,
     driver: Driver,
     over: CancellationToken,
 }
@@ -216,16 +220,14 @@ pub async fn greet(tls: Option<&Tls>, addr: SocketAddr) -> Result<(), OpenError>
 async fn dial(tls: Option<&Tls>, addr: SocketAddr, streams: u32) -> Result<Dialled, OpenError> {
     let socket = Socket::new(super::connect(addr).await?);
     let (agreed, scheme, spoken) = match tls {
-        None => (agree(socket.clone(), PRIOR_KNOWLEDGE).await?, Scheme::HTTP, "HTTP/2".to_owned()),
+        None => (agree(socket.clone(), PRIOR_KNOWLEDGE, streams).await?, Scheme::HTTP, "HTTP/2".to_owned()),
         Some(tls) => {
             let stream = tls.shake_hands(socket.clone()).await?;
             let spoken = format!("HTTP/2 over {}", tls::version(stream.get_ref().1));
-            (agree(stream, OVER_TLS).await?, Scheme::HTTPS, spoken)
+            (agree(stream, OVER_TLS, streams).await?, Scheme::HTTPS, spoken)
         }
     };
-    let Agreed { sender, driver, over } = agreed;
-    let allowed = sender.current_max_send_streams().min(streams as usize);
-    let room = Arc::new(Semaphore::new(allowed));
+    let Agreed { sender, room, driver, over } = agreed;
     let (heard, given_up, end_told) = (Cell::new(0), Cell::new(false), Cell::new(false));
     let connection = Connection { sender, scheme, socket, room, over, heard, given_up, end_told };
     Ok(Dialled { connection, driver, spoken })
@@ -235,13 +237,17 @@ async fn dial(tls: Option<&Tls>, addr: SocketAddr, streams: u32) -> Result<Diall
 async fn agree<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     stream: S,
     how: &'static str,
+    streams: u32,
 ) -> Result<Agreed, HandshakeError> {
     let refused = |error: &h2::Error| HandshakeError::of_http2(Some(error), how);
     let mut builder = Builder::new();
     builder
         .enable_push(false)
         .initial_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_concurrent_reset_streams(UNBOUNDED)
+        .max_local_error_reset_streams(None)
+        .data_frame_budget(UNBOUNDED);
     let (sender, mut connection) = builder.handshake(stream).await.map_err(|e| refused(&e))?;
     let mut pings = connection.ping_pong().expect("nobody has taken it before");
     tokio::select! {
@@ -250,14 +256,26 @@ async fn agree<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         ended = &mut connection => Err(HandshakeError::of_http2(ended.as_ref().err(), how)),
         pong = pings.ping(Ping::opaque()) => pong.map(drop).map_err(|e| refused(&e)),
     }?;
-    let over = CancellationToken::new();
-    let ended = over.clone();
-    let driver = async move {
-        // Its streams have heard how it ended.
-        let _ = connection.await;
-        ended.cancel();
-    };
-    Ok(Agreed { sender, driver: Box::pin(driver), over })
+    let (room, over) = (Rc::new(Room::new(streams as usize)), CancellationToken::new());
+    room.allow(connection.max_concurrent_send_streams());
+    let driver = Box::pin(drive(connection, room.clone(), over.clone()));
+    Ok(Agreed { sender, room, driver, over })
+}
+
+async fn drive<S: AsyncRead + AsyncWrite + Unpin>(
+    mut connection: h2::client::Connection<S, Bytes>,
+    room: Rc<Room>,
+    over: CancellationToken,
+) {
+    let ended = poll_fn(|context| {
+        let ended = Pin::new(&mut connection).poll(context);
+        // Whatever the peer says of its limit is heard here.
+        room.allow(connection.max_concurrent_send_streams());
+        ended
+    });
+    // Its streams have heard how it ended.
+    let _ = ended.await;
+    over.cancel();
 }
 
 /// What carries one request at a time on a connection that others share.
@@ -269,7 +287,7 @@ pub struct Stream {
     bodies: Bodies,
     prepared: Option<(Request<()>, Bytes)>,
     /// Held while a request is open.
-    turn: Option<OwnedSemaphorePermit>,
+    turn: Option<Turn>,
     /// While a request is open: what its connection had heard before.
     asked: Option<u64>,
     /// Of the last answer, where bodies are kept.
@@ -277,15 +295,29 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Waits until the peer allows one more stream; and for what it has said before that, such as a GOAWAY.
+    /// Waits until the peer allows one more stream, or ends them all.
     pub async fn ready(&mut self) {
-        if self.turn.is_none() {
-            let turn = self.connection().room.clone().acquire_owned().await;
-            self.turn = Some(turn.expect("nobody closes it"));
+        let over = self.connection().over.clone();
+        over.run_until_cancelled(self.wait_for_turn()).await;
+    }
+
+    async fn wait_for_turn(&mut self) {
+        loop {
+            if self.turn.is_none() {
+                self.turn = Some(self.connection().room.enter().await);
+            }
+            self.listen().await;
+            if !self.connection().room.is_overdrawn() {
+                return;
+            }
+            self.turn = None;
         }
+    }
+
+    /// Waits for what the peer has said already, such as a GOAWAY, or another limit.
+    async fn listen(&self) {
         for _ in 0..LOOKS {
-            let connection = self.connection();
-            if connection.over.is_cancelled() || connection.socket.waiting() != Waiting::Bytes {
+            if self.connection().socket.waiting() != Waiting::Bytes {
                 return;
             }
             yield_now().await;

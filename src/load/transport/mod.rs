@@ -6,7 +6,7 @@
 //! ```text
 //! Opener ─┬─ plain: client ─────────────────────────────▶ Link
 //!         ├─ tls ─ handshake ──────────────────────────▶ Link
-//!         └─ http2 ─ pool of connections ─ one stream ──▶ Link
+//!         └─ http2 ─ pool of connections ─ room ─ stream ─▶ Link
 //! ```
 //!
 //! # Why
@@ -15,6 +15,7 @@
 
 mod handshake;
 mod http2;
+mod room;
 mod socket;
 mod tls;
 mod translate;

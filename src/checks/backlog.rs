@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use super::phases::Span;
+use super::spans::Span;
 use super::{Case, Finding};
 use crate::clock::Offset;
 

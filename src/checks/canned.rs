@@ -322,7 +322,7 @@ impl Canned {
     }
 
     pub fn struck(&self, id: &str) -> Offset {
-        super::windows::struck(self.record(id))
+        super::spans::struck(self.record(id))
     }
 }
 

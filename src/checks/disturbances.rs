@@ -17,16 +17,15 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::effects::DisturbanceFigures;
 use super::figures::Figures;
-use super::generator::Pace;
-use super::phases::{Span, touches};
-use super::{Conservation, Evidence, Verdict, latency, operations};
+use super::spans::disturbed;
+use super::{Conservation, Evidence, Verdict};
 use crate::clock::Offset;
 use crate::disturbance::{Disturbance, Subject};
-use crate::load::{Attempt, Outcome};
 use crate::plan::{DisturbancePlan, Plan};
 use crate::timeline::incident::ProofOf;
-use crate::timeline::{DisturbanceRecord, Incidents, Proof};
+use crate::timeline::{DisturbanceRecord, Proof};
 
 /// A planned disturbance, with the evidence that was found for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -57,85 +56,6 @@ pub struct DisturbanceJudgement {
     pub reasons: Vec<String>,
     /// `what: seen`, each with whether it holds.
     pub proof: Vec<(String, bool)>,
-}
-
-/// What the ledger shows around one disturbance.
-#[derive(Debug, Clone)]
-pub(super) struct DisturbanceFigures {
-    pub id: String,
-    /// From the act until it was undone.
-    during: Span,
-    /// The windows before and after it; the second ends where the next disturbance begins.
-    before: Span,
-    after: Span,
-    /// Nothing could be stored in what was struck.
-    outage: Option<Span>,
-    cost: Conservation,
-    acks_before: u64,
-    acks_after: u64,
-    acks_during: u64,
-    pub pace: Pace,
-}
-
-/// The figures of every planned disturbance that was recorded.
-pub(super) fn figures(plan: &Plan, evidence: &Evidence) -> Vec<DisturbanceFigures> {
-    let mut all: Vec<DisturbanceFigures> = plan.disturbances().filter_map(|p| of(p, &evidence.incidents)).collect();
-    let begins: Vec<Offset> = all.iter().map(|figures| figures.during.0).collect();
-    for figures in &mut all {
-        let next = begins.iter().copied().filter(|begin| *begin > figures.during.0).min();
-        figures.after.1 = figures.after.1.min(next.unwrap_or(Offset(u64::MAX)));
-    }
-    for operation in operations::operations(&evidence.ledger) {
-        for figures in &mut all {
-            figures.see(&operation, plan);
-        }
-    }
-    all
-}
-
-fn of(planned: &DisturbancePlan, incidents: &Incidents) -> Option<DisturbanceFigures> {
-    let record = incidents.disturbance(&planned.id)?;
-    let during = span(record);
-    let outage = planned.disturbance.sheet().takes_no_write.then_some(record.done.zip(record.undone)).flatten();
-    Some(DisturbanceFigures {
-        id: planned.id.clone(),
-        during,
-        before: (during.0.minus(planned.window), during.0),
-        after: (during.1, during.1.plus(planned.window)),
-        outage,
-        cost: Conservation::default(),
-        acks_before: 0,
-        acks_after: 0,
-        acks_during: 0,
-        pace: Pace::default(),
-    })
-}
-
-/// From the first act until all was as before; for good, where it never was.
-pub(super) fn span(record: &DisturbanceRecord) -> Span {
-    (record.began, record.healed.unwrap_or(Offset(u64::MAX)))
-}
-
-impl DisturbanceFigures {
-    fn see(&mut self, operation: &Attempt, plan: &Plan) {
-        let within = |(from, to): Span| (from..to).contains(&operation.due);
-        if within((self.before.0, self.after.1)) {
-            self.pace.record(operation, plan.load.rate_tolerance);
-        }
-        if within((self.during.0, self.after.1)) || touches(operation, self.during) {
-            latency::count(&mut self.cost, operation.outcome);
-        }
-        if operation.outcome == Outcome::Acked && operation.lane.writes() {
-            self.acks_before += u64::from(within(self.before));
-            self.acks_after += u64::from(within(self.after));
-            self.acks_during += u64::from(self.outage.is_some_and(|outage| lies_in(operation, outage)));
-        }
-    }
-}
-
-/// Asked and answered within it.
-fn lies_in(operation: &Attempt, (from, to): Span) -> bool {
-    operation.sent.is_some_and(|sent| sent >= from) && operation.done.is_some_and(|done| done <= to)
 }
 
 /// The sources of a judgement.
@@ -212,9 +132,9 @@ impl Disturbances<'_> {
     /// Each broken operation counts for the first disturbance that was undone after its ack.
     fn broken(&self, record: &DisturbanceRecord) -> Option<u64> {
         let sound = |class| self.figures.soundness.void(class).is_none();
-        let mut ends: Vec<Offset> = self.evidence.incidents.disturbances().map(|d| span(d).1).collect();
+        let mut ends: Vec<Offset> = self.evidence.incidents.disturbances().map(|record| disturbed(record).1).collect();
         ends.sort();
-        let end = span(record).1;
+        let end = disturbed(record).1;
         let from = ends.into_iter().filter(|earlier| *earlier < end).max().unwrap_or(Offset::ZERO);
         if !super::asked::BROKEN.into_iter().all(sound) {
             return None;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::phases::Span;
+use super::spans::Span;
 use super::{Conservation, Evidence, instances, latency, operations};
 use crate::backends::InstanceId;
 use crate::clock::Offset;

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use super::checkpoints::Look;
-use super::classes::{Presence, Seen, Write};
-use super::{Class, Evidence, Exhibit, disturbances};
+use super::seen::{Presence, Seen, Write};
+use super::{Class, Evidence, Exhibit, spans};
 use crate::backends::InstanceId;
 use crate::clock::Offset;
 use crate::content::{self, COLUMNS};
@@ -154,7 +154,7 @@ impl<'a> Exhibits<'a> {
     /// The first disturbance that was undone after its ack.
     fn before_which(&self, operation: &Attempt) -> Option<String> {
         let acked = operation.done.filter(|_| operation.outcome == Outcome::Acked)?;
-        let record = self.incidents.disturbances().find(|record| disturbances::span(record).1 > acked)?;
+        let record = self.incidents.disturbances().find(|record| spans::disturbed(record).1 > acked)?;
         let (apart, side) = match acked <= record.began {
             true => (record.began.since(acked), "before"),
             false => (acked.since(record.began), "into"),

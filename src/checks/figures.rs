@@ -6,17 +6,16 @@
 use super::checkpoints::{Checkpoints, Looked};
 use super::classes::Classes;
 use super::conservation::Conserved;
-use super::disturbances::{self, DisturbanceFigures, Disturbances};
+use super::effects::{self, DisturbanceFigures};
 use super::efficiency::{self, Plateau};
 use super::generator::{Pace, Punctuality};
 use super::latency::Timing;
 use super::phases::Phases;
 use super::recovery::Recoveries;
 use super::soundness::Soundness;
-use super::stops::Stops;
 use super::strangers::Strangers;
 use super::windows::{self, StopFigures};
-use super::{DisturbanceJudgement, Evidence, Finding, OrderCounts, StopJudgement, guarded, order};
+use super::{Evidence, Finding, OrderCounts, guarded, order};
 use crate::plan::Plan;
 
 pub(super) struct Figures {
@@ -51,7 +50,7 @@ impl Figures {
             timing,
             pace: guarded("generator", crashes, Pace::default, || Pace::of(plan, evidence)),
             stops: guarded("stops", crashes, Vec::new, || windows::figures(plan, evidence)),
-            disturbances: guarded("disturbances", crashes, Vec::new, || disturbances::figures(plan, evidence)),
+            disturbances: guarded("disturbances", crashes, Vec::new, || effects::figures(plan, evidence)),
             efficiency: guarded("efficiency", crashes, Vec::new, || efficiency::curve(plan, evidence)),
             strangers: guarded("strangers", crashes, || None, || Strangers::of(evidence)),
             checkpoints: checkpoints.into_looked(),
@@ -92,13 +91,5 @@ impl Figures {
 
     pub fn punctuality(&self) -> Punctuality {
         Punctuality { without_lag_ms: Some(self.timing.without_lag(None).percentiles()), ..self.pace.told() }
-    }
-
-    pub fn stop_judgements(&self, plan: &Plan, evidence: &Evidence) -> Vec<StopJudgement> {
-        Stops { plan, evidence, figures: self }.judge()
-    }
-
-    pub fn disturbance_judgements(&self, plan: &Plan, evidence: &Evidence) -> Vec<DisturbanceJudgement> {
-        Disturbances { plan, evidence, figures: self }.judge()
     }
 }

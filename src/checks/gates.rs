@@ -11,21 +11,13 @@
 //! What counts writes rests on the witness alone: neither
 //! a late generator nor a busy machine makes a duplicate.
 
+use super::measured::Measured;
 use super::recovery;
 use super::strangers::Strangers;
 use super::{Case, Finding, OrderCounts, answers, generator, operations, own_lag};
 use crate::load::Attempt;
 use crate::load::ledger::Reason;
 use crate::plan::{Gate, GateMetric};
-
-/// What a gate's figure came to.
-pub(super) enum Measured {
-    /// In the unit of the gate's limit.
-    Value(f64),
-    /// It is at least this much, and nobody saw the end of it.
-    AtLeast(f64),
-    Nothing(String),
-}
 
 pub(super) fn check(case: &Case) -> Vec<Finding> {
     let missed = missed_floors(case);

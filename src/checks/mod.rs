@@ -17,6 +17,7 @@ mod classes;
 mod clocks;
 mod conservation;
 mod disturbances;
+mod effects;
 mod efficiency;
 mod exhibits;
 mod f1;
@@ -30,6 +31,7 @@ mod integrity;
 mod interrupted;
 mod latency;
 mod load_alone;
+mod measured;
 mod metrics;
 mod operations;
 mod order;
@@ -39,9 +41,11 @@ mod recovery;
 mod rows;
 mod sabotaged;
 mod seeded;
+mod seen;
 mod settled;
 mod sizes;
 mod soundness;
+mod spans;
 mod starts;
 mod stops;
 mod strangers;
@@ -58,6 +62,7 @@ use std::time::Duration;
 
 pub use checkpoints::CheckpointJudgement;
 pub use disturbances::DisturbanceJudgement;
+use disturbances::Disturbances;
 pub use efficiency::Plateau;
 use figures::Figures;
 pub use generator::Punctuality;
@@ -65,6 +70,7 @@ pub use load_alone::{Basis, LoadJudgement, judge_load};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 pub use starts::StartJudgement;
+use stops::Stops;
 pub use strangers::Strangers;
 
 use crate::clock::Offset;
@@ -474,9 +480,9 @@ const CHECKS: [(&str, Check); 21] = [
 pub fn judge(plan: &Plan, evidence: &Evidence) -> Judgement {
     let mut findings = Vec::new();
     let figures = Figures::of(plan, evidence, &mut findings);
-    let stops = guarded("stops", &mut findings, Vec::new, || figures.stop_judgements(plan, evidence));
+    let stops = guarded("stops", &mut findings, Vec::new, || Stops { plan, evidence, figures: &figures }.judge());
     let starts = guarded("starts", &mut findings, Vec::new, || starts::judge(plan, evidence, &figures.classes));
-    let judged = || figures.disturbance_judgements(plan, evidence);
+    let judged = || Disturbances { plan, evidence, figures: &figures }.judge();
     let disturbances = guarded("disturbances", &mut findings, Vec::new, judged);
     let case = Case { plan, evidence, figures: &figures, starts: &starts, stops: &stops, disturbances: &disturbances };
     for (name, check) in CHECKS {

@@ -14,8 +14,7 @@
 
 use std::time::Duration;
 
-use super::disturbances;
-use super::windows::struck;
+use super::spans::{self, Span, struck, touches};
 use crate::backends::InstanceId;
 use crate::clock::Offset;
 use crate::load::{Attempt, Outcome};
@@ -24,9 +23,6 @@ use crate::timeline::{Incidents, StopRecord};
 
 /// The recovery of a start, in a plan without a stop whose window could be taken.
 const WINDOW: Duration = Duration::from_secs(5);
-
-/// From the first moment (inclusive) to the second (exclusive).
-pub(super) type Span = (Offset, Offset);
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Phases {
@@ -59,7 +55,7 @@ impl Phases {
         for record in incidents.disturbances() {
             let planned = plan.disturbances().find(|planned| planned.id == record.id);
             phases.fault(record.began, record.healed, planned.map(|planned| planned.window).unwrap_or_default());
-            phases.disturbed.push(disturbances::span(record));
+            phases.disturbed.push(spans::disturbed(record));
         }
         let window = plan.stops().map(|stop| stop.window).max().unwrap_or(WINDOW);
         for start in incidents.steps.iter().flat_map(|step| &step.starts) {
@@ -112,12 +108,6 @@ impl Phases {
         }
         longest
     }
-}
-
-/// Whether an operation was not acknowledged, and open at some moment of a span.
-pub(super) fn touches(operation: &Attempt, (from, to): Span) -> bool {
-    let open = operation.due <= to && operation.done.is_none_or(|done| done >= from);
-    open && operation.outcome != Outcome::Acked
 }
 
 /// The longest stretch of a span outside these others, which are in order.

@@ -11,10 +11,10 @@
 
 use std::time::Duration;
 
-use super::gates::Measured;
 use super::latency::Timing;
+use super::measured::Measured;
 use super::phases::Phases;
-use super::windows::struck;
+use super::spans::struck;
 use super::{Case, Conservation, SeriesPoint};
 use crate::clock::Offset;
 use crate::plan::{GateMetric, Plan, RunPhase};

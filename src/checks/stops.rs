@@ -6,7 +6,8 @@
 
 use super::asked::BROKEN;
 use super::figures::Figures;
-use super::windows::{StopFigures, struck};
+use super::spans::struck;
+use super::windows::StopFigures;
 use super::{Evidence, StopJudgement, Verdict};
 use crate::clock::Offset;
 use crate::plan::{PausePoint, Plan, Replaced, StopMode, StopPlan};

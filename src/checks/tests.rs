@@ -51,8 +51,8 @@ fn figures_that_could_not_be_worked_out_support_no_verdict() {
         efficiency: Vec::new(),
         strangers: None,
     };
-    let stops = figures.stop_judgements(&canned.plan, &canned.evidence);
     let (plan, evidence) = (&canned.plan, &canned.evidence);
+    let stops = Stops { plan, evidence, figures: &figures }.judge();
     let starts = starts::judge(plan, evidence, &figures.classes);
     let case = Case { plan, evidence, figures: &figures, starts: &starts, stops: &stops, disturbances: &[] };
     for (name, check) in CHECKS {

@@ -4,17 +4,12 @@
 //! requests that its victim left without an answer, and what a victim with a buffer of its own had not written yet.
 
 use super::generator::Pace;
-use super::phases::{Span, touches};
-use super::{Evidence, disturbances, operations};
+use super::spans::{self, Span, struck, touches};
+use super::{Evidence, operations};
 use crate::clock::Offset;
 use crate::load::{Attempt, Outcome};
 use crate::plan::{Plan, StopMode, StopPlan};
 use crate::timeline::{Exposure, Incidents, StopRecord};
-
-/// The moment of the blow: from then on the victim does not answer as it did.
-pub(super) fn struck(record: &StopRecord) -> Offset {
-    record.frozen.or(record.signalled).unwrap_or(record.began)
-}
 
 /// What the ledger shows around one stop.
 #[derive(Debug, Clone)]
@@ -73,7 +68,7 @@ impl<'a> Watcher<'a> {
             unwritten: 0,
         };
         let over = if planned.mode == StopMode::Pause { record.healed } else { None }.unwrap_or(Offset(u64::MAX));
-        let disturbed = incidents.disturbances().map(disturbances::span).collect();
+        let disturbed = incidents.disturbances().map(spans::disturbed).collect();
         Watcher { plan, record, open: (struck, ejected(plan, record, incidents)), over, disturbed, figures }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::checks::canned::{self, Canned};
 use crate::checks::{Judgement, Verdict};
-use crate::readback::{Applied, Place, Sighting, SightingKind, WitnessLog};
+use crate::readback::{Applied, Place, Row, Sighting, SightingKind, WitnessLog};
 use crate::timeline::Exposure;
 
 /// Judges a healthy run with one change.

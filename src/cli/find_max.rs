@@ -9,13 +9,13 @@ use jiff::Timestamp;
 
 use super::exit::Exit;
 use super::lab_flags::LabFlags;
-use super::launch::{Asked, Kind, given, listen_for_signals, plan_of};
+use super::launch::{Asked, Kind, given, plan_of};
 use super::output::{self, json};
 use super::problems::refuse;
 use super::progress::Progress;
 use super::target_flags::PlanFlags;
 use super::url_flags::UrlFlags;
-use super::{Global, OutputFormat, fail, scenario};
+use super::{Global, OutputFormat, fail, scenario, signals};
 use crate::archive::Environment;
 use crate::find_max::{Ask, Audience, Curve, FindMaxError, Ground, Quest, Rate, Rules, Slo, Step, search};
 use crate::plan::{Plan, Sabotage};
@@ -125,7 +125,7 @@ pub async fn launch(find_max: &FindMaxFlags, beside: &Beside<'_>, global: &Globa
         return output::print(scenario::shown(&quest.plan_of(first, 0), global.output));
     }
     let stop = Stop::new();
-    let listener = tokio::spawn(listen_for_signals(stop.clone(), "reporting the curve so far"));
+    let listener = tokio::spawn(signals::listen(stop.clone(), "reporting the curve so far"));
     let found = search(&quest, &ground, &Screen { quiet: global.quiet }, &stop).await;
     listener.abort();
     let exit = match found {

@@ -8,10 +8,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::exit::Exit;
-use super::launch::listen_for_signals;
 use super::problems::refuse;
 use super::target_flags::{PlanFlags, TargetFlags};
-use super::{Global, OutputFormat, fail, scenario};
+use super::{Global, OutputFormat, fail, scenario, signals};
 use crate::archive::Environment;
 use crate::backends::kept::{self, DEFAULT_NAME, LabError, LabFolder, Standing};
 use crate::labs::{self, Buffer, InstanceStatus, LabStatus, Seen, TakenDown};
@@ -144,7 +143,7 @@ pub async fn bring_up(
     let name = folder.name().to_owned();
     let executable = std::env::current_exe()
         .map_err(|e| LabError::Up { name, why: format!("find the path of this executable: {e}") })?;
-    let listener = tokio::spawn(listen_for_signals(stop.clone(), "taking down what there is of the lab"));
+    let listener = tokio::spawn(signals::listen(stop.clone(), "taking down what there is of the lab"));
     let came = labs::up(folder, target, &executable, environment, stop).await;
     listener.abort();
     came

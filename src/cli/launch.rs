@@ -4,7 +4,6 @@ use std::io;
 use std::path::Path;
 
 use jiff::Timestamp;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::Exit;
 use super::lab_flags::LabFlags;
@@ -13,7 +12,7 @@ use super::problems::refuse;
 use super::progress::Progress;
 use super::target_flags::PlanFlags;
 use super::url_flags::UrlFlags;
-use super::{Global, OutputFormat, fail, output, scenario};
+use super::{Global, OutputFormat, fail, output, scenario, signals};
 use crate::archive::Environment;
 use crate::backends::kept::LabFolder;
 use crate::labs;
@@ -86,7 +85,7 @@ pub async fn launch_url(url: &UrlFlags, flags: &PlanFlags, dry_run: bool, global
     let arguments = url.masked(std::env::args());
     let place = url_load::Place { reports: global.reports.clone(), started_at, arguments };
     let progress = Progress::new(&plan, global.quiet);
-    let listener = tokio::spawn(listen_for_signals(stop.clone(), "reporting"));
+    let listener = tokio::spawn(signals::listen(stop.clone(), "reporting"));
     let ran = url_load::run(&plan, &place, &progress, &stop).await;
     listener.abort();
     progress.finish();
@@ -155,7 +154,7 @@ async fn launch(plan: Plan, environment: Environment, stop: &Stop, global: &Glob
     };
     let place = Place { executable, reports: global.reports.clone(), environment };
     let progress = Progress::new(&plan, global.quiet);
-    let listener = tokio::spawn(listen_for_signals(stop.clone(), "healing, then reporting"));
+    let listener = tokio::spawn(signals::listen(stop.clone(), "healing, then reporting"));
     let ran = run::run(plan, &place, &progress, stop).await;
     listener.abort();
     progress.finish();
@@ -190,25 +189,5 @@ pub fn print_report(report: &RunReport, folder: &Path, global: &Global) -> Exit 
     match rendered.map_err(io::Error::other).and_then(|bytes| output::write(&bytes)) {
         Err(e) => fail(&format!("print the report: {e}; it is in {}", folder.display()), Exit::BadInput),
         Ok(()) => Exit::Pass,
-    }
-}
-
-/// The first Ctrl-C or SIGTERM heals and reports (or whatever `first` says), the second stops. Both are heard from this
-/// call on, before the future is polled: a signal that comes as the run begins must not kill it.
-pub fn listen_for_signals(stop: Stop, first: &'static str) -> impl Future<Output = ()> {
-    let mut interrupt = signal(SignalKind::interrupt()).expect("a process may listen for SIGINT");
-    let mut terminate = signal(SignalKind::terminate()).expect("a process may listen for SIGTERM");
-    async move {
-        loop {
-            let kind = tokio::select! {
-                _ = interrupt.recv() => SignalKind::interrupt(),
-                _ = terminate.recv() => SignalKind::terminate(),
-            };
-            stop.signalled(kind.as_raw_value());
-            match stop.abort.is_cancelled() {
-                false => eprintln!("mxctl: interrupted; {first} (once more to stop at once)"),
-                true => eprintln!("mxctl: stopping at once"),
-            }
-        }
     }
 }

@@ -24,6 +24,7 @@ mod sabotage;
 pub mod scenario;
 mod selftest;
 mod serve;
+mod signals;
 pub mod target_flags;
 mod url_flags;
 

@@ -5,8 +5,7 @@ use std::rc::Rc;
 use jiff::Timestamp;
 
 use super::exit::Exit;
-use super::launch::listen_for_signals;
-use super::{Global, OutputFormat, fail, output};
+use super::{Global, OutputFormat, fail, output, signals};
 use crate::archive::Environment;
 use crate::proven::{CaseResult, Outcome, Selftest};
 use crate::report;
@@ -53,7 +52,7 @@ pub async fn run(command: Command, global: &Global) -> Exit {
     let environment = Environment::gather(Timestamp::now(), std::env::args());
     let place = Place { executable, reports: global.reports.clone(), environment };
     let stop = Stop::new();
-    let listener = tokio::spawn(listen_for_signals(stop.clone(), "ending the runs under way"));
+    let listener = tokio::spawn(signals::listen(stop.clone(), "ending the runs under way"));
     let audience = Rc::new(Stderr { quiet: global.quiet });
     let ran = selftest::run(cases, wanted.jobs, place, audience, &stop).await;
     listener.abort();

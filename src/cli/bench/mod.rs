@@ -1,6 +1,7 @@
 //! `mxctl bench`: load generators, and what they are compared on.
 
 mod peers;
+mod peers_report;
 mod server;
 mod tables;
 

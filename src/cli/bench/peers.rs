@@ -6,20 +6,17 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use nix::sys::signal::Signal;
-use serde::Serialize;
 
+use super::peers_report::{PeersReport, ToolLine};
 use super::tables;
 use super::written;
 use crate::archive::Environment;
-use crate::bench::peers::figures::Figures;
-use crate::bench::peers::goals::{self, Goal};
 use crate::bench::peers::tools::{LEDGER, NO_LEDGER, TOOLS};
 use crate::bench::peers::{
     Audience, Case, Compared, Comparison, Cores, Found, Outcome, Pace, PeersError, Run, TRUTH, TruthCase, compare,
 };
 use crate::cli::exit::Exit;
-use crate::cli::launch::listen_for_signals;
-use crate::cli::{Global, fail, output};
+use crate::cli::{Global, fail, output, signals};
 use crate::scenario::{Period, Written, Wrong};
 use crate::stop::Stop;
 
@@ -107,47 +104,6 @@ fn is_own(name: &str) -> bool {
     [LEDGER, NO_LEDGER].contains(&name)
 }
 
-/// What is told, in words or as JSON.
-#[derive(Debug, Clone, Serialize)]
-pub struct PeersReport {
-    pub environment: Environment,
-    /// Of an unoptimised executable: its figures are no evidence.
-    pub debug_build: bool,
-    pub cores: Cores,
-    pub connections: u32,
-    pub rounds: u32,
-    pub truth_rounds: u32,
-    pub seconds: u64,
-    pub tools: Vec<ToolLine>,
-    pub runs: Vec<Run>,
-    /// Medians.
-    pub figures: Vec<FiguresLine>,
-    pub goals: Vec<GoalLine>,
-}
-
-#[derive(Debug, Clone, Serialize)]
-pub struct ToolLine {
-    pub name: &'static str,
-    /// `None`: it is not there.
-    pub program: Option<PathBuf>,
-    pub source: &'static str,
-}
-
-#[derive(Debug, Clone, Serialize)]
-pub struct FiguresLine {
-    pub case: String,
-    pub tool: String,
-    #[serde(flatten)]
-    pub figures: Figures,
-}
-
-#[derive(Debug, Clone, Serialize)]
-pub struct GoalLine {
-    #[serde(flatten)]
-    pub goal: Goal,
-    pub outcome: goals::Outcome,
-}
-
 pub async fn run(args: PeersArgs, global: &Global) -> Exit {
     // Before the first run: a file that nobody can write is found out now.
     let file = match args.json.as_deref().map(create).transpose() {
@@ -160,13 +116,13 @@ pub async fn run(args: PeersArgs, global: &Global) -> Exit {
     };
     let environment = Environment::gather(Timestamp::now(), std::env::args());
     let (stop, follower) = (Stop::new(), Stderr::new(&asked, global.quiet));
-    let listener = tokio::spawn(listen_for_signals(stop.clone(), "ending the run under way"));
+    let listener = tokio::spawn(signals::listen(stop.clone(), "ending the run under way"));
     let told_to_stop = stop.clone();
     let measuring = asked.clone();
     let compared = tokio::task::spawn_blocking(move || compare(&measuring, &follower, &told_to_stop)).await;
     listener.abort();
     match compared.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())) {
-        Ok(compared) => tell(&report(environment, &asked, tools, &compared), &compared, file, global),
+        Ok(compared) => tell(&PeersReport::of(environment, &asked, tools, &compared), &compared, file, global),
         Err(PeersError::Interrupted) => Exit::Interrupted(stop.signal().unwrap_or(Signal::SIGINT as i32)),
         Err(e) => fail(&e, Exit::Laboratory),
     }
@@ -211,29 +167,6 @@ fn cores(anyway: bool) -> Result<Cores, String> {
              use two, or say `--anyway` for figures that compare nothing"
                 .to_owned(),
         ),
-    }
-}
-
-fn report(environment: Environment, asked: &Comparison, tools: Vec<ToolLine>, compared: &Compared) -> PeersReport {
-    let cases = compared.cases();
-    let pairs = cases.iter().flat_map(|case| asked.tools.iter().map(move |found| (*case, found.tool.name())));
-    let line = |(case, tool): (&str, &str)| {
-        let figures = compared.figures(case, tool);
-        FiguresLine { case: case.to_owned(), tool: tool.to_owned(), figures }
-    };
-    let goal = |goal: Goal| GoalLine { outcome: goal.outcome(), goal };
-    PeersReport {
-        environment,
-        debug_build: cfg!(debug_assertions),
-        cores: asked.cores,
-        connections: asked.connections,
-        rounds: asked.rounds,
-        truth_rounds: asked.truth_rounds,
-        seconds: asked.lasts.as_secs(),
-        tools,
-        runs: compared.runs.clone(),
-        figures: pairs.map(line).filter(|line| line.figures.runs > 0).collect(),
-        goals: goals::goals(compared).into_iter().map(goal).collect(),
     }
 }
 

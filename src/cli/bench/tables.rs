@@ -1,6 +1,6 @@
 //! The tables of `mxctl bench peers`: one a rate, one of all truth cases, one of goals.
 
-use super::peers::{GoalLine, PeersReport};
+use super::peers_report::{GoalLine, PeersReport};
 use crate::bench::peers::figures::Figures;
 use crate::bench::peers::goals::{Bound, Outcome, Unit, off};
 use crate::bench::peers::tools::{LEDGER, NO_LEDGER, TOOLS};
@@ -273,7 +273,7 @@ mod tests {
     use crate::bench::peers::Cores;
     use crate::bench::peers::canned::compared;
     use crate::bench::peers::goals;
-    use crate::cli::bench::peers::ToolLine;
+    use crate::cli::bench::peers_report::ToolLine;
 
     fn report(compared: &Compared) -> PeersReport {
         let goals = goals::goals(compared).into_iter().map(|goal| GoalLine { outcome: goal.outcome(), goal });

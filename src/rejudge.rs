@@ -42,7 +42,7 @@ pub fn judge(run: &Path) -> Result<RunReport, RejudgeError> {
     let Recovered { plan, environment, standing, evidence } = recover(run)?;
     if plan.url.is_some() {
         let basis = Basis::Ledger(evidence.ledger);
-        return Ok(url_load::judged(&plan, basis, evidence.interrupted, environment).0);
+        return Ok(url_load::judged(&plan, basis, evidence.incidents, environment).0);
     }
     Ok(run::judged(&plan, &evidence, (environment, standing)))
 }

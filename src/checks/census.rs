@@ -222,6 +222,24 @@ impl Second {
 }
 
 #[cfg(test)]
+impl Census {
+    /// What a ledger's attempts would have told a recorder, the ends in an order of their own.
+    pub(super) fn tell(&mut self, attempts: &[Attempt]) {
+        use crate::load::Operation;
+        for a in attempts {
+            let op = Operation { index: a.op, lane: a.lane, key: a.key, seq: a.seq };
+            self.begin(&Begin { op, due: a.due, woke: a.woke, epoch: a.epoch }).unwrap();
+        }
+        for a in attempts.iter().rev() {
+            let dispatch = Dispatch { instance: a.instance, free: a.free, sent: a.sent, epoch: a.epoch };
+            self.dispatched(a.op, &dispatch);
+            let done = a.done.expect("a canned attempt has ended");
+            self.finish(a.op, &End { done, outcome: a.outcome, reason: a.reason, status: a.status });
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::checks::canned;
@@ -230,20 +248,6 @@ mod tests {
 
     fn part(shard: u16, shards: u16) -> Part {
         Part { run: RunKey { number: 1, seed: 1 }, shard, shards }
-    }
-
-    /// What a ledger's attempts would have told a recorder, the ends in an order of their own.
-    fn told(census: &mut Census, attempts: &[Attempt]) {
-        for a in attempts {
-            let op = Operation { index: a.op, lane: a.lane, key: a.key, seq: a.seq };
-            census.begin(&Begin { op, due: a.due, woke: a.woke, epoch: a.epoch }).unwrap();
-        }
-        for a in attempts.iter().rev() {
-            let dispatch = Dispatch { instance: a.instance, free: a.free, sent: a.sent, epoch: a.epoch };
-            census.dispatched(a.op, &dispatch);
-            let done = a.done.expect("a canned attempt has ended");
-            census.finish(a.op, &End { done, outcome: a.outcome, reason: a.reason, status: a.status });
-        }
     }
 
     /// Woken by the next fortieth of a second, and answered in two milliseconds.
@@ -262,7 +266,7 @@ mod tests {
         let (even, odd): (Vec<_>, Vec<_>) = attempts.into_iter().partition(|a| a.op % 2 == 0);
         let shards = [(0, even), (1, odd)].map(|(shard, attempts)| {
             let mut census = Census::new(&canned.plan.load, part(shard, 2));
-            told(&mut census, &attempts);
+            census.tell(&attempts);
             census.close(Offset::ZERO).unwrap()
         });
         let counted = Counted::sum(shards.into());

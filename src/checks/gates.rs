@@ -14,9 +14,7 @@
 use super::measured::Measured;
 use super::recovery;
 use super::strangers::Strangers;
-use super::{Case, Finding, OrderCounts, answers, generator, operations, own_lag};
-use crate::load::Attempt;
-use crate::load::ledger::Reason;
+use super::{Case, Finding, OrderCounts, answers, generator, own_lag};
 use crate::plan::{Gate, GateMetric};
 
 pub(super) fn check(case: &Case) -> Vec<Finding> {
@@ -144,10 +142,8 @@ fn refused_connections(case: &Case, gate: &Gate) -> f64 {
     if gate.metric != GateMetric::ErrorRate {
         return 0.0;
     }
-    let in_phase = |at| gate.phase.is_none_or(|phase| case.figures.phases.at(at) == phase);
-    let refused = |operation: &Attempt| operation.reason == Reason::ConnectRefused && in_phase(operation.due);
-    let refused = operations::operations(&case.evidence.ledger).filter(refused).count();
-    refused as f64 / case.figures.timing.outcomes(gate.phase).due.max(1) as f64
+    let timing = &case.figures.timing;
+    timing.nobody_listened(gate.phase) as f64 / timing.outcomes(gate.phase).due.max(1) as f64
 }
 
 fn when(gate: &Gate) -> String {

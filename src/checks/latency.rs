@@ -15,6 +15,7 @@ use super::phases::Phases;
 use super::{Conservation, Evidence, LaneLatency, SeriesPoint, operations};
 use crate::clock::Offset;
 use crate::load::latency::{Durations, LaneHistograms, response};
+use crate::load::ledger::Reason;
 use crate::load::{Attempt, Lane, Outcome};
 use crate::plan::{Plan, RunPhase};
 
@@ -30,6 +31,8 @@ pub(super) struct Timing {
     /// Response times of all lanes, own lag taken off.
     without_lag: BTreeMap<RunPhase, Durations>,
     outcomes: BTreeMap<RunPhase, Conservation>,
+    /// Operations whose connect was refused.
+    nobody_listened: BTreeMap<RunPhase, u64>,
     /// Those of the lanes that write.
     written: BTreeMap<RunPhase, Conservation>,
     pub series: Vec<SeriesPoint>,
@@ -55,6 +58,9 @@ impl Timing {
     pub fn record(&mut self, operation: &Attempt, phase: RunPhase, timeout: Duration) {
         self.times.entry((operation.lane, phase)).or_default().record(operation, timeout);
         count(self.outcomes.entry(phase).or_default(), operation.outcome);
+        if operation.reason == Reason::ConnectRefused {
+            *self.nobody_listened.entry(phase).or_default() += 1;
+        }
         if operation.lane.writes() {
             count(self.written.entry(phase).or_default(), operation.outcome);
         }
@@ -73,6 +79,9 @@ impl Timing {
         }
         for (phase, responses) in &other.without_lag {
             self.without_lag.entry(*phase).or_default().add(responses);
+        }
+        for (phase, count) in &other.nobody_listened {
+            *self.nobody_listened.entry(*phase).or_default() += count;
         }
         for (own, others) in [(&mut self.outcomes, &other.outcomes), (&mut self.written, &other.written)] {
             others.iter().for_each(|(phase, counts)| own.entry(*phase).or_default().add(counts));
@@ -129,6 +138,12 @@ impl Timing {
     /// Outcomes of all lanes together.
     pub fn outcomes(&self, phase: Option<RunPhase>) -> Conservation {
         sum(&self.outcomes, phase)
+    }
+
+    /// How many found nobody who takes connections.
+    pub fn nobody_listened(&self, phase: Option<RunPhase>) -> u64 {
+        let wanted = self.nobody_listened.iter().filter(|(of, _)| phase.is_none_or(|phase| phase == **of));
+        wanted.map(|(_, count)| count).sum()
     }
 
     /// Of the write operations alone.

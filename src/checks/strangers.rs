@@ -3,6 +3,9 @@
 //! In: what the machine was busy with, second by second. Out: how much of that was not the run's own. A limit that was
 //! missed on a machine that others used, too, was not shown to be missed by the target; one that was kept in spite of
 //! them was kept.
+//!
+//! Of a URL on this machine the processes that listen are the run's own; whom they ask for help (a database of their own)
+//! nobody can know, and it is a stranger. Where it cannot be seen who listens nothing is read, and nothing excused.
 
 use std::time::Duration;
 

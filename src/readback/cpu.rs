@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::backends::{Deployment, Instance, InstanceId};
@@ -32,7 +32,7 @@ pub fn read(deployment: &dyn Deployment, clock: &RunClock) -> Vec<CpuReading> {
 }
 
 /// The processor time of the machine since its start, and the part of it that went to this run: mxctl, what it started,
-/// and the keeper of a lab that stays.
+/// the keeper of a lab that stays, and whoever listens at a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct MachineReading {
     pub at: Offset,
@@ -42,8 +42,12 @@ pub struct MachineReading {
 
 fn read_machine(deployment: &dyn Deployment, clock: &RunClock) -> Option<MachineReading> {
     let starters = deployment.alive().into_iter().filter_map(|instance| instance.process?.parent());
-    let roots: Vec<i32> = starters.chain([std::process::id() as i32]).collect();
-    let Consumed { busy, own } = machine::consumed(&roots)?;
+    machine_reading(&starters.collect::<Vec<i32>>(), clock)
+}
+
+/// The run's are these processes besides mxctl itself.
+fn machine_reading(others: &[i32], clock: &RunClock) -> Option<MachineReading> {
+    let Consumed { busy, own } = machine::consumed(&[others, &[std::process::id() as i32]].concat())?;
     Some(MachineReading { at: clock.now(), busy, own })
 }
 
@@ -56,12 +60,25 @@ pub struct Usage {
 
 /// Reads about once a second until `over`.
 pub async fn follow(deployment: &dyn Deployment, clock: &RunClock, over: &CancellationToken) -> Usage {
-    let mut usage = Usage::default();
-    let mut ticks = tokio::time::interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let (mut usage, mut ticks) = (Usage::default(), ticks());
     while over.run_until_cancelled(ticks.tick()).await.is_some() {
         usage.instances.extend(read(deployment, clock));
         usage.machine.extend(read_machine(deployment, clock));
     }
     usage
+}
+
+/// The same of the machine alone, for a load on these processes.
+pub async fn follow_machine(target: &[i32], clock: &RunClock, over: &CancellationToken) -> Vec<MachineReading> {
+    let (mut readings, mut ticks) = (Vec::new(), ticks());
+    while over.run_until_cancelled(ticks.tick()).await.is_some() {
+        readings.extend(machine_reading(target, clock));
+    }
+    readings
+}
+
+fn ticks() -> Interval {
+    let mut ticks = tokio::time::interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    ticks
 }

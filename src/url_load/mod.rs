@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use tokio::join;
+use tokio_util::sync::CancellationToken;
 
 use dialogue::UrlDialogue;
 pub use dialogue::{COUNTER, untranslatable};
@@ -21,6 +23,7 @@ use crate::checks::census::{Census, Counted};
 use crate::checks::{Basis, LoadJudgement, judge_load};
 use crate::clock::RunClock;
 use crate::code_pages;
+use crate::listeners;
 use crate::load::alarm::Timer;
 use crate::load::hlog::HdrLog;
 use crate::load::latency::LaneHistograms;
@@ -28,10 +31,12 @@ use crate::load::pacer::Timetable;
 use crate::load::transport::{HandshakeError, Transport, TrustError};
 use crate::load::{self, Connections, Driven, Load, LoadError, ledger};
 use crate::plan::{Plan, UrlTarget};
+use crate::readback::cpu;
 use crate::report::{self, RenderError, RunReport};
 use crate::run::Ran;
 use crate::stop::Stop;
 use crate::timeline::Incidents;
+use crate::timeline::incident::MachineReading;
 use crate::watch::{Phase, Unwatched, Watch};
 
 /// From here on the shards have got ready.
@@ -81,12 +86,12 @@ pub async fn run(plan: &Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> 
     archive.put_json(Piece::Environment, &environment)?;
 
     watch.phase(Phase::Load).await;
-    let (basis, connections) = drive(plan, target, way, &archive, watch, stop).await?;
+    let Loaded { basis, connections, machine } = drive(plan, target, way, &archive, watch, stop).await?;
 
     watch.phase(Phase::Judge).await;
-    let interrupted = stop.interrupt.is_cancelled();
-    archive.put_json(Piece::Incidents, &Incidents { interrupted, ..Incidents::default() })?;
-    let (judged, histograms) = judged(plan, basis, interrupted, Some(environment));
+    let incidents = Incidents { machine, interrupted: stop.interrupt.is_cancelled(), ..Incidents::default() };
+    archive.put_json(Piece::Incidents, &incidents)?;
+    let (judged, histograms) = judged(plan, basis, incidents, Some(environment));
     code_pages::let_go();
     let log = HdrLog { histograms, started_at: place.started_at, duration: plan.load.duration() };
     archive.put_bytes(Piece::Histograms, &log.written())?;
@@ -104,17 +109,19 @@ pub async fn look(plan: &Plan, stop: &Stop) -> Result<LoadJudgement, UrlLoadErro
     let load = load(plan, target, (&way, &clock), &Unwatched, stop);
     let driven = load::drive_into(load, |part| Ok(Census::new(&plan.load, part))).await?;
     let counted = Basis::Counted(Box::new(Counted::sum(driven.recorded)));
-    Ok(judge_load(plan, counted, stop.interrupt.is_cancelled()))
+    let interrupted = stop.interrupt.is_cancelled();
+    Ok(judge_load(plan, counted, Incidents { interrupted, ..Incidents::default() }))
 }
 
 /// The judgement of load alone, as a report: of a run that has just ended, or from its folder.
 pub fn judged(
     plan: &Plan,
     basis: Basis,
-    interrupted: bool,
+    incidents: Incidents,
     environment: Option<Environment>,
 ) -> (RunReport, LaneHistograms) {
-    let LoadJudgement { judgement, histograms } = judge_load(plan, basis, interrupted);
+    let interrupted = incidents.interrupted;
+    let LoadJudgement { judgement, histograms } = judge_load(plan, basis, incidents);
     let (standing, duration, settle, database, server) = (None, None, None, None, None);
     let ran = report::Ran { environment, standing, duration, settle, interrupted, database, server };
     (RunReport::new(plan, &Incidents::default(), judgement, ran), histograms)
@@ -122,6 +129,7 @@ pub fn judged(
 
 /// Whom the load goes to, and how.
 struct Way {
+    address: SocketAddr,
     /// One instance that nothing takes out of rotation.
     endpoints: Endpoints,
     transport: Transport,
@@ -133,7 +141,8 @@ async fn way(plan: &Plan, target: &UrlTarget) -> Result<Way, UrlLoadError> {
     let transport = Transport::new(&target.protocol, host)?;
     let greeted = transport.greet(address, plan.load.request_timeout).await;
     greeted.map_err(|why| UrlLoadError::Handshake { host: host.clone(), address, why })?;
-    Ok(Way { endpoints: Endpoints::fixed(Endpoint { id: InstanceId(1), addr: address }), transport })
+    let endpoints = Endpoints::fixed(Endpoint { id: InstanceId(1), addr: address });
+    Ok(Way { address, endpoints, transport })
 }
 
 async fn address(target: &UrlTarget) -> Result<SocketAddr, UrlLoadError> {
@@ -148,6 +157,13 @@ async fn address(target: &UrlTarget) -> Result<SocketAddr, UrlLoadError> {
     Ok(addr)
 }
 
+/// A load that is over.
+struct Loaded {
+    basis: Basis,
+    connections: Connections,
+    machine: Vec<MachineReading>,
+}
+
 async fn drive(
     plan: &Plan,
     target: &UrlTarget,
@@ -155,9 +171,24 @@ async fn drive(
     archive: &Archive,
     watch: &dyn Watch,
     stop: &Stop,
-) -> Result<(Basis, Connections), LoadError> {
-    let clock = RunClock::starting_in(LEAD);
+) -> Result<Loaded, LoadError> {
+    let (clock, over) = (RunClock::starting_in(LEAD), CancellationToken::new());
     let load = load(plan, target, (&way, &clock), watch, stop);
+    let driven = async {
+        let _over = over.clone().drop_guard();
+        record(plan, target, load, archive).await
+    };
+    let (driven, machine) = join!(driven, follow_machine(way.address, &clock, &over));
+    let (basis, connections) = driven?;
+    Ok(Loaded { basis, connections, machine })
+}
+
+async fn record(
+    plan: &Plan,
+    target: &UrlTarget,
+    load: Load<'_>,
+    archive: &Archive,
+) -> Result<(Basis, Connections), LoadError> {
     match target.ledger {
         true => {
             let Driven { recorded, connections } = load::drive(load, &archive.ledger_dir()).await?;
@@ -167,6 +198,16 @@ async fn drive(
             let driven = load::drive_into(load, |part| Ok(Census::new(&plan.load, part))).await?;
             Ok((Basis::Counted(Box::new(Counted::sum(driven.recorded))), driven.connections))
         }
+    }
+}
+
+/// What the machine is busy with. Nothing, where the target is on it and cannot be told from strangers: it must not be
+/// excused by its own work.
+async fn follow_machine(address: SocketAddr, clock: &RunClock, over: &CancellationToken) -> Vec<MachineReading> {
+    match listeners::Target::at(address) {
+        listeners::Target::Here(processes) => cpu::follow_machine(&processes, clock, over).await,
+        listeners::Target::Elsewhere => cpu::follow_machine(&[], clock, over).await,
+        listeners::Target::Unseen => Vec::new(),
     }
 }
 

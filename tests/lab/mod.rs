@@ -75,9 +75,10 @@ impl Lab {
             if ended.code != 3 {
                 break;
             }
-            // Over the whole run, or around a stop.
-            let late =
-                finding(&self.report(), "generator")["verdict"] != "PASS" || ended.stdout.contains("sent in time");
+            // Over the whole run, or around a stop; or somebody else used the machine.
+            let spoiled = ["sent in time", "void, as other processes", "try again on a calm one", "woke late (own lag"];
+            let late = finding(&self.report(), "generator")["verdict"] != "PASS"
+                || spoiled.iter().any(|why| ended.stdout.contains(why));
             if !late {
                 break;
             }
@@ -100,6 +101,11 @@ impl Lab {
     pub fn report(&self) -> Value {
         let text = std::fs::read(self.newest().join("run.json")).expect("a sealed report");
         serde_json::from_slice(&text).expect("run.json is JSON")
+    }
+
+    /// Whether others used the machine during the newest run: a limit of time that it missed fails nobody then.
+    pub fn is_disturbed(&self) -> bool {
+        self.report()["judgement"]["strangers"]["disturbed"].as_f64() > Some(0.01)
     }
 
     /// Whether some run's folder holds a file.

@@ -4,7 +4,7 @@ mod lab;
 mod secure;
 
 use lab::{Ended, Lab, finding};
-use secure::authority::{Authority, GOOD, Says};
+use secure::authority::{Authority, Certificate, GOOD, Says, TLS_1_2, TLS_1_3, Wants};
 use secure::served::{self, Manner, Server};
 use secure::{count, frames};
 use serde_json::Value;
@@ -101,6 +101,31 @@ fn a_certificate_that_is_not_to_be_trusted_ends_a_load_before_it_begins() {
     refused(&lab, load(&other, &["--cacert", &ca]), &["not one for 127.0.0.1, but for elsewhere.test"]);
     for server in [unknown, old, other] {
         assert_eq!(count(&server.seen.requests), 0);
+    }
+}
+
+#[test]
+fn a_server_that_wants_a_client_certificate_is_named_as_that() {
+    let (lab, authority) = (Lab::new(), Authority::new());
+    for terms in [TLS_1_2, TLS_1_3] {
+        let wants = Wants { certificate: Certificate::Demanded, ..terms };
+        let server = Server::http1(authority.server_that_wants(wants, GOOD, &[]), Manner::Answers);
+        let ended = lab.run(&arguments(&server.url("https"), &["-k"]));
+        refused(&lab, ended, &["wants a client certificate", "asks for none"]);
+        let server = Server::http2(Some(authority.server_that_wants(wants, GOOD, &["h2"])));
+        let ended = lab.run(&arguments(&server.url("https"), &["-k", "--http2"]));
+        refused(&lab, ended, &["wants a client certificate", "asks for none"]);
+    }
+}
+
+#[test]
+fn a_server_that_asks_for_a_client_certificate_and_does_without_gets_its_load() {
+    let (lab, authority) = (Lab::new(), Authority::new());
+    for terms in [TLS_1_2, TLS_1_3] {
+        let wants = Wants { certificate: Certificate::AskedFor, ..terms };
+        let server = Server::http1(authority.server_that_wants(wants, GOOD, &[]), Manner::Answers);
+        driven(&lab, &arguments(&server.url("https"), &["-k"]));
+        assert_eq!((outcomes(&lab.report()), count(&server.seen.requests)), ([DUE, 0, 0], DUE));
     }
 }
 

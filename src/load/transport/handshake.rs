@@ -23,6 +23,11 @@ pub enum HandshakeError {
     NoTls,
     #[error("it speaks no HTTP/2 {0}; leave `--http2` out")]
     NoHttp2(&'static str),
+    #[error(
+        "the server wants a client certificate: it asked for one, and ended the connection without; mxctl has none to \
+         show, so name a port where it asks for none"
+    )]
+    ClientCertificate,
     #[error("it refused the TLS handshake: {0}; look into its log for the reason")]
     Alert(String),
     #[error("the TLS handshake failed: {0}; look into its log for the reason")]

@@ -56,10 +56,13 @@ impl HandshakeError {
         }
     }
 
-    /// What came of the first frames of HTTP/2. An end says nothing of what the peer speaks; anything else does.
+    /// What came of the first frames of HTTP/2. An end says nothing of what the peer speaks, and a GOAWAY of its own is
+    /// HTTP/2; anything else is not.
     pub fn of_http2(error: Option<&h2::Error>, over: &'static str) -> HandshakeError {
         match error {
-            Some(error) if !error.is_io() => HandshakeError::NoHttp2(over),
+            Some(error) if !error.is_io() && !(error.is_remote() && error.is_go_away()) => {
+                HandshakeError::NoHttp2(over)
+            }
             _ => HandshakeError::Ended("HTTP/2"),
         }
     }

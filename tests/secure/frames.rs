@@ -29,7 +29,7 @@ const INTERNAL_ERROR: u32 = 2;
 const REFUSED_STREAM: u32 = 7;
 const ENHANCE_YOUR_CALM: u32 = 11;
 
-pub const SHUT: Duration = Duration::from_millis(300);
+const SHUT: Duration = Duration::from_millis(300);
 
 const STATUS_200: &[u8] = &[0x88];
 
@@ -40,8 +40,8 @@ pub enum Manner {
     OneAtATime,
     /// Allows none for [`SHUT`], and then two.
     OpensLate,
-    /// On the first connection with requests: answers no one before there are four, and then allows one at a time, of which
-    /// it never answers the first.
+    /// On the first connection with requests: answers four at once, when it has allowed one at a time from then on; and
+    /// no one any more.
     Narrows,
     /// At the fourth request: a GOAWAY that names the third as the last, which it answers only then.
     GoesAway,
@@ -187,7 +187,7 @@ impl Connection {
                 self.half(stream)?;
                 Err(io::ErrorKind::ConnectionAborted.into())
             }
-            Manner::Narrows if self.nth == 1 && self.requests <= 5 => Ok(()),
+            Manner::Narrows if self.nth == 1 => Ok(()),
             Manner::Forgets if fifth => Ok(()),
             Manner::AnswersLate if !self.requests.is_multiple_of(10) => Ok(()),
             Manner::FallsSilent if self.requests > 30 => Ok(()),

@@ -60,10 +60,10 @@ impl HandshakeError {
     /// HTTP/2; anything else is not.
     pub fn of_http2(error: Option<&h2::Error>, over: &'static str) -> HandshakeError {
         match error {
-            Some(error) if !error.is_io() && !(error.is_remote() && error.is_go_away()) => {
-                HandshakeError::NoHttp2(over)
-            }
-            _ => HandshakeError::Ended("HTTP/2"),
+            Some(error) if error.is_io() => HandshakeError::Ended("HTTP/2"),
+            Some(error) if error.is_remote() && error.is_go_away() => HandshakeError::Ended("HTTP/2"),
+            Some(_) => HandshakeError::NoHttp2(over),
+            None => HandshakeError::Ended("HTTP/2"),
         }
     }
 }

@@ -9,12 +9,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use lab::load;
+use lab::scribe::{Entry, Scribe, Weather};
 use mxctl::bench::server::{CloseAfter, Script, Served, Server, Window};
-use mxctl::clock::Offset;
+use mxctl::clock::{Offset, RunClock};
 use mxctl::load::ledger::Reason;
 use mxctl::load::{Attempt, Connections, Outcome};
 use mxctl::plan::LoadPlan;
 use tokio::runtime::Builder;
+use tokio::time::sleep_until;
 
 const RPS: u64 = 400;
 const STORM: Window = Window { at: Duration::from_millis(400), lasts: Duration::from_millis(800) };
@@ -37,9 +39,7 @@ const MEMORY_BYTES_MAX: u64 = 48 << 20;
 impl Storm {
     /// Drives the plan at a server with this script; every operation that was due must have its record, ended.
     fn weathered(script: Script, plan: &LoadPlan) -> Storm {
-        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(Storm::driven(script, plan))
+        alone(Storm::driven(script, plan))
     }
 
     async fn driven(script: Script, plan: &LoadPlan) -> Storm {
@@ -88,6 +88,11 @@ impl Storm {
         let due = Offset::from_duration(due);
         self.attempts.iter().filter(|a| a.due >= due && a.outcome == Outcome::Acked).count()
     }
+}
+
+fn alone<T>(storm: impl Future<Output = T>) -> T {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    Builder::new_current_thread().enable_all().build().unwrap().block_on(storm)
 }
 
 async fn watch_sockets(most: &mut usize) {
@@ -172,4 +177,133 @@ fn a_target_that_ends_every_connection_gets_each_request_once_on_a_new_one() {
         assert!(refused == 0 && opened >= acked as u64, "{:?}", storm.connections);
         assert!(ended_by_target + u64::from(plan().connections) >= opened, "{:?}", storm.connections);
     }
+}
+
+const FAST_RPS: u64 = 2000;
+const RESTART: Window = Window { at: Duration::from_secs(1), lasts: Duration::from_millis(500) };
+const STANDSTILL: Window = Window { at: Duration::from_millis(2500), lasts: Duration::from_secs(10) };
+
+/// A target that restarts, refuses meanwhile, stands still for ten seconds, and returns: what the ledger says, and what the
+/// target wrote down.
+struct Odyssey {
+    attempts: Vec<Attempt>,
+    entries: Vec<Entry>,
+    clock: RunClock,
+    returned: Offset,
+}
+
+impl Odyssey {
+    async fn driven(plan: &LoadPlan) -> Odyssey {
+        let (before, memory) = (sockets(), memory_bytes());
+        let (scribe, clock, folder) = (Scribe::start(), load::clock(), tempfile::tempdir().unwrap());
+        let mut memory_max = memory;
+        let both = async {
+            tokio::join!(load::into_ledger_by(&clock, plan, scribe.addr, folder.path()), conduct(&scribe, &clock))
+        };
+        let (driven, returned) = tokio::select! {
+            both = both => both,
+            () = watch_memory(&mut memory_max) => unreachable!("it never ends"),
+        };
+        let (attempts, entries) = (driven.unwrap().recorded.attempts().collect(), scribe.end());
+        assert_eq!(sockets(), before, "sockets are left behind");
+        assert!(memory_max < memory + MEMORY_BYTES_MAX, "{memory_max} after {memory}");
+        Odyssey { attempts, entries, clock, returned }
+    }
+
+    fn at(&self, entry: &Entry) -> Offset {
+        Offset::from_duration(entry.at - self.clock.instant(Offset::ZERO))
+    }
+
+    fn attempt(&self, entry: &Entry) -> &Attempt {
+        &self.attempts[entry.number as usize]
+    }
+
+    fn count(&self, which: impl Fn(&Attempt) -> bool) -> usize {
+        self.attempts.iter().filter(|attempt| which(attempt)).count()
+    }
+
+    /// Each operation was due when the plan says, and has one end.
+    fn assert_scheduled(&self, plan: &LoadPlan) {
+        let due = FAST_RPS * plan.duration().as_secs();
+        let planned = (0..due).map(|op| (op, Offset(op * 1_000_000_000 / FAST_RPS)));
+        assert!(self.attempts.iter().map(|attempt| (attempt.op, attempt.due)).eq(planned));
+        assert!(self.attempts.iter().all(|attempt| attempt.done.is_some()));
+        let ended = Outcome::ALL.map(|outcome| self.count(|attempt| attempt.outcome == outcome));
+        assert_eq!(ended.iter().sum::<usize>() as u64, due, "{ended:?}");
+    }
+
+    /// What the target wrote down is what was sent, each once, and not before its time.
+    fn assert_written_down(&self) {
+        let mut written = vec![false; self.attempts.len()];
+        for entry in &self.entries {
+            let attempt = self.attempt(entry);
+            assert!(!std::mem::replace(&mut written[entry.number as usize], true), "twice: {attempt:?}");
+            assert!(attempt.sent.is_some() && self.at(entry) >= attempt.due, "{entry:?} of {attempt:?}");
+        }
+        for attempt in self.attempts.iter().filter(|attempt| !written[attempt.op as usize]) {
+            // A reset may take a request from the hands of who was about to read it.
+            let lost = attempt.outcome == Outcome::Unknown && attempt.reason == Reason::Reset;
+            assert!(lost || attempt.sent.is_none(), "it never came: {attempt:?}");
+        }
+    }
+
+    /// At every moment after the return the target had got no more than what it had swallowed, what was waiting for it, and
+    /// what the plan made due since.
+    fn assert_no_burst_but_of_what_waited(&self) {
+        let waiting = self.count(|a| a.due < self.returned && a.sent.is_none_or(|sent| sent >= self.returned));
+        let after = self.entries.iter().filter(|entry| self.at(entry) >= self.returned);
+        let (swallowed, sent): (Vec<&Entry>, Vec<&Entry>) =
+            after.partition(|entry| self.attempt(entry).sent < Some(self.returned));
+        for (before, entry) in sent.into_iter().enumerate() {
+            let due = self.count_due(self.at(entry)) - self.count_due(self.returned);
+            assert!(before < waiting + due, "{before} were more than {waiting} and {due}");
+        }
+        assert!(waiting > 9 * FAST_RPS as usize, "{waiting}: the standstill took no effect");
+        assert!(!swallowed.is_empty());
+    }
+
+    fn count_due(&self, by: Offset) -> usize {
+        self.attempts.partition_point(|attempt| attempt.due <= by)
+    }
+}
+
+/// Makes the weather; gives the moment of its last turn.
+async fn conduct(scribe: &Scribe, clock: &RunClock) -> Offset {
+    let mut turned = Offset::ZERO;
+    for (at, weather) in [
+        (RESTART.at, Weather::Shut),
+        (RESTART.at + RESTART.lasts, Weather::Fair),
+        (STANDSTILL.at, Weather::Swallows),
+        (STANDSTILL.at + STANDSTILL.lasts, Weather::Fair),
+    ] {
+        sleep_until(clock.instant(Offset::from_duration(at))).await;
+        turned = clock.now();
+        scribe.turn(weather);
+    }
+    turned
+}
+
+async fn watch_memory(most: &mut u64) {
+    loop {
+        *most = memory_bytes().max(*most);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[test]
+fn a_target_that_restarts_and_stands_still_for_ten_seconds_gets_what_is_due_once_and_no_burst_of_ours() {
+    let plan = load::plan(FAST_RPS as f64, Duration::from_secs(15));
+    let plan = LoadPlan { request_timeout: Duration::from_secs(1), ..plan };
+    let odyssey = alone(Odyssey::driven(&plan));
+    odyssey.assert_scheduled(&plan);
+    odyssey.assert_written_down();
+    odyssey.assert_no_burst_but_of_what_waited();
+    assert!(odyssey.count(|a| a.outcome == Outcome::Refused) > 0, "the restart took no effect");
+    // One request at a time on each connection, each for a whole time-out.
+    let timed_out = odyssey.count(|a| a.reason == Reason::TimedOut);
+    let rounds = odyssey.returned.since(Offset::from_duration(STANDSTILL.at)).as_secs() as usize + 1;
+    let connections = plan.connections as usize;
+    assert!((connections..=connections * rounds).contains(&timed_out), "{timed_out}");
+    let returned = |a: &Attempt| a.due >= odyssey.returned;
+    assert_eq!(odyssey.count(|a| returned(a) && a.outcome == Outcome::Acked), odyssey.count(returned));
 }

@@ -4,7 +4,7 @@ mod lab;
 mod secure;
 
 use lab::{Ended, Lab, finding};
-use secure::authority::{Authority, GOOD, Says};
+use secure::authority::{Authority, Certificate, GOOD, Says, TLS_1_2, TLS_1_3, Wants};
 use secure::served::{self, Manner, Server};
 use secure::{count, frames};
 use serde_json::Value;
@@ -105,6 +105,31 @@ fn a_certificate_that_is_not_to_be_trusted_ends_a_load_before_it_begins() {
 }
 
 #[test]
+fn a_server_that_wants_a_client_certificate_is_named_as_that() {
+    let (lab, authority) = (Lab::new(), Authority::new());
+    for terms in [TLS_1_2, TLS_1_3] {
+        let wants = Wants { certificate: Certificate::Demanded, ..terms };
+        let server = Server::http1(authority.server_that_wants(wants, GOOD, &[]), Manner::Answers);
+        let ended = lab.run(&arguments(&server.url("https"), &["-k"]));
+        refused(&lab, ended, &["wants a client certificate", "asks for none"]);
+        let server = Server::http2(Some(authority.server_that_wants(wants, GOOD, &["h2"])));
+        let ended = lab.run(&arguments(&server.url("https"), &["-k", "--http2"]));
+        refused(&lab, ended, &["wants a client certificate", "asks for none"]);
+    }
+}
+
+#[test]
+fn a_server_that_asks_for_a_client_certificate_and_does_without_gets_its_load() {
+    let (lab, authority) = (Lab::new(), Authority::new());
+    for terms in [TLS_1_2, TLS_1_3] {
+        let wants = Wants { certificate: Certificate::AskedFor, ..terms };
+        let server = Server::http1(authority.server_that_wants(wants, GOOD, &[]), Manner::Answers);
+        driven(&lab, &arguments(&server.url("https"), &["-k"]));
+        assert_eq!((outcomes(&lab.report()), count(&server.seen.requests)), ([DUE, 0, 0], DUE));
+    }
+}
+
+#[test]
 fn a_handshake_that_fails_under_load_is_a_refusal_and_its_reason_is_reported() {
     let (lab, authority) = (Lab::new(), Authority::new());
     let [good, expired] = [false, true].map(|expired| authority.server(Says { expired, ..GOOD }, &[]));
@@ -125,6 +150,8 @@ fn a_port_that_speaks_something_else_is_named_as_that() {
     let plain = served::plain();
     refused(&lab, lab.run(&arguments(&format!("https://{plain}/"), &["-k"])), &["no TLS", "http://"]);
     refused(&lab, lab.run(&arguments(&format!("http://{plain}/"), &["--http2"])), &["no HTTP/2", "h2c", "--http2"]);
+    let turned_away = frames::Server::start(frames::Manner::TurnsAway).url();
+    refused(&lab, lab.run(&arguments(&turned_away, &["--http2"])), &["ended the connection before HTTP/2"]);
     for protocols in [&["http/1.1"][..], &[]] {
         let server = Server::http1(authority.server(GOOD, protocols), Manner::Answers);
         let ended = lab.run(&arguments(&server.url("https"), &["-k", "--http2"]));
@@ -197,6 +224,48 @@ fn http2_carries_each_request_once_over_tls_and_with_prior_knowledge() {
 }
 
 #[test]
+fn a_server_of_tls_1_2_is_spoken_to_in_that() {
+    let (lab, authority) = (Lab::new(), Authority::new());
+    let ca = cacert(&lab, &authority);
+    for (http2, said) in [(false, "HTTP/1.1 over TLS 1.2 ("), (true, "HTTP/2 over TLS 1.2 (")] {
+        let tls = authority.server_that_wants(TLS_1_2, GOOD, if http2 { &["h2"] } else { &[] });
+        let server = if http2 { Server::http2(Some(tls)) } else { Server::http1(tls, Manner::Answers) };
+        let more = [&["--cacert", &ca][..], if http2 { &["--http2"] } else { &[] }].concat();
+        driven(&lab, &arguments(&server.url("https"), &more));
+        assert_eq!((outcomes(&lab.report()), count(&server.seen.answered)), ([DUE, 0, 0], DUE));
+        let spoken = spoken(&lab.report());
+        assert!(spoken.starts_with(said), "{spoken}");
+    }
+}
+
+#[test]
+fn a_target_may_have_an_address_of_ipv6() {
+    let (lab, authority) = (Lab::new(), Authority::new());
+    let ca = cacert(&lab, &authority);
+    for (scheme, http2) in [("http", false), ("https", false), ("http", true), ("https", true)] {
+        let says = Says { name: "::1", ..GOOD };
+        let tls = (scheme == "https").then(|| authority.server(says, if http2 { &["h2"] } else { &[] }));
+        let server = Server::over_ipv6(tls, http2);
+        let more =
+            [if scheme == "https" { &["--cacert", &ca][..] } else { &[] }, if http2 { &["--http2"] } else { &[] }];
+        driven(&lab, &arguments(&server.url(scheme), &more.concat()));
+        assert_eq!((outcomes(&lab.report()), count(&server.seen.answered)), ([DUE, 0, 0], DUE), "{scheme} {http2}");
+    }
+}
+
+#[test]
+fn threads_divide_connections_of_http2_and_lose_nothing() {
+    let (lab, server) = (Lab::new(), frames::Server::start(frames::Manner::Forgets));
+    let two = ["--http2", "--connections", "2", "--threads", "2", "--streams", "100", "--request-timeout", "1s"];
+    lab.run(&arguments(&server.url(), &two));
+    let (report, seen) = (lab.report(), &server.seen);
+    // Each thread has a connection of its own, and on each of them every fifth of its requests is forgotten.
+    assert_eq!(outcomes(&report), [DUE / 5 * 4, 0, DUE / 5], "{seen:?}");
+    assert_eq!((count(&seen.requests), count(&seen.connections)), (DUE, 2));
+    assert_eq!(report["connections"]["opened"], 2);
+}
+
+#[test]
 fn a_body_larger_than_a_window_goes_both_ways() {
     // A peer allows 65,535 bytes until it says more.
     const BODY_BYTES: usize = 70_000;
@@ -253,6 +322,24 @@ fn an_idle_connection_that_its_peer_takes_leave_of_is_left_before_a_request_is_s
     assert_eq!([acked, refused, unknown], [count(&seen.answered), count(&seen.unprocessed), 0], "{seen:?}");
     assert!(acked > DUE / 2, "{seen:?}");
     assert!(report["connections"]["ended_by_target"].as_u64() >= Some(acked / 2), "{}", report["connections"]);
+}
+
+#[test]
+fn a_peer_that_takes_leave_of_every_new_connection_refuses_each_request_once() {
+    let (server, outcomes, _) = misused(&Lab::new(), frames::Manner::GoesAwayUnasked(u64::MAX), "4");
+    let seen = &server.seen;
+    assert_eq!((outcomes, count(&seen.answered)), ([0, DUE, 0], 0), "{seen:?}");
+    // One that was sent before the GOAWAY was heard is above its last one.
+    assert_eq!(count(&seen.requests), count(&seen.unprocessed));
+}
+
+#[test]
+fn a_peer_that_takes_leave_of_one_new_connection_costs_no_more_than_was_placed_on_it() {
+    let (server, [acked, refused, unknown], _) = misused(&Lab::new(), frames::Manner::GoesAwayUnasked(1), "4");
+    let seen = &server.seen;
+    assert_eq!((acked, acked + refused, unknown), (count(&seen.answered), DUE, 0), "{seen:?}");
+    assert!((1..=4).contains(&refused), "{refused}");
+    assert_eq!(count(&seen.requests), acked + count(&seen.unprocessed));
 }
 
 #[test]

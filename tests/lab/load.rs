@@ -40,8 +40,18 @@ pub fn plan(rps: f64, duration: Duration) -> LoadPlan {
 
 /// Drives to the end, every operation in a ledger below this folder.
 pub async fn into_ledger(plan: &LoadPlan, addr: SocketAddr, folder: &Path) -> Result<Driven<Ledger>, LoadError> {
-    let (endpoints, clock, stop) = parts(addr);
-    drive(load(plan, &endpoints, &clock, &stop), folder).await
+    into_ledger_by(&clock(), plan, addr, folder).await
+}
+
+/// By a clock of the test's, which knows what else happened when.
+pub async fn into_ledger_by(
+    clock: &RunClock,
+    plan: &LoadPlan,
+    addr: SocketAddr,
+    folder: &Path,
+) -> Result<Driven<Ledger>, LoadError> {
+    let (endpoints, stop) = parts(addr);
+    drive(load(plan, &endpoints, clock, &stop), folder).await
 }
 
 /// Drives to the end, with a recorder for each thread.
@@ -50,13 +60,17 @@ pub async fn into<R: Recorder>(
     addr: SocketAddr,
     recorder: impl FnMut(Part) -> Result<R, LedgerError>,
 ) -> Result<Driven<Vec<R::Closed>>, LoadError> {
-    let (endpoints, clock, stop) = parts(addr);
-    drive_into(load(plan, &endpoints, &clock, &stop), recorder).await
+    let (endpoints, stop) = parts(addr);
+    drive_into(load(plan, &endpoints, &clock(), &stop), recorder).await
 }
 
-fn parts(addr: SocketAddr) -> (Endpoints, RunClock, Stop) {
-    let endpoints = Endpoints::fixed(Endpoint { id: InstanceId(1), addr });
-    (endpoints, RunClock::starting_in(Duration::from_millis(20)), Stop::new())
+/// One that starts at once, nearly.
+pub fn clock() -> RunClock {
+    RunClock::starting_in(Duration::from_millis(20))
+}
+
+fn parts(addr: SocketAddr) -> (Endpoints, Stop) {
+    (Endpoints::fixed(Endpoint { id: InstanceId(1), addr }), Stop::new())
 }
 
 fn load<'a>(plan: &'a LoadPlan, endpoints: &'a Endpoints, clock: &'a RunClock, stop: &'a Stop) -> Load<'a> {

@@ -6,6 +6,7 @@ pub mod bench_server;
 pub mod inside;
 pub mod load;
 pub mod powerless;
+pub mod scribe;
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;

@@ -24,10 +24,12 @@ const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
 
 const MAX_CONCURRENT_STREAMS: u16 = 3;
+const NO_ERROR: u32 = 0;
 const INTERNAL_ERROR: u32 = 2;
 const REFUSED_STREAM: u32 = 7;
+const ENHANCE_YOUR_CALM: u32 = 11;
 
-pub const SHUT: Duration = Duration::from_millis(300);
+const SHUT: Duration = Duration::from_millis(300);
 
 const STATUS_200: &[u8] = &[0x88];
 
@@ -38,13 +40,17 @@ pub enum Manner {
     OneAtATime,
     /// Allows none for [`SHUT`], and then two.
     OpensLate,
-    /// On the first connection with requests: answers no one before there are four, and then allows one at a time, of which
-    /// it never answers the first.
+    /// On the first connection with requests: answers four at once, when it has allowed one at a time from then on; and
+    /// no one any more.
     Narrows,
     /// At the fourth request: a GOAWAY that names the third as the last, which it answers only then.
     GoesAway,
     /// A GOAWAY after the first answer.
     GoesAwayIdle,
+    /// On so many connections, from the second one on: a GOAWAY before any request.
+    GoesAwayUnasked(u64),
+    /// A GOAWAY that names an error, as the first that is heard of it after its settings.
+    TurnsAway,
     /// Refuses every fifth one.
     Refuses,
     /// Resets every fifth one in the middle of its answer.
@@ -75,6 +81,8 @@ struct Connection {
     tcp: TcpStream,
     manner: Manner,
     seen: Arc<Seen>,
+    /// Among all, from 1.
+    taken: u64,
     /// Among those with requests, from 1; 0 before the first one.
     nth: u64,
     requests: u64,
@@ -89,9 +97,9 @@ impl Server {
         let (addr, seen) = (listener.local_addr().expect("its address"), Arc::new(Seen::default()));
         let counted = seen.clone();
         std::thread::spawn(move || {
-            for tcp in listener.incoming().flatten() {
+            for (tcp, taken) in listener.incoming().flatten().zip(1..) {
                 let (seen, open) = (counted.clone(), Vec::new());
-                let connection = Connection { tcp, manner, seen, nth: 0, requests: 0, open };
+                let connection = Connection { tcp, manner, seen, taken, nth: 0, requests: 0, open };
                 // However it ends, what was counted until then is what counts.
                 std::thread::spawn(move || connection.serve());
             }
@@ -155,13 +163,17 @@ impl Connection {
         let fifth = self.requests.is_multiple_of(5);
         match self.manner {
             Manner::GoesAway => self.goes_away(stream),
+            Manner::GoesAwayUnasked(_) if self.is_left() => {
+                add(&self.seen.unprocessed);
+                Ok(())
+            }
             Manner::GoesAwayIdle if self.requests > 1 => {
                 add(&self.seen.unprocessed);
                 Ok(())
             }
             Manner::GoesAwayIdle => {
                 self.answer(stream)?;
-                self.go_away(stream)
+                self.go_away(stream, NO_ERROR)
             }
             Manner::Refuses if fifth => {
                 add(&self.seen.unprocessed);
@@ -175,7 +187,7 @@ impl Connection {
                 self.half(stream)?;
                 Err(io::ErrorKind::ConnectionAborted.into())
             }
-            Manner::Narrows if self.nth == 1 && self.requests <= 5 => Ok(()),
+            Manner::Narrows if self.nth == 1 => Ok(()),
             Manner::Forgets if fifth => Ok(()),
             Manner::AnswersLate if !self.requests.is_multiple_of(10) => Ok(()),
             Manner::FallsSilent if self.requests > 30 => Ok(()),
@@ -184,12 +196,22 @@ impl Connection {
     }
 
     fn pinged(&mut self, payload: &[u8]) -> io::Result<()> {
-        self.write(PING, ACK, 0, payload)?;
-        if matches!(self.manner, Manner::OpensLate) {
-            std::thread::sleep(SHUT);
-            self.allow(2)?;
+        if matches!(self.manner, Manner::TurnsAway) {
+            return self.go_away(0, ENHANCE_YOUR_CALM);
         }
-        Ok(())
+        self.write(PING, ACK, 0, payload)?;
+        match self.manner {
+            Manner::OpensLate => {
+                std::thread::sleep(SHUT);
+                self.allow(2)
+            }
+            Manner::GoesAwayUnasked(_) if self.is_left() => self.go_away(0, NO_ERROR),
+            _ => Ok(()),
+        }
+    }
+
+    fn is_left(&self) -> bool {
+        matches!(self.manner, Manner::GoesAwayUnasked(connections) if self.taken > 1 && self.taken - 1 <= connections)
     }
 
     /// After so many requests.
@@ -205,7 +227,7 @@ impl Connection {
                 add(&self.seen.unprocessed);
                 if nth == 4 {
                     let last = stream - 2;
-                    self.go_away(last)?;
+                    self.go_away(last, NO_ERROR)?;
                     self.answer(last)?;
                 }
                 Ok(())
@@ -249,9 +271,8 @@ impl Connection {
         self.write(SETTINGS, 0, 0, &settings)
     }
 
-    fn go_away(&mut self, last: u32) -> io::Result<()> {
-        let no_error = 0_u32;
-        self.write(GOAWAY, 0, 0, &[last.to_be_bytes(), no_error.to_be_bytes()].concat())
+    fn go_away(&mut self, last: u32, code: u32) -> io::Result<()> {
+        self.write(GOAWAY, 0, 0, &[last.to_be_bytes(), code.to_be_bytes()].concat())
     }
 
     fn write(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> io::Result<()> {

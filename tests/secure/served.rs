@@ -1,7 +1,7 @@
 //! Servers on tokio: HTTP/1.1 over TLS, and HTTP/2 over TLS or without.
 
 use std::collections::VecDeque;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -31,6 +31,9 @@ enum Speaks {
     Http2,
 }
 
+const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const REMEDY: &str = "where this machine has no ::1, `sysctl net.ipv6.conf.lo.disable_ipv6=0` gives it back";
+
 pub struct Server {
     pub addr: SocketAddr,
     pub seen: Arc<Seen>,
@@ -38,21 +41,27 @@ pub struct Server {
 
 impl Server {
     pub fn http1(tls: Arc<ServerConfig>, manner: Manner) -> Server {
-        Server::start(vec![tls], Speaks::Http1(manner))
+        Server::start(LOCALHOST, vec![tls], Speaks::Http1(manner))
     }
 
     /// One certificate for the first connection, and another for all others.
     pub fn turning(first: Arc<ServerConfig>, others: Arc<ServerConfig>) -> Server {
-        Server::start(vec![first, others], Speaks::Http1(Manner::Answers))
+        Server::start(LOCALHOST, vec![first, others], Speaks::Http1(Manner::Answers))
     }
 
     pub fn http2(tls: Option<Arc<ServerConfig>>) -> Server {
-        Server::start(tls.into_iter().collect(), Speaks::Http2)
+        Server::start(LOCALHOST, tls.into_iter().collect(), Speaks::Http2)
+    }
+
+    /// On `[::1]`.
+    pub fn over_ipv6(tls: Option<Arc<ServerConfig>>, http2: bool) -> Server {
+        let speaks = if http2 { Speaks::Http2 } else { Speaks::Http1(Manner::Answers) };
+        Server::start(Ipv6Addr::LOCALHOST.into(), tls.into_iter().collect(), speaks)
     }
 
     /// `tls` by connection; the last one is for all others. It ends with the test's process.
-    fn start(tls: Vec<Arc<ServerConfig>>, speaks: Speaks) -> Server {
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    fn start(ip: IpAddr, tls: Vec<Arc<ServerConfig>>, speaks: Speaks) -> Server {
+        let listener = std::net::TcpListener::bind((ip, 0)).unwrap_or_else(|e| panic!("listen on {ip}: {e}; {REMEDY}"));
         listener.set_nonblocking(true).expect("a socket of ours");
         let (addr, seen) = (listener.local_addr().expect("its address"), Arc::new(Seen::default()));
         let counted = seen.clone();

@@ -23,6 +23,11 @@ pub enum HandshakeError {
     NoTls,
     #[error("it speaks no HTTP/2 {0}; leave `--http2` out")]
     NoHttp2(&'static str),
+    #[error(
+        "the server wants a client certificate: it asked for one, and ended the connection without; mxctl has none to \
+         show, so name a port where it asks for none"
+    )]
+    ClientCertificate,
     #[error("it refused the TLS handshake: {0}; look into its log for the reason")]
     Alert(String),
     #[error("the TLS handshake failed: {0}; look into its log for the reason")]
@@ -51,11 +56,14 @@ impl HandshakeError {
         }
     }
 
-    /// What came of the first frames of HTTP/2. An end says nothing of what the peer speaks; anything else does.
+    /// What came of the first frames of HTTP/2. An end says nothing of what the peer speaks, and a GOAWAY of its own is
+    /// HTTP/2; anything else is not.
     pub fn of_http2(error: Option<&h2::Error>, over: &'static str) -> HandshakeError {
         match error {
-            Some(error) if !error.is_io() => HandshakeError::NoHttp2(over),
-            _ => HandshakeError::Ended("HTTP/2"),
+            Some(error) if error.is_io() => HandshakeError::Ended("HTTP/2"),
+            Some(error) if error.is_remote() && error.is_go_away() => HandshakeError::Ended("HTTP/2"),
+            Some(_) => HandshakeError::NoHttp2(over),
+            None => HandshakeError::Ended("HTTP/2"),
         }
     }
 }

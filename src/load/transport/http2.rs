@@ -224,7 +224,8 @@ async fn dial(tls: Option<&Tls>, addr: SocketAddr, streams: u32) -> Result<Diall
         Some(tls) => {
             let stream = tls.shake_hands(socket.clone()).await?;
             let spoken = format!("HTTP/2 over {}", tls::version(stream.get_ref().1));
-            (agree(stream, OVER_TLS, streams).await?, Scheme::HTTPS, spoken)
+            let agreed = agree(stream, OVER_TLS, streams).await.map_err(|error| tls.explained(error))?;
+            (agreed, Scheme::HTTPS, spoken)
         }
     };
     let Agreed { sender, room, driver, over } = agreed;

@@ -61,7 +61,7 @@ impl Transport {
         let greeting = async {
             match (&self.tls, self.streams) {
                 (None, None) => Ok(()),
-                (Some(tls), None) => tls.connect(addr).await.map(drop),
+                (Some(tls), None) => tls.greet(addr).await,
                 (_, Some(_)) => http2::greet(self.tls.as_ref(), addr).await,
             }
         };

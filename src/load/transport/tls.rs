@@ -9,22 +9,31 @@
 //! A TLS 1.3 server sends session tickets whenever it likes, after the handshake or between answers. They are bytes
 //! unasked on the socket, and mean nothing: so they are taken in, and what counts is whether the peer has said anything,
 //! or its farewell, *within* TLS.
+//!
+//! # Why a greeting may wait
+//! A TLS 1.3 server refuses a client without a certificate after that has taken the handshake for done. Whether it asked
+//! for one is known by then: where it did, its next word says whether it goes on.
 
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use nix::sys::socket::{MsgFlags, recv};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::client::ResolvesClientCert;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{
     self, ClientConfig, ClientConnection, DigitallySignedStruct, ProtocolVersion, RootCertStore, SignatureScheme,
 };
@@ -38,6 +47,10 @@ use crate::plan::Trust;
 
 const HTTP_1: &[u8] = b"http/1.1";
 const HTTP_2: &[u8] = b"h2";
+
+/// How long a server that asked for a certificate is waited for to refuse a client that has none. One that does not, and
+/// says nothing before it is asked, is taken to go on.
+const REFUSAL_WAIT: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
@@ -55,6 +68,7 @@ pub struct Tls {
     connector: TlsConnector,
     name: ServerName<'static>,
     http2: bool,
+    bare: Arc<Bare>,
 }
 
 impl std::fmt::Debug for Tls {
@@ -66,20 +80,18 @@ impl std::fmt::Debug for Tls {
 impl Tls {
     pub fn new(host: &str, trust: &Trust, http2: bool) -> Result<Tls, TrustError> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| TrustError::Name(host.to_owned()))?;
-        let provider = Arc::new(ring::default_provider());
+        let (provider, bare) = (Arc::new(ring::default_provider()), Arc::<Bare>::default());
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .expect("ring speaks TLS 1.2 and 1.3");
-        let mut config = match trust {
-            Trust::Machine => builder.with_root_certificates(of_machine()).with_no_client_auth(),
-            Trust::File(path) => builder.with_root_certificates(of_file(path)?).with_no_client_auth(),
-            Trust::Anyone => {
-                let verifier = Arc::new(Anyone(provider));
-                builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
-            }
+        let builder = match trust {
+            Trust::Machine => builder.with_root_certificates(of_machine()),
+            Trust::File(path) => builder.with_root_certificates(of_file(path)?),
+            Trust::Anyone => builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider))),
         };
+        let mut config = builder.with_client_cert_resolver(bare.clone());
         config.alpn_protocols = vec![if http2 { HTTP_2 } else { HTTP_1 }.to_vec()];
-        Ok(Tls { connector: TlsConnector::from(Arc::new(config)), name, http2 })
+        Ok(Tls { connector: TlsConnector::from(Arc::new(config)), name, http2, bare })
     }
 
     /// Whether a file holds certificates that others can be held against.
@@ -92,17 +104,65 @@ impl Tls {
         Ok(self.shake_hands(tcp).await?)
     }
 
+    /// Connects, and asks for nothing.
+    pub async fn greet(&self, addr: SocketAddr) -> Result<(), OpenError> {
+        let mut stream = self.connect(addr).await?;
+        if !self.bare.was_asked() {
+            return Ok(());
+        }
+        match timeout(REFUSAL_WAIT, stream.fill_buf()).await {
+            Ok(Ok([])) => Err(self.explained(HandshakeError::Ended("TLS")).into()),
+            Ok(Err(error)) => Err(self.failed(error).into()),
+            Ok(Ok(_)) | Err(_) => Ok(()),
+        }
+    }
+
     pub async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: S,
     ) -> Result<TlsStream<S>, HandshakeError> {
         let shaken = self.connector.connect(self.name.clone(), stream).await;
-        let stream = shaken.map_err(|error| HandshakeError::of_tls(error, &self.name.to_str()))?;
+        let stream = shaken.map_err(|error| self.failed(error))?;
         match stream.get_ref().1.alpn_protocol() {
             Some(HTTP_2) if self.http2 => Ok(stream),
             _ if self.http2 => Err(HandshakeError::NoHttp2(OVER_TLS)),
             _ => Ok(stream),
         }
+    }
+
+    fn failed(&self, error: io::Error) -> HandshakeError {
+        self.explained(HandshakeError::of_tls(error, &self.name.to_str()))
+    }
+
+    /// Where a server asked for a certificate and got none, that says more than how it ended the connection.
+    pub fn explained(&self, error: HandshakeError) -> HandshakeError {
+        match error {
+            HandshakeError::Alert(_) | HandshakeError::Ended(_) if self.bare.was_asked() => {
+                HandshakeError::ClientCertificate
+            }
+            error => error,
+        }
+    }
+}
+
+/// Has no certificate to show, and remembers whether a server asked for one.
+#[derive(Debug, Default)]
+struct Bare(AtomicBool);
+
+impl Bare {
+    fn was_asked(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl ResolvesClientCert for Bare {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.0.store(true, Ordering::Relaxed);
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
     }
 }
 

@@ -72,7 +72,10 @@ fn requests_over_tls_are_sent_once_to_whom_the_ca_vouches_for() {
 #[test]
 fn any_certificate_is_accepted_where_that_is_asked_for_and_the_report_says_so() {
     let (lab, authority) = (Lab::new(), Authority::new());
-    let server = Server::http1(authority.server(Says { name: "elsewhere.test", expired: true }, &[]), Manner::Answers);
+    let server = Server::http1(
+        authority.server(Says { name: "elsewhere.test", expired: true, authority: false }, &[]),
+        Manner::Answers,
+    );
     let ended = driven(&lab, &arguments(&server.url("https"), &["-k"]));
     assert_eq!(outcomes(&lab.report()), [DUE, 0, 0]);
     assert!(ended.stdout.contains("any certificate was accepted"), "{}", ended.stdout);
@@ -95,11 +98,13 @@ fn a_certificate_that_is_not_to_be_trusted_ends_a_load_before_it_begins() {
     let serving = |says| Server::http1(authority.server(says, &[]), Manner::Answers);
     let (unknown, old) = (serving(GOOD), serving(Says { expired: true, ..GOOD }));
     let other = serving(Says { name: "elsewhere.test", ..GOOD });
+    let authority = serving(Says { authority: true, ..GOOD });
     let load = |server: &Server, more: &[&str]| lab.run(&arguments(&server.url("https"), more));
     refused(&lab, load(&unknown, &[]), &["127.0.0.1", "--cacert", "--insecure"]);
     refused(&lab, load(&old, &["--cacert", &ca]), &["has expired", "--insecure"]);
     refused(&lab, load(&other, &["--cacert", &ca]), &["not one for 127.0.0.1, but for elsewhere.test"]);
-    for server in [unknown, old, other] {
+    refused(&lab, load(&authority, &["--cacert", &ca]), &["an authority's, not a server's", "CA:FALSE", "--insecure"]);
+    for server in [unknown, old, other, authority] {
         assert_eq!(count(&server.seen.requests), 0);
     }
 }

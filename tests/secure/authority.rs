@@ -17,9 +17,11 @@ pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 pub struct Says {
     pub name: &'static str,
     pub expired: bool,
+    /// It is an authority's, as `openssl req -x509` makes them.
+    pub authority: bool,
 }
 
-pub const GOOD: Says = Says { name: "127.0.0.1", expired: false };
+pub const GOOD: Says = Says { name: "127.0.0.1", expired: false, authority: false };
 
 /// What a server wants of its clients.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +61,9 @@ impl Authority {
         let mut params = CertificateParams::new([says.name.to_owned()]).expect("a name");
         if says.expired {
             (params.not_before, params.not_after) = (date_time_ymd(2001, 1, 1), date_time_ymd(2002, 1, 1));
+        }
+        if says.authority {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         }
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.0).expect("a certificate");

@@ -94,6 +94,11 @@ fn certificate(why: &CertificateError, host: &str) -> String {
         CertificateError::NotValidForNameContext { presented, .. } => {
             format!("the certificate is not one for {host}, but for {}; ask by that name", names(presented))
         }
+        // webpki's word, which rustls hands on unopened.
+        CertificateError::Other(why) if why.to_string() == "CaUsedAsEndEntity" => format!(
+            "the certificate of {host} is an authority's, not a server's (`openssl req -x509` makes such a one); give it \
+             one with `basicConstraints=CA:FALSE`"
+        ),
         other => format!("the certificate of {host} is refused: {other}"),
     }
 }

@@ -11,7 +11,7 @@ use hdrhistogram::Histogram;
 
 use super::generator::Pace;
 use super::latency::{Timing, count};
-use super::own_lag::{Wake, response_without};
+use super::own_lag::Sleeper;
 use super::{Conservation, SeriesPoint};
 use crate::backends::InstanceId;
 use crate::clock::Offset;
@@ -25,7 +25,7 @@ use crate::plan::{LoadPlan, RunPhase};
 pub struct Census {
     timeout: Duration,
     tolerance: Duration,
-    wake: Wake,
+    sleeper: Sleeper,
     open: Open,
     counted: Counted,
 }
@@ -45,7 +45,7 @@ impl Census {
     pub fn new(load: &LoadPlan, part: Part) -> Census {
         let (open, counted) = (Open { part, first: 0, window: VecDeque::new() }, Counted::default());
         let (timeout, tolerance) = (load.request_timeout, load.rate_tolerance);
-        Census { timeout, tolerance, wake: Wake::default(), open, counted }
+        Census { timeout, tolerance, sleeper: Sleeper::new(timeout), open, counted }
     }
 
     fn record(&mut self, ended: &Attempt, own_lag: Duration) {
@@ -53,7 +53,7 @@ impl Census {
         count(counts, ended.outcome);
         pace.count(ended, self.tolerance);
         timing.record(ended, RunPhase::Steady, self.timeout);
-        timing.record_without_lag(RunPhase::Steady, response_without(own_lag, ended, self.timeout));
+        self.sleeper.ends(ended, own_lag, RunPhase::Steady);
         seconds.record(ended, self.timeout);
     }
 }
@@ -80,7 +80,8 @@ impl Recorder for Census {
             instance: InstanceId::NONE,
             epoch,
         };
-        self.open.begin(Begun { attempt, own_lag: self.wake.lag(due, woke) });
+        let own_lag = self.sleeper.begins(due, woke, &mut self.counted.timing);
+        self.open.begin(Begun { attempt, own_lag });
         Ok(())
     }
 
@@ -105,7 +106,8 @@ impl Recorder for Census {
         }
     }
 
-    fn close(self, issued_until: Offset) -> Result<Counted, LedgerError> {
+    fn close(mut self, issued_until: Offset) -> Result<Counted, LedgerError> {
+        self.sleeper.closes(&mut self.counted.timing);
         let pace = self.counted.pace.with_lags(self.counted.timing.histograms().woke_late);
         Ok(Counted { issued_until, pace, ..self.counted })
     }
@@ -223,19 +225,25 @@ impl Second {
 
 #[cfg(test)]
 impl Census {
-    /// What a ledger's attempts would have told a recorder, the ends in an order of their own.
+    /// What a ledger's attempts would have told a recorder, each end as soon as its time has come.
     pub(super) fn tell(&mut self, attempts: &[Attempt]) {
         use crate::load::Operation;
+        let mut open: Vec<&Attempt> = Vec::new();
         for a in attempts {
+            open.retain(|open| open.done > Some(a.woke) || self.told_end(open));
             let op = Operation { index: a.op, lane: a.lane, key: a.key, seq: a.seq };
             self.begin(&Begin { op, due: a.due, woke: a.woke, epoch: a.epoch }).unwrap();
+            open.push(a);
         }
-        for a in attempts.iter().rev() {
-            let dispatch = Dispatch { instance: a.instance, free: a.free, sent: a.sent, epoch: a.epoch };
-            self.dispatched(a.op, &dispatch);
-            let done = a.done.expect("a canned attempt has ended");
-            self.finish(a.op, &End { done, outcome: a.outcome, reason: a.reason, status: a.status });
-        }
+        open.retain(|open| self.told_end(open));
+    }
+
+    /// That it is not open any more.
+    fn told_end(&mut self, a: &Attempt) -> bool {
+        self.dispatched(a.op, &Dispatch { instance: a.instance, free: a.free, sent: a.sent, epoch: a.epoch });
+        let done = a.done.expect("a canned attempt has ended");
+        self.finish(a.op, &End { done, outcome: a.outcome, reason: a.reason, status: a.status });
+        false
     }
 }
 
@@ -250,18 +258,18 @@ mod tests {
         Part { run: RunKey { number: 1, seed: 1 }, shard, shards }
     }
 
-    /// Woken by the next fortieth of a second, and answered in two milliseconds.
+    /// Woken by the next fortieth of a second, and answered soon, or in the next sleep.
     fn late(a: &mut Attempt) {
         const WAKES: u64 = 25_000_000;
         a.woke = Offset(a.due.0.next_multiple_of(WAKES));
-        (a.free, a.sent, a.done) = (a.woke, Some(a.woke), Some(a.woke.plus(Duration::from_millis(2))));
+        (a.free, a.sent, a.done) = (a.woke, Some(a.woke), Some(a.woke.plus(Duration::from_millis(2 + a.op % 3 * 10))));
     }
 
     #[test]
     fn a_census_counts_what_a_ledger_holds() {
         let mut canned = canned::load_test();
         canned.plan.load.shards = 2;
-        canned.attempts(|attempts| attempts.iter_mut().filter(|a| a.op % 7 < 3).for_each(late));
+        canned.attempts(|attempts| attempts.iter_mut().for_each(late));
         let attempts: Vec<Attempt> = canned.evidence.ledger.attempts().collect();
         let (even, odd): (Vec<_>, Vec<_>) = attempts.into_iter().partition(|a| a.op % 2 == 0);
         let shards = [(0, even), (1, odd)].map(|(shard, attempts)| {

@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::own_lag::{Wakes, response_without};
+use super::own_lag::Sleepers;
 use super::phases::Phases;
 use super::{Conservation, Evidence, LaneLatency, SeriesPoint, operations};
 use crate::clock::Offset;
@@ -42,13 +42,14 @@ impl Timing {
     pub fn of(plan: &Plan, evidence: &Evidence, phases: &Phases) -> Self {
         let (timeout, load_over) = (plan.load.request_timeout, evidence.ledger.issued_until().plus(plan.load.grace));
         let mut timing = Timing::default();
-        let (mut second, mut wakes) = (Second::default(), Wakes::of(plan.load.shards));
+        let (mut second, mut sleepers) = (Second::default(), Sleepers::of(plan.load.shards, timeout));
         for operation in operations::operations(&evidence.ledger).map(|operation| aged(&operation, load_over)) {
             let phase = phases.of_operation(&operation);
             timing.record(&operation, phase, timeout);
-            timing.record_without_lag(phase, response_without(wakes.lag(&operation), &operation, timeout));
+            sleepers.record(&operation, phase, &mut timing);
             second.record(&operation, timeout, &mut timing.series);
         }
+        sleepers.close(&mut timing);
         second.end(&mut timing.series);
         with_depths(&mut timing.series, &evidence.incidents.depths);
         timing
@@ -66,9 +67,8 @@ impl Timing {
         }
     }
 
-    /// The same operation's response time, where it has one.
-    pub fn record_without_lag(&mut self, phase: RunPhase, response: Option<Duration>) {
-        let Some(response) = response else { return };
+    /// The response time of an operation, own lag taken off.
+    pub fn record_without_lag(&mut self, phase: RunPhase, response: Duration) {
         self.without_lag.entry(phase).or_default().record(response);
     }
 

@@ -1,6 +1,6 @@
 //! Own lag: what response times owe to our having woken late.
 //!
-//! In: operations, in the order in which they were due. Out: their response times without it, and whether a limit of
+//! In: operations, as they begin in the order in which they were due, and end. Out: their response times without it, and whether a limit of
 //! latency was missed by nothing else. Such a miss accuses nobody: up to its own limit a lag is tolerated, and a limit of
 //! latency may be narrower.
 //!
@@ -10,52 +10,105 @@
 //! a response time without it is the least that a generator which is never late would have seen: a target that is too
 //! slow even so is too slow.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use super::Case;
 use super::generator::threads_remedy;
+use super::latency::Timing;
 use crate::clock::Offset;
 use crate::load::Attempt;
 use crate::load::latency::response;
-use crate::plan::Gate;
+use crate::plan::{Gate, RunPhase};
 
-/// The last wake of each shard.
+/// A wake that is late by no more is none: at high rates so much becomes due before a shard looks again.
+const IN_TIME: Duration = Duration::from_millis(1);
+
+/// One shard, as its operations tell when it woke.
 #[derive(Debug)]
-pub(super) struct Wakes(Vec<Wake>);
-
-/// When one shard woke, and since when it should have.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Wake {
+pub(super) struct Sleeper {
+    timeout: Duration,
+    /// When it woke last, and since when it should have.
     woke: Offset,
     first_due: Offset,
+    /// Ended after its last wake: the next one tells whether that was heard in time.
+    ended: BinaryHeap<Reverse<Ended>>,
 }
 
-impl Wakes {
-    pub fn of(shards: u16) -> Wakes {
-        Wakes(vec![Wake::default(); shards.max(1).into()])
-    }
-
-    /// Of the next operation, whichever shard's it is.
-    pub fn lag(&mut self, operation: &Attempt) -> Duration {
-        let shard = operation.op % self.0.len() as u64;
-        self.0[shard as usize].lag(operation.due, operation.woke)
-    }
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Ended {
+    done: Offset,
+    /// The lag of its wake taken off.
+    took: Duration,
+    /// An Unknown is never faster than the time-out.
+    at_least: Duration,
+    phase: RunPhase,
 }
 
-impl Wake {
-    /// Of the shard's next operation.
-    pub fn lag(&mut self, due: Offset, woke: Offset) -> Duration {
+impl Sleeper {
+    pub fn new(timeout: Duration) -> Sleeper {
+        let (woke, first_due) = (Offset::ZERO, Offset::ZERO);
+        Sleeper { timeout, woke, first_due, ended: BinaryHeap::new() }
+    }
+
+    /// The next operation begins. The answer: the lag of its wake.
+    pub fn begins(&mut self, due: Offset, woke: Offset, timing: &mut Timing) -> Duration {
         if woke != self.woke {
-            *self = Wake { woke, first_due: due };
+            (self.woke, self.first_due) = (woke, due);
+            self.hears(timing);
         }
         self.woke.since(self.first_due)
     }
+
+    pub fn ends(&mut self, operation: &Attempt, own_lag: Duration, phase: RunPhase) {
+        let Some(at_least) = response(operation.outcome, Duration::ZERO, self.timeout) else { return };
+        let done = operation.done.unwrap_or(operation.due);
+        let took = done.since(operation.due).saturating_sub(own_lag);
+        self.ended.push(Reverse(Ended { done, took, at_least, phase }));
+    }
+
+    /// No operation follows.
+    pub fn closes(&mut self, timing: &mut Timing) {
+        while let Some(Reverse(Ended { took, at_least, phase, .. })) = self.ended.pop() {
+            timing.record_without_lag(phase, took.max(at_least));
+        }
+    }
+
+    /// What had ended by the time at which it woke now.
+    fn hears(&mut self, timing: &mut Timing) {
+        let late = self.woke.since(self.first_due) > IN_TIME;
+        while let Some(Reverse(Ended { done, .. })) = self.ended.peek() {
+            if *done > self.woke {
+                break;
+            }
+            let Reverse(Ended { done, took, at_least, phase }) = self.ended.pop().expect("it was seen");
+            let heard_late = if late { done.since(self.first_due) } else { Duration::ZERO };
+            timing.record_without_lag(phase, took.saturating_sub(heard_late).max(at_least));
+        }
+    }
 }
 
-/// What [`response`] is of, this lag taken off.
-pub(super) fn response_without(lag: Duration, operation: &Attempt, timeout: Duration) -> Option<Duration> {
-    let measured = operation.done.map_or(Duration::ZERO, |done| done.since(operation.due));
-    response(operation.outcome, measured.saturating_sub(lag), timeout)
+/// All shards of a load.
+#[derive(Debug)]
+pub(super) struct Sleepers(Vec<Sleeper>);
+
+impl Sleepers {
+    pub fn of(shards: u16, timeout: Duration) -> Sleepers {
+        Sleepers((0..shards.max(1)).map(|_| Sleeper::new(timeout)).collect())
+    }
+
+    /// Of the next operation, whichever shard's it is: its begin, and its end.
+    pub fn record(&mut self, operation: &Attempt, phase: RunPhase, timing: &mut Timing) {
+        let shard = operation.op % self.0.len() as u64;
+        let shard = &mut self.0[shard as usize];
+        let own_lag = shard.begins(operation.due, operation.woke, timing);
+        shard.ends(operation, own_lag, phase);
+    }
+
+    pub fn close(mut self, timing: &mut Timing) {
+        self.0.iter_mut().for_each(|shard| shard.closes(timing));
+    }
 }
 
 /// Why a gate that was missed accuses nobody, where own lag alone can have missed it; and what helps.
@@ -77,7 +130,7 @@ pub(super) fn excuse(case: &Case, gate: &Gate) -> Option<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::canned::{self, Canned};
+    use crate::checks::canned;
     use crate::checks::{Finding, Judgement, Verdict};
     use crate::plan::{GateMetric, RunPhase};
 
@@ -154,38 +207,49 @@ mod tests {
         assert_eq!([verdict(RunPhase::Steady), verdict(RunPhase::Fault)], [Verdict::Inconclusive, Verdict::Fail]);
     }
 
+    /// Response times without lag, in ms, of a shard's operations.
+    fn without(shards: u16, attempts: &[Attempt]) -> Vec<u64> {
+        let (mut sleepers, mut timing) = (Sleepers::of(shards, MS(2_000)), Timing::default());
+        attempts.iter().for_each(|attempt| sleepers.record(attempt, RunPhase::Steady, &mut timing));
+        sleepers.close(&mut timing);
+        let all = timing.without_lag(None);
+        let values = all.0.iter_recorded().flat_map(|v| vec![v.value_iterated_to(); v.count_at_value() as usize]);
+        values.map(|ns| ns / 1_000_000).collect()
+    }
+
+    /// Due, woken and answered then, in ms.
+    fn attempt(op: u64, [due, woke, done]: [u64; 3]) -> Attempt {
+        let [due, woke, done] = [due, woke, done].map(|ms| Offset::from_duration(MS(ms)));
+        Attempt { op, due, woke, free: woke, sent: Some(woke), done: Some(done), ..canned::load_test().of(0) }
+    }
+
     #[test]
     fn what_was_sent_at_once_after_a_late_wake_waits_for_each_other_on_our_account() {
-        let mut wakes = Wakes::of(1);
-        let mut canned: Canned = canned::load_test();
-        let until = Offset::from_duration(MS(1_020));
-        let asleep = Offset::from_duration(Duration::from_secs(1))..until;
-        let mut lags = Vec::new();
-        canned.attempts(|attempts| {
-            for a in attempts.iter_mut() {
-                a.woke = if asleep.contains(&a.due) { until } else { a.due };
-                lags.push((a.woke == until, wakes.lag(a)));
-            }
-        });
-        let (late, punctual): (Vec<_>, Vec<_>) = lags.into_iter().partition(|(late, _)| *late);
-        assert!(late.len() > 1 && late.iter().all(|(_, lag)| *lag == late[0].1 && *lag > MS(15)), "{late:?}");
-        assert!(punctual.iter().all(|(_, lag)| lag.is_zero()));
+        // Served in turn, 8 ms each: the third one waited 4 ms for its wake, and 16 ms for the others.
+        let burst = [[10, 30, 38], [18, 30, 46], [26, 30, 54]];
+        let burst: Vec<Attempt> = (0..).zip(burst).map(|(op, times)| attempt(op, times)).collect();
+        assert_eq!(without(1, &burst), [8, 8, 8]);
     }
 
     #[test]
     fn shards_wake_each_for_itself() {
-        let attempt = canned::load_test().of(0);
-        let (mut wakes, at) = (Wakes::of(2), |ms| Offset::from_duration(MS(ms)));
-        let mut lag = |op, due, woke| wakes.lag(&Attempt { op, due: at(due), woke: at(woke), ..attempt });
-        assert_eq!([lag(0, 10, 30), lag(1, 11, 11), lag(2, 12, 30)], [MS(20), MS(0), MS(20)]);
+        let attempts = [attempt(0, [10, 30, 32]), attempt(1, [11, 11, 18]), attempt(2, [12, 30, 35])];
+        assert_eq!(without(2, &attempts), [2, 3, 7]);
     }
 
     #[test]
-    fn an_unknown_without_lag_is_no_faster_than_the_time_out() {
-        let mut unknown = canned::load_test().of(0);
+    fn an_answer_that_was_heard_at_the_end_of_a_sleep_may_have_come_at_its_begin() {
+        let asleep = |done| [attempt(0, [10, 10, done]), attempt(1, [20, 40, 41])];
+        assert_eq!(without(1, &asleep(39)), [1, 10], "it came at 20 at the earliest");
+        assert_eq!(without(1, &asleep(60)), [1, 50], "it was heard when nobody slept");
+        assert_eq!(without(1, &asleep(15)), [1, 5], "before anybody did");
+    }
+
+    #[test]
+    fn an_unknown_without_lag_is_no_faster_than_the_time_out_and_a_refusal_has_no_time() {
+        let mut unknown = attempt(0, [10, 22, 2_022]);
         canned::forget(&mut unknown);
-        assert_eq!(response_without(MS(12), &unknown, MS(2_000)), Some(MS(2_000)));
-        let refused = Attempt { outcome: crate::load::Outcome::Refused, ..unknown };
-        assert_eq!(response_without(MS(12), &refused, MS(2_000)), None);
+        assert_eq!(without(1, &[unknown]), [2_000]);
+        assert!(without(1, &[Attempt { outcome: crate::load::Outcome::Refused, ..unknown }]).is_empty());
     }
 }

@@ -6,77 +6,67 @@
 //! back from the system's cache, within about a microsecond.
 
 use std::ffi::c_void;
-use std::ops::Range;
 use std::ptr::NonNull;
 
 use nix::sys::mman::{MmapAdvise, madvise};
+use procfs::process::{MMPermissions, MemoryMap, MemoryMaps, Process};
 
 /// For the moments between phases: what the last one called is not what the next one calls.
 pub fn let_go() {
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    for segment in segments_of(&maps, let_go as *const () as usize) {
-        let Some(start) = NonNull::new(segment.start as *mut c_void) else { continue };
+    let Ok(maps) = Process::myself().and_then(|own| own.maps()) else { return };
+    for (start, end) in segments_of(&maps, let_go as *const () as u64) {
+        let (length, Some(start)) = ((end - start) as usize, NonNull::new(start as *mut c_void)) else { continue };
         // SAFETY: nobody has written or can write to these pages, so each comes back from the file as it was.
-        let advised = unsafe { madvise(start, segment.len(), MmapAdvise::MADV_DONTNEED) };
+        let advised = unsafe { madvise(start, length, MmapAdvise::MADV_DONTNEED) };
         // A system that will not take them keeps more in memory, and the code is the same.
         let _ = advised;
     }
 }
 
-/// Of proc(5) `maps`, the mapping whose code is at this address, and the constants right before it. What stands behind
-/// it is not meant, though it cannot be written to, either: the linker wrote there before this program began.
-fn segments_of(maps: &str, address: usize) -> Vec<Range<usize>> {
-    let mut before = None;
-    for line in maps.lines() {
-        let Some((range, permissions)) = mapping(line) else { continue };
-        if permissions == "r-xp" && range.contains(&address) {
-            let constants = before.filter(|constants: &Range<usize>| constants.end == range.start);
-            return constants.into_iter().chain([range]).collect();
-        }
-        before = (permissions == "r--p").then_some(range);
-    }
-    Vec::new()
-}
-
-/// `55ff00-55ff80 r-xp …`
-fn mapping(line: &str) -> Option<(Range<usize>, &str)> {
-    let mut words = line.split(' ');
-    let (start, end) = words.next()?.split_once('-')?;
-    let hex = |text| usize::from_str_radix(text, 16).ok();
-    Some((hex(start)?..hex(end)?, words.next()?))
+/// The mapping whose code is at this address, and the constants right before it. What stands behind it is not meant,
+/// though it cannot be written to, either: the linker wrote there before this program began.
+fn segments_of(maps: &MemoryMaps, address: u64) -> Vec<(u64, u64)> {
+    const CONSTANTS: MMPermissions = MMPermissions::READ.union(MMPermissions::PRIVATE);
+    const CODE: MMPermissions = CONSTANTS.union(MMPermissions::EXECUTE);
+    let holds = |map: &&MemoryMap| map.perms == CODE && (map.address.0..map.address.1).contains(&address);
+    let Some(code) = maps.iter().find(holds) else { return Vec::new() };
+    let before = maps.iter().find(|map| map.perms == CONSTANTS && map.address.1 == code.address.0);
+    before.into_iter().chain([code]).map(|map| map.address).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use procfs::FromRead;
 
-    /// Resident kilobytes of this program's code, as the kernel says.
-    fn resident_kb() -> u64 {
-        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
-        let mut lines = maps.lines().skip_while(|line| segments_of(line, resident_kb as *const () as usize).is_empty());
-        let rss = lines.find_map(|line| line.strip_prefix("Rss:")).unwrap();
-        rss.trim().trim_end_matches(" kB").parse().unwrap()
+    /// Resident bytes of this program's code, as the kernel says.
+    fn resident() -> u64 {
+        let maps = Process::myself().unwrap().smaps().unwrap();
+        let code = segments_of(&maps, resident as *const () as u64).pop().unwrap();
+        let map = maps.iter().find(|map| map.address == code).unwrap();
+        map.extension.map["Rss"]
     }
 
     #[test]
     fn what_was_called_is_let_go_and_can_be_called_again() {
         let told = || format!("{:?}", serde_json::json!({ "at": jiff::Timestamp::UNIX_EPOCH.to_string() }));
-        let (earlier, before) = (told(), resident_kb());
+        let (earlier, before) = (told(), resident());
         let_go();
-        let after = resident_kb();
-        assert!(after < before, "{before} kB before, {after} kB after");
+        let after = resident();
+        assert!(after < before, "{before} bytes before, {after} after");
         assert_eq!(told(), earlier);
     }
 
     #[test]
     fn only_code_at_the_address_and_the_constants_before_it_are_meant() {
-        let maps = "6f00-7000 r--p 0 fe:00 1 /usr/bin/mxctl\n7f00-7f80 r-xp 1 fe:00 1 /usr/bin/mxctl\n\
-                    7f80-7fa0 r--p 2 fe:00 1 /usr/bin/mxctl";
-        assert_eq!(segments_of(maps, 0x7f10), [0x7f00..0x7f80]);
+        let segments = |maps: &str, address| segments_of(&MemoryMaps::from_read(maps.as_bytes()).unwrap(), address);
+        let maps = "6f00-7000 r--p 00000000 fe:00 1 /usr/bin/mxctl\n7f00-7f80 r-xp 00001000 fe:00 1 /usr/bin/mxctl\n\
+                    7f80-7fa0 r--p 00002000 fe:00 1 /usr/bin/mxctl\n";
+        assert_eq!(segments(maps, 0x7f10), [(0x7f00, 0x7f80)]);
         let together = maps.replace("6f00-7000", "6f00-7f00");
-        assert_eq!(segments_of(&together, 0x7f10), [0x6f00..0x7f00, 0x7f00..0x7f80]);
-        assert!(segments_of(&together, 0x7f90).is_empty());
-        assert!(segments_of(&together.replace("r-xp", "rwxp"), 0x7f10).is_empty());
-        assert!(segments_of("", 0).is_empty());
+        assert_eq!(segments(&together, 0x7f10), [(0x6f00, 0x7f00), (0x7f00, 0x7f80)]);
+        assert!(segments(&together, 0x7f90).is_empty());
+        assert!(segments(&together.replace("r-xp", "rwxp"), 0x7f10).is_empty());
+        assert!(segments("", 0).is_empty());
     }
 }

@@ -1,8 +1,8 @@
 //! Own lag: what response times owe to our having woken late.
 //!
-//! In: operations, as they begin in the order in which they were due, and end. Out: their response times without it, and whether a limit of
-//! latency was missed by nothing else. Such a miss accuses nobody: up to its own limit a lag is tolerated, and a limit of
-//! latency may be narrower.
+//! In: operations, as they begin in the order in which they were due, and end. Out: their response times without it, and
+//! whether a limit of latency was missed by nothing else. Such a miss accuses nobody: up to its own limit a lag is
+//! tolerated, and a limit of latency may be narrower.
 //!
 //! # Why all that one wake begins has the lag of its first
 //! What became due while we slept is sent at once then, and queues behind each other, for our connections and in the

@@ -10,11 +10,12 @@ use tokio_util::sync::CancellationToken;
 use crate::backends::{Deployment, Instance, InstanceId};
 use crate::clock::{Offset, RunClock};
 use crate::machine::{self, Consumed};
+use crate::process::ProcessIdentity;
 
 /// Between two readings during the load.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// The processor time that one instance had used since its start.
+/// The processor time that one instance (of a URL: whoever listens there) had used since its start.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CpuReading {
     pub at: Offset,
@@ -68,13 +69,22 @@ pub async fn follow(deployment: &dyn Deployment, clock: &RunClock, over: &Cancel
     usage
 }
 
-/// The same of the machine alone, for a load on these processes.
-pub async fn follow_machine(target: &[i32], clock: &RunClock, over: &CancellationToken) -> Vec<MachineReading> {
-    let (mut readings, mut ticks) = (Vec::new(), ticks());
+/// The same of a load on these processes, which together are the one instance; none of them: it is on another machine.
+pub async fn follow_processes(
+    target: &[ProcessIdentity],
+    instance: InstanceId,
+    clock: &RunClock,
+    over: &CancellationToken,
+) -> Usage {
+    let (mut usage, mut ticks) = (Usage::default(), ticks());
+    let pids: Vec<i32> = target.iter().map(|process| process.pid).collect();
     while over.run_until_cancelled(ticks.tick()).await.is_some() {
-        readings.extend(machine_reading(target, clock));
+        let used: Option<Duration> = target.iter().map(|process| process.cpu_time()).sum();
+        let used = used.filter(|_| !target.is_empty());
+        usage.instances.extend(used.map(|used| CpuReading { at: clock.now(), instance, used }));
+        usage.machine.extend(machine_reading(&pids, clock));
     }
-    readings
+    usage
 }
 
 fn ticks() -> Interval {

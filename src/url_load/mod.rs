@@ -31,13 +31,15 @@ use crate::load::pacer::Timetable;
 use crate::load::transport::{HandshakeError, Transport, TrustError};
 use crate::load::{self, Connections, Driven, Load, LoadError, ledger};
 use crate::plan::{Plan, UrlTarget};
-use crate::readback::cpu;
+use crate::readback::cpu::{self, Usage};
 use crate::report::{self, RenderError, RunReport};
 use crate::run::Ran;
 use crate::stop::Stop;
 use crate::timeline::Incidents;
-use crate::timeline::incident::MachineReading;
 use crate::watch::{Phase, Unwatched, Watch};
+
+/// Whoever listens at the URL.
+const TARGET: InstanceId = InstanceId(1);
 
 /// From here on the shards have got ready.
 const LEAD: Duration = Duration::from_millis(20);
@@ -86,10 +88,10 @@ pub async fn run(plan: &Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> 
     archive.put_json(Piece::Environment, &environment)?;
 
     watch.phase(Phase::Load).await;
-    let Loaded { basis, connections, machine } = drive(plan, target, way, &archive, watch, stop).await?;
+    let Loaded { basis, connections, usage } = drive(plan, target, way, &archive, watch, stop).await?;
 
     watch.phase(Phase::Judge).await;
-    let incidents = Incidents { machine, interrupted: stop.interrupt.is_cancelled(), ..Incidents::default() };
+    let incidents = incidents(usage, stop.interrupt.is_cancelled());
     archive.put_json(Piece::Incidents, &incidents)?;
     let (judged, histograms) = judged(plan, basis, incidents, Some(environment));
     code_pages::let_go();
@@ -141,7 +143,7 @@ async fn way(plan: &Plan, target: &UrlTarget) -> Result<Way, UrlLoadError> {
     let transport = Transport::new(&target.protocol, host)?;
     let greeted = transport.greet(address, plan.load.request_timeout).await;
     greeted.map_err(|why| UrlLoadError::Handshake { host: host.clone(), address, why })?;
-    let endpoints = Endpoints::fixed(Endpoint { id: InstanceId(1), addr: address });
+    let endpoints = Endpoints::fixed(Endpoint { id: TARGET, addr: address });
     Ok(Way { address, endpoints, transport })
 }
 
@@ -157,11 +159,16 @@ async fn address(target: &UrlTarget) -> Result<SocketAddr, UrlLoadError> {
     Ok(addr)
 }
 
+fn incidents(usage: Usage, interrupted: bool) -> Incidents {
+    let Usage { instances, machine } = usage;
+    Incidents { cpu: instances, machine, interrupted, ..Incidents::default() }
+}
+
 /// A load that is over.
 struct Loaded {
     basis: Basis,
     connections: Connections,
-    machine: Vec<MachineReading>,
+    usage: Usage,
 }
 
 async fn drive(
@@ -178,9 +185,9 @@ async fn drive(
         let _over = over.clone().drop_guard();
         record(plan, target, load, archive).await
     };
-    let (driven, machine) = join!(driven, follow_machine(way.address, &clock, &over));
+    let (driven, usage) = join!(driven, follow_usage(way.address, &clock, &over));
     let (basis, connections) = driven?;
-    Ok(Loaded { basis, connections, machine })
+    Ok(Loaded { basis, connections, usage })
 }
 
 async fn record(
@@ -201,13 +208,13 @@ async fn record(
     }
 }
 
-/// What the machine is busy with. Nothing, where the target is on it and cannot be told from strangers: it must not be
+/// What the target and the machine are busy with. Nothing, where the target is on it and cannot be told from strangers: it must not be
 /// excused by its own work.
-async fn follow_machine(address: SocketAddr, clock: &RunClock, over: &CancellationToken) -> Vec<MachineReading> {
+async fn follow_usage(address: SocketAddr, clock: &RunClock, over: &CancellationToken) -> Usage {
     match listeners::Target::at(address) {
-        listeners::Target::Here(processes) => cpu::follow_machine(&processes, clock, over).await,
-        listeners::Target::Elsewhere => cpu::follow_machine(&[], clock, over).await,
-        listeners::Target::Unseen => Vec::new(),
+        listeners::Target::Here(processes) => cpu::follow_processes(&processes, TARGET, clock, over).await,
+        listeners::Target::Elsewhere => cpu::follow_processes(&[], TARGET, clock, over).await,
+        listeners::Target::Unseen => Usage::default(),
     }
 }
 

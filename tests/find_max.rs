@@ -6,7 +6,7 @@ mod lab;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -60,6 +60,12 @@ fn serve(mut stream: TcpStream, each: Duration, free_at: &Mutex<Instant>) {
     }
 }
 
+/// A search is disturbed by whatever else works: one at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn search(url: &str, more: &[&str]) -> Vec<String> {
     let arguments = ["loadtest", "--find-max", "--url", url, "--output", "json"];
     arguments.iter().chain(more).map(|argument| (*argument).to_owned()).collect()
@@ -104,13 +110,15 @@ fn assert_stored(lab: &Lab, curve: &Value) {
 
 #[test]
 fn the_rate_that_it_finds_is_the_server_s_own() {
+    let _alone = alone();
     let (lab, server) = (Lab::new(), OneAtATime::start(Duration::from_micros(2_100)));
     // 476 requests a second; four seconds above that by a twentieth are 200 ms of waiting.
     let url = format!("http://{}/", server.addr);
     let more = ["--slo", "p99=100ms,error=1%", "--rps", "250", "--duration", "4s", "--within", "10%"];
     let (ended, curve) = run_punctually(&lab, &search(&url, &more));
     // Where others use the machine all the while nobody knows what the rate above it met.
-    let (code, ending, above) = if is_disturbed(&curve) { (3, "at-least", "unknown") } else { (0, "found", "broke") };
+    let unknown = is_disturbed(&curve) && curve["ending"]["found"].is_null();
+    let (code, ending, above) = if unknown { (3, "at-least", "unknown") } else { (0, "found", "broke") };
     assert_eq!(ended.code, code, "{ended:#?}");
     let (good, above) = (&curve["ending"][ending]["good"], &curve["ending"][ending][above]);
     let (good, above) = (good.as_u64().expect("a rate"), above.as_u64().expect("a rate"));
@@ -119,13 +127,14 @@ fn the_rate_that_it_finds_is_the_server_s_own() {
     for step in steps(&curve) {
         let run = lab.reports().join(step["run"].as_str().expect("a folder"));
         assert!(run.join("run.json").is_file(), "each step is a run: {step:#}");
-        assert!(step["cpu_target"].is_null() && step["cpu_generator"].is_number(), "{step:#}");
+        assert!(step["cpu_target"].is_number() && step["cpu_generator"].is_number(), "{step:#}");
     }
     assert_stored(&lab, &curve);
 }
 
 #[test]
 fn where_connections_are_the_limit_the_server_is_at_least_that_good() {
+    let _alone = alone();
     let lab = Lab::new();
     let server = BenchServer::start(&lab, &["--delay", "10ms"]);
     // Four connections, each busy for 10 ms and a little: at most 400 a second.
@@ -141,17 +150,19 @@ fn where_connections_are_the_limit_the_server_is_at_least_that_good() {
 
 #[test]
 fn a_server_that_no_rate_suits_fails_and_the_table_says_why() {
+    let _alone = alone();
     let lab = Lab::new();
     let server = BenchServer::start(&lab, &["--delay", "30ms"]);
     let url = server.url.as_str();
     let command = ["loadtest", "--find-max", "--url", url, "--slo", "p50=10ms", "--rps", "40", "--duration", "1s"];
     let ended = lab.run(&command);
     let told = &ended.stdout;
-    let words = match told.contains("other processes took") {
-        false => ["FAIL  no rate keeps p50=10ms; 5 requests/s was the lowest", "5  broken: p50 3"],
-        true => ["INCONCLUSIVE  no ", "limit 10ms"],
+    let unknown = told.contains("other processes took") && !told.starts_with("FAIL");
+    let (code, words) = match unknown {
+        false => (1, ["FAIL  no rate keeps p50=10ms; 5 requests/s was the lowest", "5  broken: p50 3"]),
+        true => (3, ["INCONCLUSIVE  no ", "limit 10ms"]),
     };
-    assert_eq!(ended.code, if words[0].starts_with("FAIL") { 1 } else { 3 }, "{ended:#?}");
+    assert_eq!(ended.code, code, "{ended:#?}");
     for word in words.into_iter().chain(["asked/s", "–", "knee"]) {
         assert!(told.contains(word), "{word}: {told}");
     }
@@ -159,6 +170,7 @@ fn a_server_that_no_rate_suits_fails_and_the_table_says_why() {
 
 #[test]
 fn a_lab_of_its_own_is_judged_in_every_step() {
+    let _alone = alone();
     let lab = Lab::new();
     let lab_flags = ["--backend", "in-process", "--lease", "1s", "--redrive-scan", "200ms", "--flush-interval", "50ms"];
     let search_flags = ["--slo", "p99=1s,error=1%", "--rps", "100", "--max-rps", "200", "--output", "json"];
@@ -211,6 +223,7 @@ async fn a_step_that_loses_a_write_fails_the_whole_search() {
 
 #[test]
 fn whoever_interrupts_it_gets_the_curve_so_far() {
+    let _alone = alone();
     let lab = Lab::new();
     let server = BenchServer::start(&lab, &[]);
     let more = ["--slo", "p50=1s", "--rps", "100", "--duration", "30s"];

@@ -1,41 +1,24 @@
 //! Which processes listen at an address of this machine: they are the target of a load that was not started here.
 //!
-//! In: an address. Out: [`Target`]. A socket's owner is found as `ss -p` finds it: /proc/net/tcp says which inode listens,
+//! In: an address. Out: whoever holds a socket that listens there. A socket's owner is found as `ss -p` finds it: /proc/net/tcp says which inode listens,
 //! /proc/PID/fd who holds it; proc(5).
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 
 use procfs::net::{TcpNetEntry, TcpState};
 use procfs::process::{self, FDTarget, Process};
 
 use crate::process::ProcessIdentity;
 
-/// Where a target is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// On another machine.
-    Elsewhere,
-    /// On this one: whoever holds its socket.
-    Here(Vec<ProcessIdentity>),
-    /// On this one, and nobody can see who it is: another user's process, or one in a container.
-    Unseen,
-}
+/// They take connections for somebody else, whom nobody sees from here: `init` for whom it starts later.
+const FORWARDERS: [&str; 4] = ["docker-proxy", "rootlessport", "systemd", "init"];
 
-/// They take connections for somebody else, whom nobody sees from here.
-const FORWARDERS: [&str; 2] = ["docker-proxy", "rootlessport"];
-
-impl Target {
-    pub fn at(addr: SocketAddr) -> Target {
-        // A machine gives sockets its own addresses alone.
-        if UdpSocket::bind((addr.ip(), 0)).is_err() {
-            return Target::Elsewhere;
-        }
-        let holders = holders(&inodes(addr));
-        let known = holders.iter().filter_map(|process| ProcessIdentity::of(process.pid).ok()).collect();
-        match holders.is_empty() || holders.iter().any(forwards) {
-            true => Target::Unseen,
-            false => Target::Here(known),
-        }
+/// Nobody: it is on another machine, in a container, another user's, or only forwarded.
+pub fn at(addr: SocketAddr) -> Vec<ProcessIdentity> {
+    let holders = holders(&inodes(addr));
+    match holders.iter().any(forwards) {
+        true => Vec::new(),
+        false => holders.iter().filter_map(|process| ProcessIdentity::of(process.pid).ok()).collect(),
     }
 }
 
@@ -80,10 +63,10 @@ mod tests {
 
     #[test]
     fn whoever_listens_here_is_found_at_each_address_that_it_listens_at() {
-        let own = Target::Here(vec![ProcessIdentity::of(std::process::id() as i32).unwrap()]);
+        let own = [ProcessIdentity::of(std::process::id() as i32).unwrap()];
         for (to, asked) in [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::1", "::1"), ("::", "127.0.0.1")] {
             let (_listener, port) = bound(to);
-            assert_eq!(Target::at(SocketAddr::new(asked.parse().unwrap(), port)), own, "{to}, asked at {asked}");
+            assert_eq!(at(SocketAddr::new(asked.parse().unwrap(), port)), own, "{to}, asked at {asked}");
         }
     }
 
@@ -91,15 +74,15 @@ mod tests {
     fn who_is_connected_there_does_not_listen() {
         let (listener, port) = bound("127.0.0.1");
         let (connection, _) = (TcpStream::connect(("127.0.0.1", port)).unwrap(), listener);
-        assert_eq!(Target::at(connection.local_addr().unwrap()), Target::Unseen);
+        assert_eq!(at(connection.local_addr().unwrap()), []);
     }
 
     #[test]
-    fn nobody_listens_where_a_listener_was_and_elsewhere_nobody_looks() {
+    fn nobody_listens_where_a_listener_was_nor_elsewhere() {
         let (listener, port) = bound("127.0.0.1");
         drop(listener);
-        assert_eq!(Target::at(([127, 0, 0, 1], port).into()), Target::Unseen);
+        assert_eq!(at(([127, 0, 0, 1], port).into()), []);
         // Set aside for documentation: no machine has it (RFC 5737).
-        assert_eq!(Target::at(([192, 0, 2, 1], 80).into()), Target::Elsewhere);
+        assert_eq!(at(([192, 0, 2, 1], 80).into()), []);
     }
 }

@@ -62,7 +62,7 @@ fn missed_limit(case: &Case, gate: &Gate, summary: String) -> Finding {
     if let (Some(why), true) = (generator::too_few_connections(case), kept_but_for_waiting(case, gate)) {
         return Finding::inconclusive(name, format!("{summary}; void, as {why}"));
     }
-    let strangers = case.figures.strangers.filter(Strangers::disturb);
+    let strangers = case.figures.strangers.filter(|strangers| strangers.excuse(case.plan));
     match strangers.filter(|_| refused_connections(case, gate) <= gate.limit) {
         Some(Strangers { mean, peak, .. }) => {
             let why = format!("other processes took {mean:.2} processors of the machine, {peak:.2} at most");

@@ -9,6 +9,11 @@
 //! target. What serves in turn is late by no more than what reached it was, and that is the longest lag of the wake. So
 //! a response time without it is the least that a generator which is never late would have seen: a target that is too
 //! slow even so is too slow.
+//!
+//! # What it does not see
+//! What becomes due just after a late wake may still queue behind its burst in the target, and has no lag of its own. And
+//! where nothing was due nobody knows that a shard slept, nor that an answer was heard late. There a target may still be
+//! accused of what was ours, within the limit that a run has for own lag.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -4,8 +4,10 @@
 //! missed on a machine that others used, too, was not shown to be missed by the target; one that was kept in spite of
 //! them was kept.
 //!
-//! Of a URL on this machine the processes that listen are the run's own; whom they ask for help (a database of their own)
-//! nobody can know, and it is a stranger. Where it cannot be seen who listens nothing is read, and nothing excused.
+//! # Why they excuse no URL
+//! Whom a target that was not started here asks for help (its database, a proxy before it) nobody can know, nor whom its
+//! supervisor starts in its place: they would be strangers, and a slow target would be excused by its own work. So of a URL
+//! on this machine the report says what others took beside those who listen there, and a missed limit stays missed.
 
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Evidence;
+use crate::plan::Plan;
 use crate::readback::cpu::MachineReading;
 
 /// In processors, over the load.
@@ -47,6 +50,11 @@ impl Strangers {
     /// Whether a figure that depends on time may be theirs.
     pub fn disturb(&self) -> bool {
         self.disturbed > TOLERATED
+    }
+
+    /// The same, where they are surely nobody's who works for the target.
+    pub fn excuse(&self, plan: &Plan) -> bool {
+        self.disturb() && plan.url.is_none()
     }
 }
 

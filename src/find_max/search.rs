@@ -14,6 +14,7 @@
 //! # Two of three
 //! A lucky step is as much an accident as a spoiled one, so none outvotes another: where a step broke, its rate is good by
 //! two good steps of three, and then the new lower end; it is the bound by two that broke. What is neither then is unknown.
+//! So it is with the lowest rate of all, before no rate is called good.
 //! A good rate that no step contradicts needs no second one.
 //!
 //! # Why it ends
@@ -229,8 +230,11 @@ impl Search {
     /// No rate was good so far.
     fn lower(&self, lowest: Rate, votes: Votes) -> Next {
         let floor = (self.rules.start.min(self.rules.most) >> HALVINGS).max(1);
-        match (lowest > floor, votes.broke > 0) {
-            (true, _) => Next::Try(Ask { rate: (lowest / 2).max(floor), longer: false }),
+        if lowest > floor {
+            return Next::Try(Ask { rate: (lowest / 2).max(floor), longer: false });
+        }
+        match (votes.another_tells(), votes.is_broken()) {
+            (true, _) => Next::Try(Ask { rate: lowest, longer: false }),
             (false, true) => Next::Over(Ending::NoneGood { lowest }),
             (false, false) => Next::Over(Ending::Unknown { lowest }),
         }
@@ -269,6 +273,20 @@ mod tests {
     }
 
     #[test]
+    fn a_hiccup_at_the_lowest_rate_is_not_the_end() {
+        let tried = |good_from: u32| {
+            let mut at_lowest = 0;
+            let target = |ask: Ask, _| {
+                at_lowest += u32::from(ask.rate == 1);
+                if ask.rate == 1 && at_lowest >= good_from { Said::Good } else { Said::Broke }
+            };
+            played(Rules { start: 8, ..RULES }, target).1
+        };
+        assert_eq!(tried(2), Ending::Found { good: 1, broke: 2 });
+        assert_eq!(tried(3), Ending::NoneGood { lowest: 1 });
+    }
+
+    #[test]
     fn it_doubles_then_halves_the_bracket_then_tries_its_upper_end_again() {
         let (steps, ending) = played(RULES, up_to(700));
         assert_eq!(rates(&steps), [100, 200, 400, 800, 600, 700, 750, 725, 725]);
@@ -279,7 +297,7 @@ mod tests {
     fn below_its_start_it_halves_three_times() {
         assert_eq!(played(RULES, up_to(30)).1, Ending::Found { good: 30, broke: 31 });
         let (steps, ending) = played(RULES, up_to(11));
-        assert_eq!((rates(&steps), ending), (vec![100, 50, 25, 12], Ending::NoneGood { lowest: 12 }));
+        assert_eq!((rates(&steps), ending), (vec![100, 50, 25, 12, 12], Ending::NoneGood { lowest: 12 }));
         assert_eq!(played(Rules { start: 1, ..RULES }, up_to(0)).1, Ending::NoneGood { lowest: 1 });
     }
 

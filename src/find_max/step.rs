@@ -246,7 +246,8 @@ impl Trial<'_> {
     }
 
     fn disturbed(&self) -> Option<String> {
-        let Strangers { mean, peak, .. } = self.report.judgement.strangers.filter(Strangers::disturb)?;
+        let Strangers { mean, peak, .. } =
+            self.report.judgement.strangers.filter(|strangers| strangers.excuse(self.plan))?;
         Some(format!(
             "other processes took {mean:.2} processors of this machine, {peak:.2} at most; try again on a calm one"
         ))

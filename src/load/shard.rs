@@ -47,6 +47,8 @@ use crate::plan::LoadPlan;
 
 const TICK: Duration = Duration::from_millis(5);
 const BATCH: Duration = Duration::from_millis(1);
+/// The runtime runs no more before it looks at its main task again (tokio's `event_interval`).
+const TASKS_A_ROUND: u64 = 61;
 
 /// What a shard is told at its start.
 #[derive(Debug, Clone)]
@@ -155,8 +157,12 @@ impl<R: Recorder> Shard<R> {
     /// Where this thread stood still, what came to its connections meanwhile is heard before anything is sent on them, or
     /// given up.
     async fn catch_up(&self, should_wake: Offset) {
-        if self.setup.clock.now() > should_wake.plus(BATCH) {
-            // It comes back when the runtime has asked the kernel for events.
+        if self.setup.clock.now() <= should_wake.plus(BATCH) {
+            return;
+        }
+        let waiting = self.open.get().min(self.setup.connections.into());
+        for _ in 0..=waiting / TASKS_A_ROUND {
+            // It comes back when the runtime has asked the kernel for events, and has run so many of the tasks they woke.
             tokio::task::yield_now().await;
         }
     }

@@ -69,7 +69,8 @@ pub async fn follow(deployment: &dyn Deployment, clock: &RunClock, over: &Cancel
     usage
 }
 
-/// The same of a load on these processes, which together are the one instance; none of them: it is on another machine.
+/// The same of a load on these processes, which together are the one instance, as long as all of them live: a machine's
+/// time without that of one who has ended says nothing of strangers.
 pub async fn follow_processes(
     target: &[ProcessIdentity],
     instance: InstanceId,
@@ -79,9 +80,8 @@ pub async fn follow_processes(
     let (mut usage, mut ticks) = (Usage::default(), ticks());
     let pids: Vec<i32> = target.iter().map(|process| process.pid).collect();
     while over.run_until_cancelled(ticks.tick()).await.is_some() {
-        let used: Option<Duration> = target.iter().map(|process| process.cpu_time()).sum();
-        let used = used.filter(|_| !target.is_empty());
-        usage.instances.extend(used.map(|used| CpuReading { at: clock.now(), instance, used }));
+        let Some(used) = target.iter().map(|process| process.cpu_time()).sum() else { break };
+        usage.instances.push(CpuReading { at: clock.now(), instance, used });
         usage.machine.extend(machine_reading(&pids, clock));
     }
     usage

@@ -106,9 +106,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_label_value_survives_escaping(value in "[^\\r]{0,20}") {
+        fn any_label_value_survives_escaping(value in r"[\n\PC&&[^\x{2028}\x{2029}]]{0,20}") {
             let escaped = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-            prop_assume!(!value.chars().any(|c| c != '\n' && c.is_control() || "\u{85}\u{2028}\u{2029}".contains(c)));
             let samples = parse(&format!("m{{a=\"{escaped}\",b=\"x\"}} 1.5e3")).unwrap();
             prop_assert_eq!(&samples[0].labels["a"], &value);
             prop_assert_eq!(samples[0].value, 1500.0);

@@ -31,6 +31,7 @@ use crate::load::pacer::Timetable;
 use crate::load::transport::{HandshakeError, Transport, TrustError};
 use crate::load::{self, Connections, Driven, Load, LoadError, ledger};
 use crate::plan::{Plan, UrlTarget};
+use crate::process::ProcessIdentity;
 use crate::readback::cpu::{self, Usage};
 use crate::report::{self, RenderError, RunReport};
 use crate::run::Ran;
@@ -179,13 +180,14 @@ async fn drive(
     watch: &dyn Watch,
     stop: &Stop,
 ) -> Result<Loaded, LoadError> {
-    let (clock, over) = (RunClock::starting_in(LEAD), CancellationToken::new());
+    let (listening, over) = (listeners::at(way.address), CancellationToken::new());
+    let clock = RunClock::starting_in(LEAD);
     let load = load(plan, target, (&way, &clock), watch, stop);
     let driven = async {
         let _over = over.clone().drop_guard();
         record(plan, target, load, archive).await
     };
-    let (driven, usage) = join!(driven, follow_usage(way.address, &clock, &over));
+    let (driven, usage) = join!(driven, follow_usage(&listening, &clock, &over));
     let (basis, connections) = driven?;
     Ok(Loaded { basis, connections, usage })
 }
@@ -208,13 +210,11 @@ async fn record(
     }
 }
 
-/// What the target and the machine are busy with. Nothing, where the target is on it and cannot be told from strangers: it must not be
-/// excused by its own work.
-async fn follow_usage(address: SocketAddr, clock: &RunClock, over: &CancellationToken) -> Usage {
-    match listeners::Target::at(address) {
-        listeners::Target::Here(processes) => cpu::follow_processes(&processes, TARGET, clock, over).await,
-        listeners::Target::Elsewhere => cpu::follow_processes(&[], TARGET, clock, over).await,
-        listeners::Target::Unseen => Usage::default(),
+/// What the target and the machine are busy with. Nothing, where nobody sees who the target is.
+async fn follow_usage(target: &[ProcessIdentity], clock: &RunClock, over: &CancellationToken) -> Usage {
+    match target.is_empty() {
+        true => Usage::default(),
+        false => cpu::follow_processes(target, TARGET, clock, over).await,
     }
 }
 

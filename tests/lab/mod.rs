@@ -104,11 +104,6 @@ impl Lab {
         serde_json::from_slice(&text).expect("run.json is JSON")
     }
 
-    /// Whether others used the machine during the newest run: a limit of time that it missed fails nobody then.
-    pub fn is_disturbed(&self) -> bool {
-        self.report()["judgement"]["strangers"]["disturbed"].as_f64() > Some(0.01)
-    }
-
     /// Whether some run's folder holds a file.
     pub fn has_file(&self, name: &str) -> bool {
         let runs = std::fs::read_dir(self.reports()).into_iter().flatten().flatten();

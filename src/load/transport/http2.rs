@@ -44,7 +44,8 @@ use crate::load::response::{Answer, BadAnswer, Bodies};
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 /// How much a peer may misuse a connection before h2 ends it, to protect a server from its clients. Answers that come after
-/// a time-out count as that: the load would end a connection of its own, and tell of the target.
+/// a time-out count as that: the load would end a connection of its own, and tell of the target. (Of frames without data,
+/// which end no stream, h2 takes a hundred, and cannot be told otherwise.)
 const UNBOUNDED: usize = usize::MAX;
 /// How often a stream lets the driver read what has come, before it sends. It reads all there is at once, unless it
 /// cannot write.
@@ -204,6 +205,8 @@ impl Connection {
     fn give_up(&self) {
         self.given_up.set(true);
         self.end_told.set(true);
+        // Whoever waits for a turn on it asks for another connection.
+        self.over.cancel();
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which processes listen at an address of this machine: they are the target of a load that was not started here.
 //!
-//! In: an address. Out: whoever holds a socket that listens there. A socket's owner is found as `ss -p` finds it: /proc/net/tcp says which inode listens,
-//! /proc/PID/fd who holds it; proc(5).
+//! In: an address. Out: whoever holds a socket that listens there. A socket's owner is found as `ss -p` finds it:
+//! /proc/net/tcp says which inode listens, /proc/PID/fd who holds it; proc(5).
 
 use std::net::SocketAddr;
 

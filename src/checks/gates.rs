@@ -6,8 +6,8 @@
 //! figure that was measured under another load than the one asked for is no figure of the target's. The same holds for a
 //! limit that was missed while other processes used the machine, unless refused connections alone miss it: a slow instance
 //! still listens; and for one that was missed only by what waited for a connection, where Little's law asks for as many
-//! as there were: more of them might have kept it. (A target that stalls keeps few busy on average, and stays accused.) So it
-//! does for one of latency that was missed only by how late we woke ourselves (`own_lag`).
+//! as there were: more of them might have kept it. (A target that stalls keeps few busy on average, and stays accused.)
+//! So it does for one of latency that was missed only by how late we woke ourselves (`own_lag`).
 //! What counts writes rests on the witness alone: neither
 //! a late generator nor a busy machine makes a duplicate.
 

@@ -92,3 +92,20 @@ fn ticks() -> Interval {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     ticks
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_read_of_processes_ends_with_the_first_of_them() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let both = [std::process::id(), child.id()].map(|pid| ProcessIdentity::of(pid as i32).unwrap());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let (clock, never) = (RunClock::starting_in(Duration::ZERO), CancellationToken::new());
+        let followed = follow_processes(&both, InstanceId(1), &clock, &never);
+        let usage = tokio::time::timeout(Duration::from_secs(30), followed).await.expect("it ends by itself");
+        assert!(usage.instances.is_empty() && usage.machine.is_empty(), "{usage:?}");
+    }
+}

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use procfs::process::{Process, Status};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -52,13 +53,13 @@ impl Stopwatch {
 
     pub fn end(mut self, memory: Vec<(Offset, u64)>) -> Harness {
         self.end_phase();
-        Harness { phases: self.phases, memory, memory_peak: kilobytes("VmHWM") }
+        Harness { phases: self.phases, memory, memory_peak: own(|status| status.vmhwm) }
     }
 
     fn end_phase(&mut self) {
         if let Some((phase, began)) = self.now.take() {
             let (phase, took) = (phase.name().to_owned(), began.elapsed());
-            self.phases.push(PhaseTook { phase, took, memory: kilobytes("VmRSS") });
+            self.phases.push(PhaseTook { phase, took, memory: own(|status| status.vmrss) });
         }
     }
 }
@@ -68,16 +69,15 @@ pub async fn follow_memory(clock: &RunClock, load: Duration, over: &Cancellation
     let mut readings = Vec::new();
     let mut ticks = tokio::time::interval(EVERY.max(load / READINGS_MAX));
     while over.run_until_cancelled(ticks.tick()).await.is_some() {
-        readings.extend(kilobytes("VmRSS").map(|bytes| (clock.now(), bytes)));
+        readings.extend(own(|status| status.vmrss).map(|bytes| (clock.now(), bytes)));
     }
     readings
 }
 
-/// A line of proc(5) `status`, in bytes.
-fn kilobytes(name: &str) -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib * 1024)
+/// What proc(5) `status` says of this process in kilobytes, in bytes.
+fn own(kilobytes: fn(&Status) -> Option<u64>) -> Option<u64> {
+    let status = Process::myself().and_then(|own| own.status()).ok()?;
+    kilobytes(&status).map(|kib| kib * 1024)
 }
 
 #[cfg(test)]

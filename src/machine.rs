@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::process::{Stat, ticks_a_second};
+use procfs::process::{Stat, all_processes};
+use procfs::{CpuTime, CurrentSI, KernelStats, ticks_per_second};
 
 /// Processor time since the machine's start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,38 +19,44 @@ pub struct Consumed {
 
 /// Reads /proc/stat and every /proc/PID/stat. `None`: this is no Linux that shows them.
 pub fn consumed(roots: &[i32]) -> Option<Consumed> {
-    let second = ticks_a_second()? as f64;
-    let time = |ticks: u64| Duration::from_secs_f64(ticks as f64 / second);
+    let time = |ticks: u64| Duration::from_secs_f64(ticks as f64 / ticks_per_second() as f64);
     let processes = processes()?;
-    Some(Consumed {
-        busy: time(busy_ticks(&std::fs::read_to_string("/proc/stat").ok()?)?),
-        own: time(own(&processes, roots)),
-    })
+    let machine = KernelStats::current().ok()?;
+    Some(Consumed { busy: time(busy_ticks(&machine.total)), own: time(own(&processes, roots)) })
 }
 
-/// proc(5): `cpu user nice system idle iowait irq softirq steal …`. Guests are part of user.
-fn busy_ticks(text: &str) -> Option<u64> {
-    let line = text.lines().find(|line| line.starts_with("cpu "))?;
-    let fields: Vec<u64> = line.split_ascii_whitespace().skip(1).map_while(|field| field.parse().ok()).collect();
-    let [user, nice, system, _idle, _iowait, irq, softirq, steal, ..] = fields[..] else { return None };
-    Some(user + nice + system + irq + softirq + steal)
+/// Guests are a part of `user`.
+fn busy_ticks(cpu: &CpuTime) -> u64 {
+    let interrupted = [cpu.irq, cpu.softirq, cpu.steal].into_iter().flatten();
+    cpu.user + cpu.nice + cpu.system + interrupted.sum::<u64>()
 }
 
-fn processes() -> Option<BTreeMap<i32, Stat>> {
-    let pid = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse().ok();
-    let pids = std::fs::read_dir("/proc").ok()?.flatten().filter_map(pid);
+/// What one process has used.
+struct Used {
+    parent: i32,
+    /// Its own, and its children's that were waited for.
+    ticks: u64,
+}
+
+impl From<Stat> for Used {
+    fn from(stat: Stat) -> Used {
+        Used { parent: stat.ppid, ticks: stat.utime + stat.stime + (stat.cutime + stat.cstime) as u64 }
+    }
+}
+
+fn processes() -> Option<BTreeMap<i32, Used>> {
     // One that ended in this moment is in its parent's figure.
-    Some(pids.filter_map(|pid| Some((pid, Stat::read(pid).ok()?))).collect())
+    let stats = all_processes().ok()?.filter_map(|process| process.ok()?.stat().ok());
+    Some(stats.map(|stat| (stat.pid, Used::from(stat))).collect())
 }
 
 /// Whoever descends from a root, through however many generations.
-fn own(processes: &BTreeMap<i32, Stat>, roots: &[i32]) -> u64 {
+fn own(processes: &BTreeMap<i32, Used>, roots: &[i32]) -> u64 {
     let descends = |pid: i32| {
-        let parent = |pid: &i32| processes.get(pid).map(|stat| stat.parent);
+        let parent = |pid: &i32| processes.get(pid).map(|used| used.parent);
         std::iter::successors(Some(pid), parent).take(processes.len() + 1).any(|ancestor| roots.contains(&ancestor))
     };
-    let own = processes.iter().filter(|(pid, _)| descends(**pid));
-    own.map(|(_, stat)| stat.cpu_ticks + stat.ended_children_ticks).sum()
+    processes.iter().filter(|(pid, _)| descends(**pid)).map(|(_, used)| used.ticks).sum()
 }
 
 #[cfg(test)]
@@ -58,16 +65,17 @@ mod tests {
 
     #[test]
     fn busy_is_everything_but_idle_and_waiting_for_disks() {
-        assert_eq!(busy_ticks("cpu  1 2 4 1000 1000 8 16 32 64 128\ncpu0 9 9 9 9 9 9 9 9\n"), Some(63));
-        assert_eq!(busy_ticks("intr 1"), None);
+        let mut cpu = KernelStats::current().unwrap().total;
+        (cpu.user, cpu.nice, cpu.system, cpu.idle, cpu.iowait) = (1, 2, 4, 1000, Some(1000));
+        (cpu.irq, cpu.softirq, cpu.steal, cpu.guest) = (Some(8), Some(16), Some(32), Some(64));
+        assert_eq!(busy_ticks(&cpu), 63);
     }
 
     #[test]
     fn a_grandchild_is_own_and_a_stranger_is_not() {
-        let stat =
-            |parent, ticks| Stat { state: 'S', parent, cpu_ticks: ticks, ended_children_ticks: 1, start_ticks: 1 };
-        let processes = [(1, stat(0, 100)), (10, stat(1, 2)), (11, stat(10, 4)), (12, stat(11, 8)), (20, stat(1, 16))];
-        assert_eq!(own(&BTreeMap::from(processes), &[10]), 2 + 4 + 8 + 3);
+        let used = |parent, ticks| Used { parent, ticks };
+        let processes = [(1, used(0, 100)), (10, used(1, 2)), (11, used(10, 4)), (12, used(11, 8)), (20, used(1, 16))];
+        assert_eq!(own(&BTreeMap::from(processes), &[10]), 2 + 4 + 8);
     }
 
     #[test]

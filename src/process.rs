@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, SysconfVar, sysconf};
+use nix::unistd::Pid;
+use procfs::process::{Process, Stat, all_processes};
 use serde::{Deserialize, Serialize};
 
 /// A pid means nothing without the moment at which it was born (field 22 of /proc/PID/stat, clock ticks since boot):
@@ -19,13 +20,12 @@ pub struct ProcessIdentity {
 impl ProcessIdentity {
     /// Who has this pid now.
     pub fn of(pid: i32) -> io::Result<ProcessIdentity> {
-        Stat::read(pid).map(|stat| ProcessIdentity { pid, start_ticks: stat.start_ticks })
+        stat(pid).map(|stat| ProcessIdentity { pid, start_ticks: stat.starttime })
     }
 
     /// Its state letter (`R`, `S`, `T`, …); `None` when it is gone, a zombie, or another process has its pid.
     pub fn state(self) -> Option<char> {
-        let stat = Stat::read(self.pid).ok()?;
-        (stat.start_ticks == self.start_ticks && !matches!(stat.state, 'Z' | 'X')).then_some(stat.state)
+        self.stat().filter(is_alive).map(|stat| stat.state)
     }
 
     pub fn is_alive(self) -> bool {
@@ -39,16 +39,14 @@ impl ProcessIdentity {
 
     /// Who started it.
     pub fn parent(self) -> Option<i32> {
-        Stat::read(self.pid).ok().filter(|stat| stat.start_ticks == self.start_ticks).map(|stat| stat.parent)
+        self.stat().map(|stat| stat.ppid)
     }
 
     /// Those that it started, or that were started for it, and are alive.
     pub fn children(self) -> Vec<ProcessIdentity> {
-        let pids = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-        let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-        let all = pids.filter_map(|pid| Some((pid, Stat::read(pid).ok()?)));
-        let own = all.filter(|(_, stat)| stat.parent == self.pid && !matches!(stat.state, 'Z' | 'X'));
-        own.map(|(pid, stat)| ProcessIdentity { pid, start_ticks: stat.start_ticks }).collect()
+        let all = all_processes().into_iter().flatten().filter_map(|process| process.ok()?.stat().ok());
+        let own = all.filter(|stat| stat.ppid == self.pid && is_alive(stat));
+        own.map(|stat| ProcessIdentity { pid: stat.pid, start_ticks: stat.starttime }).collect()
     }
 
     /// Waits for a SIGSTOP to take effect; false where it does not in time.
@@ -71,10 +69,14 @@ impl ProcessIdentity {
         tokio::time::timeout(within, ended).await.is_ok()
     }
 
-    /// Processor time, user and system, that all of its threads have used; `None` as for [`state`](Self::state).
+    /// Processor time, user and system, that all of its threads have used; `None`: gone, or another has its pid.
     pub fn cpu_time(self) -> Option<Duration> {
-        let stat = Stat::read(self.pid).ok().filter(|stat| stat.start_ticks == self.start_ticks)?;
-        Some(Duration::from_secs_f64(stat.cpu_ticks as f64 / ticks_a_second()? as f64))
+        let stat = self.stat()?;
+        Some(Duration::from_secs_f64((stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64))
+    }
+
+    fn stat(self) -> Option<Stat> {
+        stat(self.pid).ok().filter(|stat| stat.starttime == self.start_ticks)
     }
 
     /// Sends a signal if this is still the same process; `ESRCH` otherwise.
@@ -96,52 +98,18 @@ pub fn raise_limit_of_open_files() {
     }
 }
 
-/// The unit of times in /proc/PID/stat.
-pub(crate) fn ticks_a_second() -> Option<i64> {
-    sysconf(SysconfVar::CLK_TCK).ok()?
+/// All of proc(5) `/proc/PID/stat`: times are in [ticks](procfs::ticks_per_second).
+fn stat(pid: i32) -> io::Result<Stat> {
+    Process::new(pid).and_then(|process| process.stat()).map_err(io::Error::other)
 }
 
-pub(crate) struct Stat {
-    pub state: char,
-    pub parent: i32,
-    pub cpu_ticks: u64,
-    /// Of children that were waited for.
-    pub ended_children_ticks: u64,
-    pub start_ticks: u64,
-}
-
-impl Stat {
-    pub fn read(pid: i32) -> io::Result<Stat> {
-        let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        Stat::parse(&text)
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat: {text:?}")))
-    }
-
-    /// proc(5): `pid (comm) state ppid …`; comm may hold spaces and parentheses, so count from the last `)`.
-    fn parse(text: &str) -> Option<Stat> {
-        let mut fields = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace();
-        let state = fields.next()?.chars().next()?;
-        let parent = fields.next()?.parse().ok()?;
-        // `ppid` is field 4; `utime`, `stime`, `cutime` and `cstime` are 14 to 17; the start time is field 22.
-        let mut ticks = fields.by_ref().skip(9).take(4).map(|field| field.parse::<u64>());
-        let mut two = || Some(ticks.next()?.ok()? + ticks.next()?.ok()?);
-        let (cpu_ticks, ended_children_ticks) = (two()?, two()?);
-        let start_ticks = fields.nth(4)?.parse().ok()?;
-        Some(Stat { state, parent, cpu_ticks, ended_children_ticks, start_ticks })
-    }
+fn is_alive(stat: &Stat) -> bool {
+    !matches!(stat.state, 'Z' | 'X')
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_command_name_with_parentheses_does_not_shift_the_fields() {
-        let text = "42 (a) b) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 777 20";
-        let stat = Stat::parse(text).unwrap();
-        assert_eq!((stat.state, stat.parent, stat.start_ticks), ('S', 1, 777));
-        assert_eq!((stat.cpu_ticks, stat.ended_children_ticks), (11 + 12, 13 + 14));
-    }
 
     #[test]
     fn work_uses_processor_time() {

@@ -19,6 +19,7 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use procfs::process::Process;
 
 use super::Errand;
 use super::cores::only;
@@ -74,14 +75,14 @@ pub fn run(mut command: Command, errand: &Errand, core: usize, stop: &Stop) -> R
 
 fn measured(mut command: Command, core: usize, longest: Duration, stop: &Stop) -> io::Result<Measured> {
     pin(&mut command, core)?;
-    let (began, own_peak) = (Instant::now(), high_water_mark("self").unwrap_or_default());
+    let (began, own_peak) = (Instant::now(), high_water_mark(std::process::id() as i32).unwrap_or_default());
     let pid = Pid::from_raw(command.stdin(Stdio::null()).spawn()?.id() as i32);
     let (mut seen, mut late) = (0, false);
     let (status, usage) = loop {
         if let Some(reaped) = reap(pid)? {
             break reaped;
         }
-        seen = high_water_mark(&pid.to_string()).unwrap_or_default().max(seen);
+        seen = high_water_mark(pid.as_raw()).unwrap_or_default().max(seen);
         if stop.interrupt.is_cancelled() || began.elapsed() > longest {
             late = true;
             kill(pid, Signal::SIGKILL)?;
@@ -134,11 +135,9 @@ fn peak(told_at_its_end: u64, own_peak: u64, seen: u64) -> u64 {
     if told_at_its_end > own_peak { told_at_its_end } else { seen }
 }
 
-/// Bytes: `VmHWM` of /proc/PID/status. `None`: it is gone.
-fn high_water_mark(pid: &str) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(kilobytes.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+/// Bytes. `None`: it is gone.
+fn high_water_mark(pid: i32) -> Option<u64> {
+    Some(Process::new(pid).and_then(|process| process.status()).ok()?.vmhwm? * 1024)
 }
 
 #[cfg(test)]

@@ -11,8 +11,9 @@
 //! (`tests/architecture.rs` holds it to that); `load` and `timeline` never use each other.
 
 // What everything shares: the run's clock, its two-step stop, the eyes that follow it, what mxctl itself takes,
-// processes as the kernel knows them and where they listen, small file systems, long files read through memory, code
-// that is let go once it was needed, and passwords that nobody reads.
+// processes as the kernel knows them, small file systems, what the machine and our own threads are busy with, where
+// processes listen, long files read through memory, code that is let go once it was needed, and passwords that nobody
+// reads.
 pub mod clock;
 pub mod stop;
 pub mod watch;
@@ -20,6 +21,7 @@ pub mod harness;
 pub mod process;
 pub mod room;
 pub mod machine;
+pub mod strain;
 pub mod listeners;
 pub mod pages;
 pub mod code_pages;

@@ -32,6 +32,7 @@ use crate::report::{self, RenderError, RunReport};
 use crate::sabotage::{self, Parts};
 use crate::settle;
 use crate::stop::Stop;
+use crate::strain::Strain;
 use crate::timeline::{self, Incidents};
 use crate::watch::{Event, Phase, Watch};
 
@@ -237,7 +238,7 @@ impl Pass<'_> {
         let mut probe = DepthProbe::new(&target.sources()).since(before);
         clock.start_in(LEAD);
         let loaded = CancellationToken::new();
-        let (ledger, mut incidents, depths, usage, memory) = join!(
+        let (driven, mut incidents, depths, usage, memory) = join!(
             self.drive(target, &loaded),
             timeline::play(plan, target, clock, watch, stop),
             probe.follow(target, clock, watch, &loaded),
@@ -249,12 +250,18 @@ impl Pass<'_> {
         incidents.machine = usage.machine;
         // Until the run has come to its own end, its folder says that it did not.
         incidents.interrupted = true;
+        let (ledger, strain) = driven.map_or_else(|e| (Err(e), None), |(ledger, strain)| (Ok(ledger), strain));
+        incidents.strain = strain;
         Loaded { ledger, incidents, probe, memory }
     }
 
     /// Drives the load to its end. A ledger that could not be written to its end (a full disk) is judged as what it is:
     /// torn.
-    async fn drive(&self, target: &dyn Deployment, loaded: &CancellationToken) -> Result<Ledger, RunError> {
+    async fn drive(
+        &self,
+        target: &dyn Deployment,
+        loaded: &CancellationToken,
+    ) -> Result<(Ledger, Option<Strain>), RunError> {
         let Pass { plan, clock, watch, stop, .. } = *self;
         let folder = self.archive.ledger_dir();
         let load = Load {
@@ -270,9 +277,9 @@ impl Pass<'_> {
         let driven = load::drive(load, &folder).await;
         loaded.cancel();
         let torn = |e| Ledger::recover(&folder, &format!("mxctl failed to {e}")).map_err(|_| RunError::Load(e));
-        self.parts
-            .ledger(driven.map(|driven| driven.recorded).or_else(torn)?, &folder)
-            .map_err(|e| RunError::Load(e.into()))
+        let strain = driven.as_ref().ok().map(|driven| driven.strain);
+        let ledger = driven.map(|driven| driven.recorded).or_else(torn)?;
+        Ok((self.parts.ledger(ledger, &folder).map_err(|e| RunError::Load(e.into()))?, strain))
     }
 
     /// Takes the target down; the journal is closed only where nothing of it is left.

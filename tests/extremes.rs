@@ -75,3 +75,18 @@ fn too_few_descriptors_are_named_with_the_remedy() {
     let ended = Ended::of(command.output().expect("a shell")).exits_with(3);
     assert!(ended.stderr.contains("ulimit -n") && ended.stderr.contains("--connections"), "{}", ended.stderr);
 }
+
+/// The thread that sends looks at its schedule in time even where it has no time for its connections: that must not look
+/// like a slow target.
+#[test]
+fn a_thread_that_has_no_time_left_accuses_no_target() {
+    let lab = Lab::new();
+    let server = BenchServer::start(&lab, &[]);
+    let more = ["--duration", "4s", "--no-ledger", "--fail-if", "p99 > 1ms"];
+    let ended = load(&lab, &server.url, "400000", "50", &more).exits_with(3);
+    let report = lab.report();
+    assert!(finding(&report, "generator")["details"].to_string().contains("no processor time left"), "{ended:#?}");
+    assert!(finding(&report, "generator")["details"].to_string().contains("more `--threads`"), "{ended:#?}");
+    let saturated = report["judgement"]["punctuality"]["saturated"].as_f64().expect("a share");
+    assert!(saturated > 0.5, "{saturated}");
+}

@@ -15,7 +15,7 @@ use super::own_lag::Sleeper;
 use super::{Conservation, SeriesPoint};
 use crate::backends::InstanceId;
 use crate::clock::Offset;
-use crate::load::latency::response;
+use crate::load::latency::response_of;
 use crate::load::ledger::{Begin, Dispatch, End, LedgerError, Part, Reason, Recorder};
 use crate::load::{Attempt, Outcome};
 use crate::plan::{LoadPlan, RunPhase};
@@ -178,8 +178,7 @@ impl Seconds {
     fn record(&mut self, ended: &Attempt, timeout: Duration) {
         let second = self.at(ended.due.as_duration().as_secs() as usize);
         count(&mut second.counts, ended.outcome);
-        let measured = ended.done.map_or(Duration::ZERO, |done| done.since(ended.due));
-        if let Some(took) = response(ended.outcome, measured, timeout) {
+        if let Some(took) = response_of(ended, timeout) {
             second.responses.record(took.as_nanos() as u64).expect("it grows");
         }
     }

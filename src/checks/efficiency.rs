@@ -18,7 +18,7 @@ use super::{Conservation, Evidence, instances, latency, operations};
 use crate::backends::InstanceId;
 use crate::clock::Offset;
 use crate::load::Attempt;
-use crate::load::latency::{Durations, response};
+use crate::load::latency::{Durations, response_of};
 use crate::plan::{Plan, StepKind};
 use crate::timeline::{Incidents, StepRecord};
 
@@ -101,8 +101,7 @@ struct Measured {
 impl Measured {
     fn see(&mut self, operation: &Attempt, timeout: Duration) {
         latency::count(&mut self.outcomes, operation.outcome);
-        let measured = operation.done.map_or(Duration::ZERO, |done| done.since(operation.due));
-        if let Some(response) = response(operation.outcome, measured, timeout) {
+        if let Some(response) = response_of(operation, timeout) {
             self.responses.record(response);
         }
     }

@@ -89,7 +89,9 @@ impl Figures {
         }
     }
 
-    pub fn punctuality(&self) -> Punctuality {
-        Punctuality { without_lag_ms: Some(self.timing.without_lag(None).percentiles()), ..self.pace.told() }
+    pub fn punctuality(&self, evidence: &Evidence) -> Punctuality {
+        let without_lag_ms = Some(self.timing.without_lag(None).percentiles());
+        let saturated = evidence.incidents.strain.and_then(|strain| strain.share());
+        Punctuality { saturated, without_lag_ms, ..self.pace.told() }
     }
 }

@@ -7,7 +7,8 @@
 //! limit that was missed while other processes used the machine, unless refused connections alone miss it: a slow instance
 //! still listens; and for one that was missed only by what waited for a connection, where Little's law asks for as many
 //! as there were: more of them might have kept it. (A target that stalls keeps few busy on average, and stays accused.)
-//! So it does for one of latency that was missed only by how late we woke ourselves (`own_lag`).
+//! So it does for one of latency that was missed only by how late we woke ourselves (`own_lag`), and for one that was missed
+//! while a thread of ours had no processor time left: who hears late measures itself.
 //! What counts writes rests on the witness alone: neither
 //! a late generator nor a busy machine makes a duplicate.
 
@@ -59,6 +60,10 @@ fn missed_limit(case: &Case, gate: &Gate, summary: String) -> Finding {
     if let Some((why, remedy)) = own_lag::excuse(case, gate) {
         return Finding::inconclusive(name, format!("{summary}; void, as {why}")).because(vec![remedy]);
     }
+    if let Some(strained) = case.figures.punctuality(case.evidence).strained().filter(|_| may_be_strain(case, gate)) {
+        let remedy = generator::threads_remedy("for that", &case.plan.load);
+        return Finding::inconclusive(name, format!("{summary}; void, as {strained}")).because(vec![remedy]);
+    }
     if let (Some(why), true) = (generator::too_few_connections(case), kept_but_for_waiting(case, gate)) {
         return Finding::inconclusive(name, format!("{summary}; void, as {why}"));
     }
@@ -69,6 +74,15 @@ fn missed_limit(case: &Case, gate: &Gate, summary: String) -> Finding {
             Finding::inconclusive(name, format!("{summary}; void, as {why}"))
         }
         None => Finding::fail(name, summary),
+    }
+}
+
+/// Whether a thread of ours without time to send and to hear can have missed this limit.
+fn may_be_strain(case: &Case, gate: &Gate) -> bool {
+    match gate.metric {
+        GateMetric::P50 | GateMetric::P99 | GateMetric::P999 => true,
+        GateMetric::ErrorRate => kept_but_for_waiting(case, gate),
+        GateMetric::Recovery | GateMetric::Duplicates | GateMetric::Reordered => false,
     }
 }
 
@@ -167,9 +181,10 @@ mod tests {
     use super::*;
     use crate::checks::Verdict;
     use crate::checks::canned::{self, Canned};
-    use crate::load::Outcome;
+    use crate::load::{Attempt, Outcome};
     use crate::plan::RunPhase;
     use crate::readback::{Sighting, Source};
+    use crate::strain::Strain;
 
     fn verdict_of(gate: Gate, change: impl FnOnce(&mut Canned)) -> Verdict {
         let mut canned = canned::healthy();
@@ -288,6 +303,23 @@ mod tests {
         assert_eq!(verdict(1, 20), Verdict::Inconclusive, "two would have been busy");
         assert_eq!(verdict(1, 200), Verdict::Fail, "the answers alone took too long");
         assert_eq!(verdict(50, 20), Verdict::Fail, "there were enough: it stalled");
+    }
+
+    #[test]
+    fn a_limit_that_was_missed_while_a_thread_of_ours_had_no_time_left_accuses_nobody() {
+        let strained = |gate: &Gate, saturated_ms, change: &dyn Fn(&mut Attempt)| {
+            verdict_of(gate.clone(), |canned| {
+                let saturated = Duration::from_millis(saturated_ms);
+                canned.evidence.incidents.strain = Some(Strain { lasted: Duration::from_secs(60), saturated });
+                canned.attempts(|attempts| attempts.iter_mut().filter(|a| a.op % 40 == 0).for_each(change));
+            })
+        };
+        let (p99, errors) = (gate(GateMetric::P99, None, 0.1), gate(GateMetric::ErrorRate, None, 0.001));
+        let slow = |a: &mut Attempt| a.done = Some(a.due.plus(Duration::from_millis(300)));
+        assert_eq!(strained(&p99, 2_000, &slow), Verdict::Inconclusive);
+        assert_eq!(strained(&p99, 0, &slow), Verdict::Fail);
+        assert_eq!(strained(&p99, 60_000, &|_| ()), Verdict::Pass, "kept in spite of it");
+        assert_eq!(strained(&errors, 2_000, &canned::refuse), Verdict::Fail, "an answer is an answer");
     }
 
     #[test]

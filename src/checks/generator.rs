@@ -39,9 +39,24 @@ pub struct Punctuality {
     pub lag_ms_p99: f64,
     /// When the last acknowledgement came.
     pub last_acked: Offset,
+    /// The share of the load in which a thread that sends had no processor time left; `None`: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saturated: Option<f64>,
     /// Response times, how late we woke taken off; `None`: a run of before it was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub without_lag_ms: Option<Percentiles>,
+}
+
+/// A p99 is the worst hundredth: so much of the time can be all of it.
+const SATURATION_TOLERATED: f64 = 0.01;
+
+impl Punctuality {
+    /// Why times that were measured, and what waited for a connection, may be our own doing: a thread that has no time left
+    /// hears answers late.
+    pub fn strained(&self) -> Option<String> {
+        let share = self.saturated.filter(|share| *share > SATURATION_TOLERATED)?;
+        Some(format!("a thread of mxctl's that sends had no processor time left in {:.0} % of the load", share * 100.0))
+    }
 }
 
 /// The same, while it is being counted.
@@ -141,13 +156,17 @@ impl Pace {
     }
 
     /// What would have made it punctual.
-    fn remedies(&self, load: &LoadPlan, instances: usize, service: Duration) -> Vec<String> {
+    fn remedies(&self, load: &LoadPlan, instances: usize, service: Duration, strained: Option<String>) -> Vec<String> {
         let (mut remedies, late) = (Vec::new(), !self.keeps_rate(load));
         if !self.wakes_in_time(load) || (late && self.counts.woke_late > 0) {
-            remedies.push(threads_remedy(load));
+            remedies.push(threads_remedy("for what woke late", load));
         }
-        if late && self.counts.no_connection > 0 && load.closed.is_none() {
-            remedies.push(connections_remedy(load, instances, service));
+        match strained {
+            Some(strained) if late => remedies.push(threads_remedy(&strained, load)),
+            _ if late && self.counts.no_connection > 0 && load.closed.is_none() => {
+                remedies.push(connections_remedy(load, instances, service));
+            }
+            _ => {}
         }
         if late && self.counts.no_instance > 0 {
             remedies.push(
@@ -187,9 +206,9 @@ impl Pace {
     }
 }
 
-pub(super) fn threads_remedy(load: &LoadPlan) -> String {
+pub(super) fn threads_remedy(why: &str, load: &LoadPlan) -> String {
     let threads = if load.shards == 1 { "1 thread sent".to_owned() } else { format!("{} threads sent", load.shards) };
-    format!("for what woke late: {threads}; more `--threads` where processors are free, or another machine")
+    format!("{why}: {threads}; more `--threads` where processors are free, or another machine")
 }
 
 /// What a remedy asks for beyond the mean: arrivals and answers are never quite even.
@@ -276,7 +295,8 @@ pub(super) fn check(case: &Case) -> Vec<Finding> {
         false => {
             let summary = format!("the generator did not ask what the plan asks for: {figures}");
             problems.extend(pace.waited(load));
-            problems.extend(pace.remedies(load, instances(case), service(case)));
+            let strained = case.figures.punctuality(case.evidence).strained();
+            problems.extend(pace.remedies(load, instances(case), service(case), strained));
             vec![Finding::inconclusive("generator", summary).because(problems)]
         }
     }

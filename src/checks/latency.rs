@@ -4,8 +4,8 @@
 //! and the series. Nothing is discarded as warm-up. An operation belongs to the phase and the second in which it
 //! was *due*: a stalled target cannot move its slow answers to a later, calmer time.
 //!
-//! Response times are those of acknowledged operations; an Unknown counts at the time-out, or at its age where that is
-//! more: to leave it out would favour the target that answers least.
+//! Response times are those of answers; an Unknown, and what was never sent, counts at the time-out, or at its age where
+//! that is more: to leave it out would favour the target that answers least.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::own_lag::Sleepers;
 use super::phases::Phases;
 use super::{Conservation, Evidence, LaneLatency, SeriesPoint, operations};
 use crate::clock::Offset;
-use crate::load::latency::{Durations, LaneHistograms, response};
+use crate::load::latency::{Durations, LaneHistograms, response_of};
 use crate::load::ledger::Reason;
 use crate::load::{Attempt, Lane, Outcome};
 use crate::plan::{Plan, RunPhase};
@@ -197,8 +197,7 @@ impl Second {
             self.end(series);
         }
         count(&mut self.counts, operation.outcome);
-        let measured = operation.done.map_or(Duration::ZERO, |done| done.since(operation.due));
-        self.responses.extend(response(operation.outcome, measured, timeout).map(|took| Offset::from_duration(took).0));
+        self.responses.extend(response_of(operation, timeout).map(|took| Offset::from_duration(took).0));
     }
 
     fn end(&mut self, series: &mut Vec<SeriesPoint>) {

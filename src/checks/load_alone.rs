@@ -68,7 +68,7 @@ pub fn judge_load(plan: &Plan, basis: Basis, incidents: Incidents) -> LoadJudgem
         findings,
         conservation: figures.conserved.counts,
         latency: figures.timing.lanes(),
-        punctuality: Some(figures.punctuality()),
+        punctuality: Some(figures.punctuality(&evidence)),
         series: figures.timing.series.clone(),
         strangers,
         not_assessed,
@@ -89,8 +89,8 @@ mod tests {
     use crate::checks::canned::{self, Canned};
     use crate::checks::census::Census;
     use crate::clock::Offset;
-    use crate::load::Attempt;
     use crate::load::ledger::{Part, Reason, Recorder};
+    use crate::load::{Attempt, Outcome};
     use crate::plan::{Gate, GateMetric};
     use crate::timeline::incident::MachineReading;
 
@@ -143,6 +143,29 @@ mod tests {
         };
         assert_eq!(refused(Reason::ConnectRefused), [Verdict::Fail; 2]);
         assert_eq!(refused(Reason::NotStored), [Verdict::Inconclusive; 2]);
+    }
+
+    /// Four in a hundred.
+    fn few(change: impl Fn(&mut Attempt)) -> impl Fn(&mut Attempt) {
+        move |attempt| {
+            if attempt.op % 25 == 0 {
+                change(attempt);
+            }
+        }
+    }
+
+    #[test]
+    fn a_slow_error_is_a_slow_answer_and_what_was_never_sent_is_none_that_was_quick() {
+        let slow_error = few(|attempt| {
+            (attempt.outcome, attempt.status) = (Outcome::Refused, 504);
+            attempt.done = Some(attempt.due.plus(Duration::from_millis(1_900)));
+        });
+        assert_eq!(verdicts(gate(GateMetric::P99, 0.1), 0.0, slow_error), [Verdict::Fail; 2]);
+        let never_sent = few(|attempt| {
+            canned::not_sent(attempt);
+            attempt.reason = Reason::LoadOver;
+        });
+        assert_eq!(verdicts(gate(GateMetric::P99, 0.1), 0.0, never_sent), [Verdict::Fail; 2]);
     }
 
     #[test]

@@ -499,7 +499,7 @@ pub fn judge(plan: &Plan, evidence: &Evidence) -> Judgement {
         exhibits: figures.classes.exhibits.clone(),
         order: figures.order,
         latency: figures.timing.lanes(),
-        punctuality: Some(figures.punctuality()),
+        punctuality: Some(figures.punctuality(evidence)),
         series: figures.timing.series.clone(),
         strangers: figures.strangers,
         count_by_hand,

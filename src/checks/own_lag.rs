@@ -24,7 +24,7 @@ use super::generator::threads_remedy;
 use super::latency::Timing;
 use crate::clock::Offset;
 use crate::load::Attempt;
-use crate::load::latency::response;
+use crate::load::latency::{at_least, response_of};
 use crate::plan::{Gate, RunPhase};
 
 /// A wake that is late by no more is none: at high rates so much becomes due before a shard looks again.
@@ -46,7 +46,7 @@ struct Ended {
     done: Offset,
     /// The lag of its wake taken off.
     took: Duration,
-    /// An Unknown is never faster than the time-out.
+    /// What broke is never faster than the time-out.
     at_least: Duration,
     phase: RunPhase,
 }
@@ -67,7 +67,10 @@ impl Sleeper {
     }
 
     pub fn ends(&mut self, operation: &Attempt, own_lag: Duration, phase: RunPhase) {
-        let Some(at_least) = response(operation.outcome, Duration::ZERO, self.timeout) else { return };
+        if response_of(operation, self.timeout).is_none() {
+            return;
+        }
+        let at_least = at_least(operation.outcome, self.timeout);
         let done = operation.done.unwrap_or(operation.due);
         let took = done.since(operation.due).saturating_sub(own_lag);
         self.ended.push(Reverse(Ended { done, took, at_least, phase }));
@@ -128,7 +131,7 @@ pub(super) fn excuse(case: &Case, gate: &Gate) -> Option<(String, String)> {
             ms(lag),
             ms(without)
         );
-        (why, threads_remedy(&case.plan.load))
+        (why, threads_remedy("for what woke late", &case.plan.load))
     })
 }
 
@@ -251,10 +254,12 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_without_lag_is_no_faster_than_the_time_out_and_a_refusal_has_no_time() {
+    fn an_unknown_without_lag_is_no_faster_than_the_time_out_and_a_quick_refusal_has_no_time() {
         let mut unknown = attempt(0, [10, 22, 2_022]);
         canned::forget(&mut unknown);
         assert_eq!(without(1, &[unknown]), [2_000]);
-        assert!(without(1, &[Attempt { outcome: crate::load::Outcome::Refused, ..unknown }]).is_empty());
+        let mut refused = attempt(0, [10, 22, 24]);
+        canned::refuse(&mut refused);
+        assert!(without(1, &[refused]).is_empty());
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! # Whose fault it is
 //! A rate that was missed is the target's only where nothing else can be: where mxctl woke late, or other processes used
-//! the machine of a lab, the step says nothing. So it does for want of connections where Little's law (L = λW) asks for as
+//! the machine of a lab, the step says nothing, nor where a thread of mxctl's had no time left. So it does for want of connections where Little's law (L = λW) asks for as
 //! many as there are although the target answers as fast as it did in any step: then more of them would have carried
 //! more. Where the target takes longer than it did before, it is what has slowed down.
 
@@ -210,7 +210,10 @@ impl Trial<'_> {
 
     /// Why a missed rate need not be the target's.
     fn excuse(&self) -> Option<String> {
-        self.lacked_connections().or_else(|| self.disturbed()).or_else(|| self.tipped_by_lag())
+        self.strained()
+            .or_else(|| self.lacked_connections())
+            .or_else(|| self.disturbed())
+            .or_else(|| self.tipped_by_lag())
     }
 
     /// Limits of latency, and nothing else, that were missed by no more than mxctl itself was late.
@@ -229,6 +232,14 @@ impl Trial<'_> {
                 hundredths(lag_ms_p99)
             )
         })
+    }
+
+    /// A thread that sends was at its own limit.
+    fn strained(&self) -> Option<String> {
+        let strained = self.report.judgement.punctuality?.strained()?;
+        Some(format!(
+            "the generator is the limit: {strained}; more `--threads` where processors are free, or another machine"
+        ))
     }
 
     fn lacked_connections(&self) -> Option<String> {
@@ -326,6 +337,7 @@ mod tests {
                 open_at_end: 0,
                 lag_ms_p99: 0.5,
                 last_acked: Offset::from_duration(plan.load.duration()),
+                saturated: None,
                 without_lag_ms: None,
             });
             let mut backlog = judgement.findings[0].clone();
@@ -492,5 +504,10 @@ mod tests {
             c.quickest = Some(0.5);
         };
         assert_eq!(said(slowed_down), Said::Broke);
+        let busy_itself = |c: &mut Canned| {
+            slowed_down(c);
+            c.punctuality().saturated = Some(0.5);
+        };
+        assert_eq!(said(busy_itself), Said::Nothing);
     }
 }

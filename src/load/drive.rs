@@ -2,7 +2,7 @@
 //!
 //! In: a [`Load`]. Out: a sealed [`Ledger`]: every operation that the plan's pacer says was due before its
 //! `issued_until`, each once; or, where data is not judged, whatever a [`Recorder`] made of the same. With it, what
-//! became of the connections.
+//! became of the connections, and whether the threads had time left.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -19,13 +19,14 @@ use super::horizon::Horizon;
 use super::ledger::{Ledger, LedgerError, LedgerWriter, Part, Recorder};
 use super::pacer::Timetable;
 use super::shard::{self, Setup};
-use super::tally::{Connections, Progress, Report};
+use super::tally::{Connections, Progress, Report, Totals};
 use crate::backends::Endpoints;
 use crate::clock::{Offset, RunClock};
 use crate::code_pages;
 use crate::plan::{LoadPlan, RunKey};
 use crate::process::raise_limit_of_open_files;
 use crate::stop::Stop;
+use crate::strain::Strain;
 use crate::watch::{Event, Watch};
 
 /// Reports of a few seconds of every shard: more than a watch that returns at once ever needs.
@@ -68,17 +69,26 @@ pub struct Driven<T> {
     /// Every operation, as it was recorded.
     pub recorded: T,
     pub connections: Connections,
+    pub strain: Strain,
 }
 
-type ShardThread<T> = JoinHandle<Result<(T, Connections), LoadError>>;
+impl<T> Driven<T> {
+    /// The same, made into something else.
+    pub fn map<U>(self, made: impl FnOnce(T) -> U) -> Driven<U> {
+        let Driven { recorded, connections, strain } = self;
+        Driven { recorded: made(recorded), connections, strain }
+    }
+}
+
+type ShardThread<T> = JoinHandle<Result<(T, Totals), LoadError>>;
 
 /// Drives a load to its end, every operation in a ledger, whose files are made in `folder`; it holds none yet.
 pub async fn drive(load: Load<'_>, folder: &Path) -> Result<Driven<Ledger>, LoadError> {
-    let Driven { connections, .. } = drive_into(load, |part| LedgerWriter::create(folder, part)).await?;
+    let Driven { connections, strain, .. } = drive_into(load, |part| LedgerWriter::create(folder, part)).await?;
     let folder = folder.to_owned();
     let opened = tokio::task::spawn_blocking(move || Ledger::open(&folder)).await;
     let recorded = opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
-    Ok(Driven { recorded, connections })
+    Ok(Driven { recorded, connections, strain })
 }
 
 /// Drives a load to its end, with a recorder for each part; gives what they closed with, by shard. Where this is
@@ -146,28 +156,29 @@ fn shard_thread<R: Recorder>(
     setup: Setup,
     recorder: R,
     reports: mpsc::Sender<Report>,
-) -> Result<(R::Closed, Connections), LoadError> {
+) -> Result<(R::Closed, Totals), LoadError> {
     // The others have no use for going on when this one fails or panics.
     let cut_the_others = setup.cut.clone().drop_guard();
     let horizon = setup.horizon.clone();
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
     let runtime = runtime.map_err(LoadError::Thread)?;
-    let (recorder, connections) = runtime.block_on(shard::run(setup, recorder, reports))?;
+    let (recorder, totals) = runtime.block_on(shard::run(setup, recorder, reports))?;
     let closed = recorder.close(horizon.end())?;
     cut_the_others.disarm();
-    Ok((closed, connections))
+    Ok((closed, totals))
 }
 
 /// Waits for every shard; the first error counts.
 fn join<T>(threads: Vec<ShardThread<T>>) -> Result<Driven<Vec<T>>, LoadError> {
     let ended: Vec<_> = threads.into_iter().map(JoinHandle::join).collect();
-    let mut driven = Driven { recorded: Vec::new(), connections: Connections::default() };
+    let (mut recorded, mut sum) = (Vec::new(), Totals::default());
     for end in ended {
-        let (closed, connections) = end.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        driven.recorded.push(closed);
-        driven.connections.add(&connections);
+        let (closed, totals) = end.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        recorded.push(closed);
+        sum.add(&totals);
     }
-    Ok(driven)
+    let Totals { connections, strain } = sum;
+    Ok(Driven { recorded, connections, strain })
 }
 
 #[cfg(test)]

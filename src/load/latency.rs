@@ -18,7 +18,7 @@ use hdrhistogram::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ledger::{Attempt, Outcome};
+use super::ledger::{Attempt, Outcome, Reason};
 use crate::plan::GateMetric;
 
 /// Milliseconds.
@@ -47,14 +47,29 @@ impl Percentiles {
     }
 }
 
-/// What a measured time (done − due) counts as response time. Acked: as it is. Unknown: the request time-out at least,
-/// for a broken request is not a fast one. Refused and NotSent have none: they count as errors.
-pub fn response(outcome: Outcome, measured: Duration, request_timeout: Duration) -> Option<Duration> {
+/// What a measured time (done − due) counts as response time. An answer: as it is, also one that is an error, or a slow
+/// error would be no slow answer. Unknown and NotSent: see [`at_least`]. Refused by contract (`stored: false`), or by
+/// nobody who listened, has none, where that was said in time: a quick refusal is an error and no quick answer.
+pub fn response(outcome: Outcome, reason: Reason, measured: Duration, request_timeout: Duration) -> Option<Duration> {
+    let counts = match outcome {
+        Outcome::Acked | Outcome::Unknown | Outcome::NotSent => true,
+        Outcome::Refused => reason == Reason::Answer || measured >= request_timeout,
+    };
+    counts.then(|| measured.max(at_least(outcome, request_timeout)))
+}
+
+/// A request that broke, or that nobody was there to send, is never faster than the request time-out.
+pub fn at_least(outcome: Outcome, request_timeout: Duration) -> Duration {
     match outcome {
-        Outcome::Acked => Some(measured),
-        Outcome::Unknown => Some(measured.max(request_timeout)),
-        Outcome::Refused | Outcome::NotSent => None,
+        Outcome::Acked | Outcome::Refused => Duration::ZERO,
+        Outcome::Unknown | Outcome::NotSent => request_timeout,
     }
+}
+
+/// The response time of an operation that has ended.
+pub fn response_of(operation: &Attempt, request_timeout: Duration) -> Option<Duration> {
+    let measured = operation.done.map_or(Duration::ZERO, |done| done.since(operation.due));
+    response(operation.outcome, operation.reason, measured, request_timeout)
 }
 
 /// A histogram of durations from 1 µs to 1 h, three significant digits.
@@ -113,8 +128,7 @@ pub struct LaneHistograms {
 
 impl LaneHistograms {
     pub fn record(&mut self, attempt: &Attempt, request_timeout: Duration) {
-        let measured = attempt.done.map_or(Duration::ZERO, |done| done.since(attempt.due));
-        if let Some(response) = response(attempt.outcome, measured, request_timeout) {
+        if let Some(response) = response_of(attempt, request_timeout) {
             self.response.record(response);
         }
         if let (Some(sent), Some(done)) = (attempt.sent, attempt.done) {
@@ -214,17 +228,26 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_has_a_service_time_and_no_response_time() {
-        let refused = of_one(attempt(Outcome::Refused, Some(150)));
-        assert_eq!((refused.response.percentiles().count, refused.service.percentiles().count), (0, 1));
+    fn a_quick_refusal_has_a_service_time_and_no_response_time() {
+        let refused = |done| of_one(Attempt { reason: Reason::NotStored, ..attempt(Outcome::Refused, Some(done)) });
+        let counts = |of: LaneHistograms| (of.response.percentiles().count, of.service.percentiles().count);
+        assert_eq!(counts(refused(150)), (0, 1));
+        assert_eq!(counts(refused(2_100)), (1, 1), "whoever waited for it so long was not refused in time");
     }
 
     #[test]
-    fn what_was_never_sent_waited_until_it_was_given_up() {
-        let not_sent = Attempt { sent: None, free: at_ms(101), ..attempt(Outcome::NotSent, Some(2100)) };
-        let spans = of_one(not_sent);
-        assert_near(max_ms(&spans.waited), 1999.0);
-        assert_eq!((spans.response.percentiles().count, spans.service.percentiles().count), (0, 0));
+    fn an_answer_that_is_an_error_took_as_long_as_it_took() {
+        assert_near(max_ms(&of_one(attempt(Outcome::Refused, Some(150))).response), 50.0);
+    }
+
+    #[test]
+    fn what_was_never_sent_waited_until_it_was_given_up_and_is_no_faster_than_the_time_out() {
+        let given_up = |at| of_one(Attempt { sent: None, free: at_ms(101), ..attempt(Outcome::NotSent, Some(at)) });
+        let spans = given_up(1_101);
+        assert_near(max_ms(&spans.waited), 1000.0);
+        assert_near(max_ms(&spans.response), 2000.0);
+        assert_eq!(spans.service.percentiles().count, 0);
+        assert_near(max_ms(&given_up(3_100).response), 3000.0);
     }
 
     #[test]

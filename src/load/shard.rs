@@ -1,7 +1,7 @@
 //! One shard: a thread with a runtime of its own, its part of the operations, its connections, its ledger file.
 //!
 //! In: a [`Setup`] and a [`Recorder`]. Out: the recorder, told of every operation of the part that was due, each ended;
-//! and what became of the connections.
+//! and the totals of the load.
 //!
 //! ```text
 //! schedule ──due──▶ ledger: pending ──▶ rotation ──┬─▶ idle connection ─┐
@@ -16,7 +16,7 @@
 //!
 //! Nothing backs off: where connects are refused each operation has its own, and its refusal is told as its outcome. A
 //! pause between connects would keep operations waiting for us, and then tell of a target that is slow when it is gone.
-//! What the plan asks for bounds them, and so does the number of connections; [`Connections`] counts them apart.
+//! What the plan asks for bounds them, and so does the number of connections; `Connections` counts them apart.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -38,7 +38,7 @@ use super::ledger::{Begin, Dispatch, End, LedgerError, Outcome, Part, Reason, Re
 use super::mailbox::Mailbox;
 use super::rotation::{Job, Next, Placement, Rotation};
 use super::schedule::Schedule;
-use super::tally::{Connections, Report, Tally};
+use super::tally::{Report, Tally, Totals};
 use super::transport::{Link, OpenError, Opened, Opener};
 use super::wake::WakeTimer;
 use crate::backends::{Endpoint, Endpoints};
@@ -91,7 +91,7 @@ pub async fn run<R: Recorder>(
     setup: Setup,
     recorder: R,
     reports: mpsc::Sender<Report>,
-) -> Result<(R, Connections), LoadError> {
+) -> Result<(R, Totals), LoadError> {
     let shard = Rc::new(Shard::new(setup, recorder, reports));
     let drained = shard.issue_and_drain().await;
     shard.end_connections().await;
@@ -367,7 +367,7 @@ impl<R: Recorder> Shard<R> {
     fn finish(self: &Rc<Self>, job: &Job, outcome: Outcome, reason: Reason, status: u16) {
         let done = self.setup.clock.now();
         self.recorder.borrow_mut().finish(job.op.index, &End { done, outcome, reason, status });
-        self.tally.borrow_mut().ended(outcome, done.since(job.due));
+        self.tally.borrow_mut().ended(outcome, reason, done.since(job.due));
         self.open.update(|open| open - 1);
         if self.closed {
             // Its end makes the next one due, and the loop would look for it only at its next tick.
@@ -389,7 +389,7 @@ impl<R: Recorder> Shard<R> {
     }
 
     /// What is open counts at its age.
-    async fn close(self) -> (R, Connections) {
+    async fn close(self) -> (R, Totals) {
         let mut recorder = self.recorder.into_inner();
         recorder.end_open(self.setup.clock.now());
         (recorder, self.tally.into_inner().close().await)

@@ -1,6 +1,6 @@
 //! The live view of a load: each shard counts its seconds, [`Progress`] adds those of all shards up for the watch.
 //!
-//! It is for eyes only: verdicts rest on the ledger. So are the [`Connections`], which are counted over the whole load.
+//! It is for eyes only: verdicts rest on the ledger. Beside it, the [`Totals`] of the whole load.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::latency::{Durations, response};
-use super::ledger::Outcome;
+use super::ledger::{Outcome, Reason};
 use super::transport::OpenError;
 use crate::clock::Offset;
+use crate::strain::{Strain, StrainGauge};
 use crate::watch::Second;
 
 /// One second of one shard.
@@ -74,6 +75,21 @@ fn add_up(sums: &mut BTreeMap<String, u64>, more: &BTreeMap<String, u64>) {
     }
 }
 
+/// Of the whole load.
+#[derive(Debug, Clone, Default)]
+pub struct Totals {
+    pub connections: Connections,
+    pub strain: Strain,
+}
+
+impl Totals {
+    /// Another shard's, on top.
+    pub fn add(&mut self, other: &Totals) {
+        self.connections.add(&other.connections);
+        self.strain.add(&other.strain);
+    }
+}
+
 /// What a shard counts. Events belong to the second in which they happen.
 #[derive(Debug)]
 pub struct Tally {
@@ -83,13 +99,16 @@ pub struct Tally {
     counts: Second,
     response: Durations,
     pub connections: Connections,
+    strain: StrainGauge,
     reports: mpsc::Sender<Report>,
 }
 
 impl Tally {
+    /// On the shard's own thread.
     pub fn new(shard: u16, request_timeout: Duration, reports: mpsc::Sender<Report>) -> Self {
         let (counts, response, connections) = (Second::default(), Durations::default(), Connections::default());
-        Tally { shard, request_timeout, second: 0, counts, response, connections, reports }
+        let strain = StrainGauge::starting(Offset::ZERO);
+        Tally { shard, request_timeout, second: 0, counts, response, connections, strain, reports }
     }
 
     pub fn due(&mut self) {
@@ -100,13 +119,13 @@ impl Tally {
         self.counts.sent += 1;
     }
 
-    pub fn ended(&mut self, outcome: Outcome, measured: Duration) {
+    pub fn ended(&mut self, outcome: Outcome, reason: Reason, measured: Duration) {
         match outcome {
             Outcome::Acked => self.counts.acked += 1,
             Outcome::Refused | Outcome::Unknown => self.counts.errors += 1,
             Outcome::NotSent => {}
         }
-        if let Some(response) = response(outcome, measured, self.request_timeout) {
+        if let Some(response) = response(outcome, reason, measured, self.request_timeout) {
             self.response.record(response);
         }
     }
@@ -119,15 +138,16 @@ impl Tally {
                 place.send(self.take(false));
             }
             self.second = second;
+            self.strain.read(now);
         }
     }
 
     /// Reports what is left, as the last of this shard.
-    pub async fn close(mut self) -> Connections {
+    pub async fn close(mut self) -> Totals {
         let last = self.take(true);
         // Nobody listens to a load that was given up.
         let _ = self.reports.send(last).await;
-        self.connections
+        Totals { connections: self.connections, strain: self.strain.strain }
     }
 
     fn take(&mut self, last: bool) -> Report {
@@ -187,7 +207,7 @@ mod tests {
         for tally in &mut tallies {
             tally.due();
             tally.sent();
-            tally.ended(Outcome::Acked, Duration::from_millis(10));
+            tally.ended(Outcome::Acked, Reason::Answer, Duration::from_millis(10));
         }
         tallies[0].tick(at_s(1));
         assert_eq!(progress.add(inbox.recv().await.unwrap()), []);

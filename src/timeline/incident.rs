@@ -11,6 +11,7 @@ use crate::clock::Offset;
 use crate::plan::{Disturbance, DisturbancePlan, PausePoint, StepPlan, StopMode, StopPlan};
 use crate::readback::Checkpoint;
 pub use crate::readback::cpu::{CpuReading, MachineReading};
+use crate::strain::Strain;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Incidents {
@@ -26,6 +27,9 @@ pub struct Incidents {
     /// What the machine was busy with, over the load.
     #[serde(default)]
     pub machine: Vec<MachineReading>,
+    /// Whether the threads that sent the load had processor time left; `None`: the load broke, or a run of before it was told.
+    #[serde(default)]
+    pub strain: Option<Strain>,
     /// The run was told to stop before the timeline was over.
     pub interrupted: bool,
 }

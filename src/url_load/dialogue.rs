@@ -40,7 +40,7 @@ impl Dialogue for UrlDialogue {
         Box::new(UrlRequests::new(&self.target.method, &self.target.request))
     }
 
-    /// An answer with another status than the expected ones is an error, and says nothing of speed.
+    /// An answer with another status than the expected ones is an error. How long it took counts.
     fn judge(&self, _: &Operation, answer: &Answer, _: &[u8]) -> (Outcome, Reason) {
         match self.target.expect.has(answer.status) {
             true => (Outcome::Acked, Reason::Answer),

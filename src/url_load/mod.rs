@@ -36,6 +36,7 @@ use crate::readback::cpu::{self, Usage};
 use crate::report::{self, RenderError, RunReport};
 use crate::run::Ran;
 use crate::stop::Stop;
+use crate::strain::Strain;
 use crate::timeline::Incidents;
 use crate::watch::{Phase, Unwatched, Watch};
 
@@ -89,10 +90,10 @@ pub async fn run(plan: &Plan, place: &Place, watch: &dyn Watch, stop: &Stop) -> 
     archive.put_json(Piece::Environment, &environment)?;
 
     watch.phase(Phase::Load).await;
-    let Loaded { basis, connections, usage } = drive(plan, target, way, &archive, watch, stop).await?;
+    let Loaded { basis, connections, strain, usage } = drive(plan, target, way, &archive, watch, stop).await?;
 
     watch.phase(Phase::Judge).await;
-    let incidents = incidents(usage, stop.interrupt.is_cancelled());
+    let incidents = Incidents { strain: Some(strain), ..incidents(usage, stop.interrupt.is_cancelled()) };
     archive.put_json(Piece::Incidents, &incidents)?;
     let (judged, histograms) = judged(plan, basis, incidents, Some(environment));
     code_pages::let_go();
@@ -169,6 +170,7 @@ fn incidents(usage: Usage, interrupted: bool) -> Incidents {
 struct Loaded {
     basis: Basis,
     connections: Connections,
+    strain: Strain,
     usage: Usage,
 }
 
@@ -188,8 +190,8 @@ async fn drive(
         record(plan, target, load, archive).await
     };
     let (driven, usage) = join!(driven, follow_usage(&listening, &clock, &over));
-    let (basis, connections) = driven?;
-    Ok(Loaded { basis, connections, usage })
+    let Driven { recorded: basis, connections, strain } = driven?;
+    Ok(Loaded { basis, connections, strain, usage })
 }
 
 async fn record(
@@ -197,15 +199,12 @@ async fn record(
     target: &UrlTarget,
     load: Load<'_>,
     archive: &Archive,
-) -> Result<(Basis, Connections), LoadError> {
+) -> Result<Driven<Basis>, LoadError> {
     match target.ledger {
-        true => {
-            let Driven { recorded, connections } = load::drive(load, &archive.ledger_dir()).await?;
-            Ok((Basis::Ledger(recorded), connections))
-        }
+        true => Ok(load::drive(load, &archive.ledger_dir()).await?.map(Basis::Ledger)),
         false => {
             let driven = load::drive_into(load, |part| Ok(Census::new(&plan.load, part))).await?;
-            Ok((Basis::Counted(Box::new(Counted::sum(driven.recorded))), driven.connections))
+            Ok(driven.map(|parts| Basis::Counted(Box::new(Counted::sum(parts)))))
         }
     }
 }

@@ -197,14 +197,17 @@ mod tests {
     #[tokio::test]
     async fn one_that_goes_on_after_its_grace_is_aborted_and_so_is_what_it_spawned() {
         let (tell, told) = std::sync::mpsc::channel();
-        let (service, _log) = started(|_| async {
+        let (begin, begun) = std::sync::mpsc::channel();
+        let (service, _log) = started(|_| async move {
             let kept = Told(tell);
             tokio::spawn(async move {
                 let _kept = kept;
                 std::future::pending::<()>().await;
             });
+            begin.send(()).map_err(|e| e.to_string())?;
             std::future::pending().await
         });
+        begun.recv().unwrap();
         service.shut_down();
         assert_eq!(service.end(Instant::now()).await, Some(End::Aborted));
         told.try_recv().expect("its task is gone when it has ended");

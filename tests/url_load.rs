@@ -96,6 +96,7 @@ fn other_statuses_are_errors_and_gates_fail_on_what_was_asked_punctually() {
     let (lab, server) = (Lab::new(), Server::start("503 Service Unavailable"));
     let ended = load(&lab, &server.url("/"), &[]);
     assert_eq!(ended.code, 3, "a run of error pages proves nothing: {ended:#?}");
+    assert!(ended.stdout.contains("× status 503"), "whatever it answered is said: {ended:#?}");
     load(&lab, &server.url("/"), &["--expect", "status=503"]).exits_with(0);
     let slow = load(&lab, &server.url("/"), &["--expect", "status=5xx", "--fail-if", "p50 > 1us"]).exits_with(1);
     assert_eq!(finding(&lab.report(), "p50")["verdict"], "FAIL", "{slow:#?}");
@@ -240,6 +241,7 @@ fn runs_merge_exactly_and_what_differs_is_said() {
     let json = lab.run(&[&merge[..4], &["--output", "json"]].concat()).exits_with(0).stdout;
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(json["merged"]["service_ms"]["count"], 150, "{json:#}");
+    assert_eq!((&json["conservation"]["due"], &json["conservation"]["refused"]), (&150.into(), &50.into()), "{json:#}");
     assert_eq!((&json["verdict"], &json["runs"][1]["verdict"]), (&"INCONCLUSIVE".into(), &"INCONCLUSIVE".into()));
     assert!(std::fs::read_to_string(hlog).expect("a log").contains("Tag=woke-late"));
     let refused = lab.run(&["report", "merge", &first, &first]).exits_with(2).stderr;

@@ -43,7 +43,8 @@ pub(super) fn check(case: &Case) -> Vec<Finding> {
     let others = format!("{refused} were refused, {unknown} are unknown, {not_sent} were not sent");
     let writes = undisturbed_writes(case);
     let of_writes = format!("of {} writes, {} were acknowledged", writes.due, writes.acked);
-    vec![Finding::inconclusive("answers", summary).because(vec![others, of_writes])]
+    let reasons = case.figures.timing.reasons.in_words();
+    vec![Finding::inconclusive("answers", summary).because([others, of_writes].into_iter().chain(reasons).collect())]
 }
 
 #[cfg(test)]

@@ -73,8 +73,14 @@ fn missed_limit(case: &Case, gate: &Gate, summary: String) -> Finding {
             let why = format!("other processes took {mean:.2} processors of the machine, {peak:.2} at most");
             Finding::inconclusive(name, format!("{summary}; void, as {why}"))
         }
-        None => Finding::fail(name, summary),
+        None => Finding::fail(name, summary).because(reasons(case, gate)),
     }
+}
+
+/// What the operations were that miss a limit of errors.
+fn reasons(case: &Case, gate: &Gate) -> Vec<String> {
+    let told = (gate.metric == GateMetric::ErrorRate).then(|| case.figures.timing.reasons.in_words());
+    told.flatten().into_iter().collect()
 }
 
 /// Whether a thread of ours without time to send and to hear can have missed this limit.

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::own_lag::Sleepers;
 use super::phases::Phases;
+use super::reasons::Reasons;
 use super::{Conservation, Evidence, LaneLatency, SeriesPoint, operations};
 use crate::clock::Offset;
 use crate::load::latency::{Durations, LaneHistograms, response_of};
@@ -31,6 +32,7 @@ pub(super) struct Timing {
     /// Response times of all lanes, own lag taken off.
     without_lag: BTreeMap<RunPhase, Durations>,
     outcomes: BTreeMap<RunPhase, Conservation>,
+    pub reasons: Reasons,
     /// Operations whose connect was refused.
     nobody_listened: BTreeMap<RunPhase, u64>,
     /// Those of the lanes that write.
@@ -59,6 +61,7 @@ impl Timing {
     pub fn record(&mut self, operation: &Attempt, phase: RunPhase, timeout: Duration) {
         self.times.entry((operation.lane, phase)).or_default().record(operation, timeout);
         count(self.outcomes.entry(phase).or_default(), operation.outcome);
+        self.reasons.record(operation);
         if operation.reason == Reason::ConnectRefused {
             *self.nobody_listened.entry(phase).or_default() += 1;
         }
@@ -80,6 +83,7 @@ impl Timing {
         for (phase, responses) in &other.without_lag {
             self.without_lag.entry(*phase).or_default().add(responses);
         }
+        self.reasons.add(&other.reasons);
         for (phase, count) in &other.nobody_listened {
             *self.nobody_listened.entry(*phase).or_default() += count;
         }

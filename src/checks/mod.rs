@@ -37,6 +37,7 @@ mod operations;
 mod order;
 mod own_lag;
 mod phases;
+mod reasons;
 mod recovery;
 mod rows;
 mod sabotaged;

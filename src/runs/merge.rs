@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::archive::{Archive, ArchiveError, Piece, Stored};
-use crate::checks::{Finding, Verdict};
+use crate::checks::{Conservation, Finding, Verdict};
 use crate::load::hlog::{HdrLog, HdrLogError};
 use crate::load::latency::Durations;
 use crate::plan::Plan;
@@ -45,6 +45,8 @@ pub struct Judged {
     /// INCONCLUSIVE where there is no report.
     pub verdict: Verdict,
     pub interrupted: bool,
+    /// `None`: there is no report.
+    pub conservation: Option<Conservation>,
     /// What is not a pass, one sentence each.
     pub why: Vec<String>,
 }
@@ -76,6 +78,14 @@ impl Merged {
     pub fn verdict(&self) -> Verdict {
         self.parts.iter().map(|part| part.judged.verdict).max().unwrap_or(Verdict::Inconclusive)
     }
+
+    /// Of all requests; `None`: of some parts nobody knows.
+    pub fn conservation(&self) -> Option<Conservation> {
+        self.parts.iter().try_fold(Conservation::default(), |mut sum, part| {
+            sum.add(&part.judged.conservation?);
+            Some(sum)
+        })
+    }
 }
 
 impl Judged {
@@ -84,9 +94,11 @@ impl Judged {
             Stored::Whole(RunReport { verdict, interrupted, judgement, .. }) => {
                 let open = judgement.findings.into_iter().filter(|finding| finding.verdict != Verdict::Pass);
                 let why = open.map(|Finding { check, summary, .. }| format!("{check}: {summary}")).collect();
-                Judged { verdict, interrupted, why }
+                Judged { verdict, interrupted, conservation: Some(judgement.conservation), why }
             }
-            Stored::Missing { why } => Judged { verdict: Verdict::Inconclusive, interrupted: true, why: vec![why] },
+            Stored::Missing { why } => {
+                Judged { verdict: Verdict::Inconclusive, interrupted: true, conservation: None, why: vec![why] }
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Refused;
 use crate::archive::put_beside_runs;
-use crate::checks::{Percentiles, Verdict};
+use crate::checks::{Conservation, Percentiles, Verdict};
 use crate::cli::Global;
 use crate::cli::exit::Exit;
 use crate::cli::output::print_as;
@@ -39,6 +39,7 @@ pub struct Command {
 struct Told {
     /// The worst of the runs'.
     verdict: Verdict,
+    conservation: Option<Conservation>,
     runs: Vec<Line>,
     merged: Times,
     differences: Vec<String>,
@@ -83,11 +84,11 @@ fn write(file: &Path, log: &HdrLog) -> Result<(), Refused> {
 
 impl Told {
     fn of(merged: Merged) -> Told {
-        let verdict = merged.verdict();
+        let (verdict, conservation) = (merged.verdict(), merged.conservation());
         let Merged { parts, all, differences } = merged;
         let runs =
             parts.into_iter().map(|part| Line { times: Times::of(&part.log), run: part.run, judged: part.judged });
-        Told { verdict, runs: runs.collect(), merged: Times::of(&all), differences }
+        Told { verdict, conservation, runs: runs.collect(), merged: Times::of(&all), differences }
     }
 
     fn in_words(&self) -> String {
@@ -101,11 +102,16 @@ impl Told {
             right("p99"),
             right("p99.9"),
             right("max"),
+            right("errors"),
         ]);
         for line in &self.runs {
-            line.times.rows(&line.run, &line.judged.in_words()).into_iter().for_each(|row| table.row(row));
+            let Judged { conservation, .. } = line.judged;
+            line.times
+                .rows(&line.run, &line.judged.in_words(), conservation)
+                .into_iter()
+                .for_each(|row| table.row(row));
         }
-        self.merged.rows("merged", self.verdict.word()).into_iter().for_each(|row| table.row(row));
+        self.merged.rows("merged", self.verdict.word(), self.conservation).into_iter().for_each(|row| table.row(row));
         let differences: String = self.differences.iter().map(|told| wrap("  differs   ", told)).collect();
         let said = self.runs.iter().map(Line::why).collect::<String>() + &differences;
         table.render() + if said.is_empty() { "" } else { "\n" } + &said
@@ -127,18 +133,30 @@ impl Times {
         Times { response_ms: response, service_ms: service, waited_ms: waited, woke_late_ms: woke_late }
     }
 
-    fn rows(&self, run: &str, verdict: &str) -> [[String; 9]; 4] {
+    fn rows(&self, run: &str, verdict: &str, counts: Option<Conservation>) -> [[String; 10]; 4] {
         let Times { response_ms, service_ms, waited_ms, woke_late_ms } = self;
+        let errors = counts.map_or("–".to_owned(), |c| thousands(c.refused + c.unknown + c.not_sent));
         [
-            row([run, verdict, "response"], response_ms),
-            row(["", "", "service"], service_ms),
-            row(["", "", "own lag: no free connection"], waited_ms),
-            row(["", "", "own lag: we woke late"], woke_late_ms),
+            row([run, verdict, "response"], response_ms, &errors),
+            row(["", "", "service"], service_ms, ""),
+            row(["", "", "own lag: no free connection"], waited_ms, ""),
+            row(["", "", "own lag: we woke late"], woke_late_ms, ""),
         ]
     }
 }
 
-fn row([run, verdict, time]: [&str; 3], p: &Percentiles) -> [String; 9] {
+fn row([run, verdict, time]: [&str; 3], p: &Percentiles, errors: &str) -> [String; 10] {
     let [p50, p90, p99, p999, max] = [p.p50, p.p90, p.p99, p.p999, p.max].map(hundredths);
-    [run.to_owned(), verdict.to_owned(), time.to_owned(), thousands(p.count), p50, p90, p99, p999, max]
+    [
+        run.to_owned(),
+        verdict.to_owned(),
+        time.to_owned(),
+        thousands(p.count),
+        p50,
+        p90,
+        p99,
+        p999,
+        max,
+        errors.to_owned(),
+    ]
 }

@@ -3,7 +3,7 @@
 //!
 //! The same program is a sentinel where that is its [`Duty`]: it is started, watched and ended in the same way.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::child::Child;
+use super::port::{self, Tries};
 use super::sentinels;
 use super::{Site, wait_for_exit};
 use crate::backends::{ControlError, Exit, UpError};
@@ -24,8 +25,6 @@ use crate::process::ProcessIdentity;
 const READY_WITHIN: Duration = Duration::from_secs(10);
 /// One command of our own.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// A port that was free a moment ago may be taken: try again with another.
-const TRIES: usize = 5;
 
 /// What the program is to do.
 #[derive(Clone)]
@@ -61,14 +60,13 @@ struct Life {
 impl RedisServer {
     /// Starts it, and waits until it answers.
     pub async fn start(life: LifeName, duty: &Duty, site: &Site) -> Result<RedisServer, UpError> {
-        let mut last = None;
-        for _ in 0..TRIES {
+        let mut tries = Tries::new();
+        loop {
             match RedisServer::try_start(life, duty, site).await {
-                Err(e @ UpError::Start { .. }) => last = Some(e),
+                Err(e) if tries.another(&e) => {}
                 done => return done,
             }
         }
-        Err(last.expect("there was at least one try"))
     }
 
     pub fn url(&self) -> String {
@@ -84,7 +82,7 @@ impl RedisServer {
     }
 
     async fn try_start(named: LifeName, duty: &Duty, site: &Site) -> Result<RedisServer, UpError> {
-        let port = free_port().map_err(|e| failed(named, site, e.to_string()))?;
+        let port = port::free().map_err(|e| failed(named, site, e.to_string()))?;
         let reapers = Mutex::default();
         let life = bear(named, duty, site, port, &reapers)?.into();
         let server = RedisServer { name: named.0, duty: duty.clone(), site: site.clone(), port, life, reapers };
@@ -278,8 +276,4 @@ fn missing(error: std::io::Error, log: &Path) -> UpError {
         },
         _ => UpError::Start { name: "redis-server".into(), why: error.to_string(), log: PathBuf::from(log) },
     }
-}
-
-fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }

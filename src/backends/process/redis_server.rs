@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use redis::InfoDict;
 use tokio::process::Command;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -103,13 +104,13 @@ impl RedisServer {
         let mut life = self.life();
         let client = redis::Client::open(self.url()).map_err(|e| e.to_string())?;
         // It is asked for its pid: the port may have become another server's, and ours is about to end.
-        let pid = format!("process_id:{}\r\n", life.identity.pid);
+        let pid = life.identity.pid;
         let answer = async {
             loop {
                 if let Ok(mut connection) = client.get_multiplexed_async_connection().await
-                    && let Ok(info) = redis::cmd("INFO").query_async::<String>(&mut connection).await
-                    && info.contains(&pid)
-                    && !info.contains("loading:1\r\n")
+                    && let Ok(info) = redis::cmd("INFO").query_async::<InfoDict>(&mut connection).await
+                    && info.get("process_id") == Some(pid)
+                    && info.get("loading") != Some(true)
                 {
                     return;
                 }
@@ -155,21 +156,26 @@ impl RedisServer {
 
     /// How far its history goes, in bytes: of its own, or what it has got of its primary's.
     pub async fn offset(&self) -> Result<u64, ControlError> {
-        let info: String = self.ask(&["INFO".to_owned(), "replication".to_owned()]).await?;
-        let offset = info.lines().find_map(|line| line.strip_prefix("master_repl_offset:")?.trim().parse().ok());
-        offset.ok_or_else(|| ControlError::Tell { what: "INFO replication".into(), why: "it tells no offset".into() })
+        self.replication()
+            .await?
+            .get("master_repl_offset")
+            .ok_or_else(|| ControlError::Tell { what: "INFO replication".into(), why: "it tells no offset".into() })
     }
 
     /// Whether it is a replica that is in touch with its primary.
     pub async fn follows(&self) -> Result<bool, ControlError> {
-        let info: String = self.ask(&["INFO".to_owned(), "replication".to_owned()]).await?;
-        Ok(info.contains("master_link_status:up") && info.contains("master_sync_in_progress:0"))
+        let info = self.replication().await?;
+        let up = info.get::<String>("master_link_status").is_some_and(|status| status == "up");
+        Ok(up && info.get("master_sync_in_progress") == Some(false))
     }
 
     /// Whether it is a replica, be it in touch with its primary or not.
     pub async fn is_replica(&self) -> Result<bool, ControlError> {
-        let info: String = self.ask(&["INFO".to_owned(), "replication".to_owned()]).await?;
-        Ok(info.contains("role:slave"))
+        Ok(self.replication().await?.get::<String>("role").is_some_and(|role| role == "slave"))
+    }
+
+    async fn replication(&self) -> Result<InfoDict, ControlError> {
+        self.ask(&["INFO".to_owned(), "replication".to_owned()]).await
     }
 
     async fn ask<T: redis::FromRedisValue>(&self, words: &[String]) -> Result<T, ControlError> {

@@ -13,9 +13,6 @@ use super::{Case, Class, StartJudgement, StopJudgement, Verdict};
 use crate::plan::{Claim, Condition, StepKind, StepPlan, Subject};
 use crate::timeline::{StepRecord, StopRecord};
 
-/// What losing a write looks like.
-pub(super) const BROKEN: [Class; 4] = [Class::Stranded, Class::Lost, Class::Stale, Class::Torn];
-
 pub(super) struct Asked<'a> {
     pub stops: Vec<&'a StopJudgement>,
     pub starts: Vec<&'a StartJudgement>,
@@ -113,9 +110,9 @@ fn strangers(case: &Case) -> Vec<String> {
 /// How many operations are broken on sound evidence, and which classes are void.
 pub(super) fn broken(case: &Case) -> (u64, Vec<String>) {
     let soundness = &case.figures.soundness;
-    let sound = BROKEN.into_iter().filter(|class| soundness.void(*class).is_none());
+    let sound = Class::BROKEN.into_iter().filter(|class| soundness.void(*class).is_none());
     let count = sound.map(|class| case.figures.classes.count(class)).sum();
-    (count, soundness.voided(&BROKEN, |class| class.word().to_owned()))
+    (count, soundness.voided(&Class::BROKEN, |class| class.word().to_owned()))
 }
 
 /// `0 stranded, 0 lost, 2 stale, 0 torn`.
@@ -124,6 +121,6 @@ pub(super) fn stake(case: &Case) -> String {
         None => format!("{} {}", case.figures.classes.count(*class), class.word()),
         Some(_) => format!("{} void", class.word()),
     };
-    let counts: Vec<String> = BROKEN.iter().map(count).collect();
+    let counts: Vec<String> = Class::BROKEN.iter().map(count).collect();
     format!("{} of {} acknowledged writes", counts.join(", "), 3 * case.figures.classes.acked)
 }

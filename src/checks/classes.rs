@@ -12,7 +12,6 @@
 
 use std::collections::BTreeMap;
 
-use super::asked::BROKEN;
 use super::checkpoints::Checkpoints;
 use super::exhibits::Exhibits;
 use super::rows::{Attempted, Rows};
@@ -85,7 +84,7 @@ impl Classes {
             if operation.outcome == Outcome::Acked {
                 self.acked += 1;
                 *self.by_acker.entry((class, operation.instance)).or_default() += 1;
-                self.broken_acks.extend(operation.done.filter(|_| BROKEN.contains(&class)));
+                self.broken_acks.extend(operation.done.filter(|_| Class::BROKEN.contains(&class)));
             }
             let present = matches!(class, Class::Applied | Class::Recovered) || seen.came_late();
             self.once_present += u64::from(present && operation.key >= first_once);

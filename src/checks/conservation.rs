@@ -4,7 +4,10 @@
 //! ledger differs from the plan. A ledger that lacks operations, or whose records are not the plan's, is evidence
 //! against itself: [`Conserved`] tells [`Soundness`](super::soundness::Soundness) so.
 
-use super::{Case, Conservation, Evidence, Finding};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Case, Evidence, Finding};
 use crate::clock::Offset;
 use crate::load::ledger::Soundness;
 use crate::load::pacer::{Pacer, Timetable};
@@ -13,6 +16,28 @@ use crate::plan::Plan;
 
 /// How many differences are told one by one.
 const TOLD: usize = 5;
+
+/// What the plan's pacer says was due = acked + refused + unknown + not sent (all lanes).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Conservation {
+    pub due: u64,
+    pub acked: u64,
+    pub refused: u64,
+    pub unknown: u64,
+    pub not_sent: u64,
+}
+
+impl Conservation {
+    /// Another part's, on top.
+    pub(crate) fn add(&mut self, other: &Conservation) {
+        let Conservation { due, acked, refused, unknown, not_sent } = other;
+        self.due += due;
+        self.acked += acked;
+        self.refused += refused;
+        self.unknown += unknown;
+        self.not_sent += not_sent;
+    }
+}
 
 /// What comparing the ledger with the plan gave.
 #[derive(Debug, Clone, Default)]

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::effects::DisturbanceFigures;
 use super::figures::Figures;
 use super::spans::disturbed;
-use super::{Conservation, Evidence, Verdict};
+use super::{Class, Conservation, Evidence, Verdict};
 use crate::clock::Offset;
 use crate::disturbance::{Disturbance, Subject};
 use crate::plan::{DisturbancePlan, Plan};
@@ -136,7 +136,7 @@ impl Disturbances<'_> {
         ends.sort();
         let end = disturbed(record).1;
         let from = ends.into_iter().filter(|earlier| *earlier < end).max().unwrap_or(Offset::ZERO);
-        if !super::asked::BROKEN.into_iter().all(sound) {
+        if !Class::BROKEN.into_iter().all(sound) {
             return None;
         }
         let acked = self.figures.classes.broken_acks.iter().filter(|acked| (from..end).contains(acked));

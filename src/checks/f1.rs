@@ -39,7 +39,7 @@ pub(super) fn check(case: &Case) -> Vec<Finding> {
 fn violated(case: &Case, sizes: &Sizes) -> Vec<String> {
     let sound = sound_checkpoints(case);
     let mut violated: Vec<String> = sound.iter().flat_map(|looked| stranded(case, looked)).collect();
-    let at_end = asked::BROKEN.into_iter().filter(|class| *class != Class::Stranded || violated.is_empty());
+    let at_end = Class::BROKEN.into_iter().filter(|class| *class != Class::Stranded || violated.is_empty());
     let at_end: Vec<String> = at_end.filter_map(|class| broken(case, class)).collect();
     violated.extend(at_end);
     violated.extend(sizes.differ());

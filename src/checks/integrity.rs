@@ -3,7 +3,21 @@
 //! In: the classes and which evidence is sound. Out: FAIL where a failing class has members on sound evidence,
 //! INCONCLUSIVE where a failing class is void, PASS with its own evidence otherwise.
 
-use super::{Case, Class, CountByHand, Finding};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Case, Class, Finding};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CountByHand {
+    pub query: String,
+    /// 3 × (applied + recovered) of the write-once keys, and of those that were stranded at a checkpoint alone.
+    pub expected: u64,
+    pub counted: u64,
+    /// What counted, with its version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub software: Option<String>,
+}
 
 pub(super) fn check(case: &Case) -> Vec<Finding> {
     let (failed, void) = (failed(case), void(case));

@@ -4,14 +4,44 @@
 //! every *planned* stop. One that never fired, has no proof, struck an instance that held nothing, or had too little
 //! load around it, proves nothing, and says why.
 
-use super::asked::BROKEN;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::figures::Figures;
 use super::spans::struck;
 use super::windows::StopFigures;
-use super::{Evidence, StopJudgement, Verdict};
+use super::{Class, Evidence, Verdict};
 use crate::clock::Offset;
 use crate::plan::{PausePoint, Plan, Replaced, StopMode, StopPlan};
 use crate::timeline::{Exposure, Held, StopRecord};
+
+/// A planned stop, with the evidence that was found for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StopJudgement {
+    pub id: String,
+    pub mode: StopMode,
+    pub verdict: Verdict,
+    /// `None`: it never fired.
+    pub victim: Option<String>,
+    pub at: Option<Offset>,
+    /// In `exposure_unit`; `None`: not read.
+    pub exposure: Option<u64>,
+    /// `leased tasks`, `offers in flight`, `acked, unwritten operations`.
+    pub exposure_unit: String,
+    pub exit: String,
+    pub drain: Option<Duration>,
+    /// Requests that the victim acknowledged although they were sent after SIGTERM (graceful api stops).
+    pub acks_after_sigterm: Option<u64>,
+    pub acks_in_window: u64,
+    /// Requests that the victim did not acknowledge, from the stop's begin until it is over; `None`: it never fired.
+    pub failed: Option<u64>,
+    /// What it is not a proof of, and why; empty for a pass.
+    pub reasons: Vec<String>,
+    /// `what: seen`, each with whether it holds.
+    pub proof: Vec<(String, bool)>,
+}
 
 /// What a stop proves, judged along the plan.
 pub(super) struct Stops<'a> {
@@ -85,7 +115,7 @@ impl Stops<'_> {
 
     /// What the victim acknowledged and broke, on sound evidence.
     fn broken(&self, record: &StopRecord) -> Vec<String> {
-        let sound = BROKEN.into_iter().filter(|class| self.figures.soundness.void(*class).is_none());
+        let sound = Class::BROKEN.into_iter().filter(|class| self.figures.soundness.void(*class).is_none());
         let told = sound.filter_map(|class| {
             let count = self.figures.classes.by_acker.get(&(class, record.victim.id))?;
             Some(format!("{count} operations that it acknowledged are {}", class.word()))

@@ -4,11 +4,22 @@
 //! In: the sightings, by (key, preset, seq, order). Out: whether a write was ever seen, and the counts of duplicates
 //! and reorderings. The sightings of write-once keys are read in step with the ledger, or with the rows.
 
-use super::OrderCounts;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::rows::Cursor;
 use crate::plan::Plan;
 use crate::readback::table::Table;
 use crate::readback::{RowRecord, SightingKind, SightingRecord};
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OrderCounts {
+    /// Writes seen more than once.
+    pub duplicates: u64,
+    /// An older seq attempted after a newer one, on one key and preset.
+    pub reordered: u64,
+    pub dropped_as_superseded: u64,
+}
 
 /// The sightings, findable by write.
 pub(super) struct Witness<'a> {

@@ -12,7 +12,7 @@
 mod berth;
 mod control;
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::Ipv4Addr;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use nix::sys::signal::Signal;
 use tokio::sync::watch;
 
 use self::berth::Berth;
+use super::port::{self, Tries};
 use super::recipe::Recipe;
 use super::run_room::RunRoom;
 use super::{Site, mariadb, postgres, wait_for_exit};
@@ -31,8 +32,6 @@ use crate::stop::Stop;
 
 /// From the signal that ends it in order to SIGKILL: what is in memory is written first.
 const ENDS_WITHIN: Duration = Duration::from_secs(20);
-/// A port that was free a moment ago may be taken: try again with another.
-const TRIES: usize = 5;
 
 pub(super) struct DatabaseServer {
     berth: Berth,
@@ -140,17 +139,12 @@ impl DatabaseServer {
 
 /// On a port that is free.
 async fn first_life(berth: &mut Berth, stop: &Stop) -> Result<Life, UpError> {
-    let mut last = None;
-    for _ in 0..TRIES {
-        berth.port = free_port().map_err(|e| berth.failed(1, e.to_string()))?;
+    let mut tries = Tries::new();
+    loop {
+        berth.port = port::free().map_err(|e| berth.failed(1, e.to_string()))?;
         match berth.serving_life(1, stop).await {
-            Err(e @ UpError::Start { .. }) => last = Some(e),
+            Err(e) if tries.another(&e) => {}
             done => return done,
         }
     }
-    Err(last.expect("there was at least one try"))
-}
-
-fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }

@@ -8,6 +8,7 @@ pub(super) mod control;
 mod database_server;
 mod mariadb;
 mod newborn;
+mod port;
 mod postgres;
 mod recipe;
 mod redis;

@@ -3,17 +3,19 @@
 //!
 //! The same program is a sentinel where that is its [`Duty`]: it is started, watched and ended in the same way.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use redis::InfoDict;
 use tokio::process::Command;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::child::Child;
+use super::port::{self, Tries};
 use super::sentinels;
 use super::{Site, wait_for_exit};
 use crate::backends::{ControlError, Exit, UpError};
@@ -24,8 +26,6 @@ use crate::process::ProcessIdentity;
 const READY_WITHIN: Duration = Duration::from_secs(10);
 /// One command of our own.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// A port that was free a moment ago may be taken: try again with another.
-const TRIES: usize = 5;
 
 /// What the program is to do.
 #[derive(Clone)]
@@ -61,14 +61,13 @@ struct Life {
 impl RedisServer {
     /// Starts it, and waits until it answers.
     pub async fn start(life: LifeName, duty: &Duty, site: &Site) -> Result<RedisServer, UpError> {
-        let mut last = None;
-        for _ in 0..TRIES {
+        let mut tries = Tries::new();
+        loop {
             match RedisServer::try_start(life, duty, site).await {
-                Err(e @ UpError::Start { .. }) => last = Some(e),
+                Err(e) if tries.another(&e) => {}
                 done => return done,
             }
         }
-        Err(last.expect("there was at least one try"))
     }
 
     pub fn url(&self) -> String {
@@ -84,7 +83,7 @@ impl RedisServer {
     }
 
     async fn try_start(named: LifeName, duty: &Duty, site: &Site) -> Result<RedisServer, UpError> {
-        let port = free_port().map_err(|e| failed(named, site, e.to_string()))?;
+        let port = port::free().map_err(|e| failed(named, site, e.to_string()))?;
         let reapers = Mutex::default();
         let life = bear(named, duty, site, port, &reapers)?.into();
         let server = RedisServer { name: named.0, duty: duty.clone(), site: site.clone(), port, life, reapers };
@@ -105,13 +104,13 @@ impl RedisServer {
         let mut life = self.life();
         let client = redis::Client::open(self.url()).map_err(|e| e.to_string())?;
         // It is asked for its pid: the port may have become another server's, and ours is about to end.
-        let pid = format!("process_id:{}\r\n", life.identity.pid);
+        let pid = life.identity.pid;
         let answer = async {
             loop {
                 if let Ok(mut connection) = client.get_multiplexed_async_connection().await
-                    && let Ok(info) = redis::cmd("INFO").query_async::<String>(&mut connection).await
-                    && info.contains(&pid)
-                    && !info.contains("loading:1\r\n")
+                    && let Ok(info) = redis::cmd("INFO").query_async::<InfoDict>(&mut connection).await
+                    && info.get("process_id") == Some(pid)
+                    && info.get("loading") != Some(true)
                 {
                     return;
                 }
@@ -157,21 +156,26 @@ impl RedisServer {
 
     /// How far its history goes, in bytes: of its own, or what it has got of its primary's.
     pub async fn offset(&self) -> Result<u64, ControlError> {
-        let info: String = self.ask(&["INFO".to_owned(), "replication".to_owned()]).await?;
-        let offset = info.lines().find_map(|line| line.strip_prefix("master_repl_offset:")?.trim().parse().ok());
-        offset.ok_or_else(|| ControlError::Tell { what: "INFO replication".into(), why: "it tells no offset".into() })
+        self.replication()
+            .await?
+            .get("master_repl_offset")
+            .ok_or_else(|| ControlError::Tell { what: "INFO replication".into(), why: "it tells no offset".into() })
     }
 
     /// Whether it is a replica that is in touch with its primary.
     pub async fn follows(&self) -> Result<bool, ControlError> {
-        let info: String = self.ask(&["INFO".to_owned(), "replication".to_owned()]).await?;
-        Ok(info.contains("master_link_status:up") && info.contains("master_sync_in_progress:0"))
+        let info = self.replication().await?;
+        let up = info.get::<String>("master_link_status").is_some_and(|status| status == "up");
+        Ok(up && info.get("master_sync_in_progress") == Some(false))
     }
 
     /// Whether it is a replica, be it in touch with its primary or not.
     pub async fn is_replica(&self) -> Result<bool, ControlError> {
-        let info: String = self.ask(&["INFO".to_owned(), "replication".to_owned()]).await?;
-        Ok(info.contains("role:slave"))
+        Ok(self.replication().await?.get::<String>("role").is_some_and(|role| role == "slave"))
+    }
+
+    async fn replication(&self) -> Result<InfoDict, ControlError> {
+        self.ask(&["INFO".to_owned(), "replication".to_owned()]).await
     }
 
     async fn ask<T: redis::FromRedisValue>(&self, words: &[String]) -> Result<T, ControlError> {
@@ -278,8 +282,4 @@ fn missing(error: std::io::Error, log: &Path) -> UpError {
         },
         _ => UpError::Start { name: "redis-server".into(), why: error.to_string(), log: PathBuf::from(log) },
     }
-}
-
-fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }

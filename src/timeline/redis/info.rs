@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use redis::InfoDict;
 use redis::aio::MultiplexedConnection;
 
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -22,11 +23,11 @@ impl Info {
     pub async fn read(addr: SocketAddr) -> Result<Info, String> {
         let read = async {
             let mut connection = connect(addr).await?;
-            let info: String = redis::cmd("INFO").query_async(&mut connection).await?;
+            let info: InfoDict = redis::cmd("INFO").query_async(&mut connection).await?;
             let mut get = redis::cmd("CONFIG");
             get.arg("GET").arg(&SETTINGS);
             let mut fields: HashMap<String, String> = get.query_async(&mut connection).await?;
-            fields.extend(info.lines().filter_map(|line| line.split_once(':')).map(owned));
+            fields.extend(info.keys().filter_map(|name| Some((name.clone(), info.get(name)?))));
             Ok::<_, redis::RedisError>(Info { fields })
         };
         let read = tokio::time::timeout(PATIENCE, read).await;
@@ -62,10 +63,6 @@ impl Info {
         let id = self.get("run_id");
         id.get(..8).unwrap_or(id).to_owned()
     }
-}
-
-fn owned((name, value): (&str, &str)) -> (String, String) {
-    (name.to_owned(), value.trim_end().to_owned())
 }
 
 pub(super) async fn connect(addr: SocketAddr) -> redis::RedisResult<MultiplexedConnection> {

@@ -31,8 +31,8 @@ impl Parts for StuckReadonly {
 /// Of whoever answers there, its own address.
 async fn primary_of(url: &str) -> redis::RedisResult<String> {
     let mut connection = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
-    let info: String = redis::cmd("INFO").arg("server").query_async(&mut connection).await?;
-    let port = info.lines().find_map(|line| line.strip_prefix("tcp_port:")).unwrap_or_default().trim();
+    let info: redis::InfoDict = redis::cmd("INFO").arg("server").query_async(&mut connection).await?;
+    let port: String = info.get("tcp_port").unwrap_or_default();
     Ok(format!("redis://127.0.0.1:{port}"))
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use redis::InfoDict;
+
 use super::connection::{Connection, Failure};
 use crate::strategy::Durability;
 
@@ -74,15 +76,15 @@ impl From<HashMap<String, String>> for Persistence {
 
 /// The version of a Redis that is too old for the scripts. One that does not tell its version is trusted.
 pub(super) async fn too_old(connection: &Connection) -> Result<Option<String>, Failure> {
-    match connection.command::<String>(redis::cmd("INFO").arg("server")).await {
-        Ok(info) => Ok(version(&info).filter(|v| major(v).is_some_and(|m| m < OLDEST_MAJOR)).map(str::to_owned)),
+    match connection.command::<InfoDict>(redis::cmd("INFO").arg("server")).await {
+        Ok(info) => Ok(version(&info).filter(|v| major(v).is_some_and(|m| m < OLDEST_MAJOR))),
         Err(Failure::Refused { .. }) => Ok(None),
         Err(failure) => Err(failure),
     }
 }
 
-fn version(info: &str) -> Option<&str> {
-    info.lines().find_map(|line| line.strip_prefix("redis_version:"))
+fn version(info: &InfoDict) -> Option<String> {
+    info.get("redis_version")
 }
 
 fn major(version: &str) -> Option<u32> {
@@ -121,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_redis_older_than_the_scripts_is_recognised() {
-        let info = "# Server\r\nredis_version:6.2.14\r\nredis_mode:standalone\r\n";
-        assert_eq!(version(info).and_then(major), Some(6));
+        let info = InfoDict::new("# Server\r\nredis_version:6.2.14\r\nredis_mode:standalone\r\n");
+        assert_eq!(version(&info).as_deref().and_then(major), Some(6));
     }
 }

@@ -28,6 +28,11 @@ pub struct Conservation {
 }
 
 impl Conservation {
+    /// Whatever was due and not acknowledged.
+    pub fn errors(&self) -> u64 {
+        self.refused + self.unknown + self.not_sent
+    }
+
     /// Another part's, on top.
     pub(crate) fn add(&mut self, other: &Conservation) {
         let Conservation { due, acked, refused, unknown, not_sent } = other;

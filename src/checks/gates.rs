@@ -153,7 +153,7 @@ fn error_rate(case: &Case, gate: &Gate) -> Measured {
     let counts = case.figures.timing.outcomes(gate.phase);
     match counts.due {
         0 => Measured::Nothing(format!("nothing was due {}", when(gate))),
-        due => Measured::Value((counts.refused + counts.unknown + counts.not_sent) as f64 / due as f64),
+        due => Measured::Value(counts.errors() as f64 / due as f64),
     }
 }
 

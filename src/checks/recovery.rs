@@ -15,7 +15,7 @@ use super::latency::Timing;
 use super::measured::Measured;
 use super::phases::Phases;
 use super::spans::struck;
-use super::{Case, Conservation, SeriesPoint};
+use super::{Case, SeriesPoint};
 use crate::clock::Offset;
 use crate::plan::{GateMetric, Plan, RunPhase};
 use crate::timeline::Incidents;
@@ -97,13 +97,9 @@ fn band(plan: &Plan, timing: &Timing) -> Band {
         steady.map(|gate| gate.limit).reduce(f64::min)
     };
     let steady = timing.outcomes(Some(RunPhase::Steady));
-    let shown = errors(&steady) / steady.due.max(1) as f64;
+    let shown = steady.errors() as f64 / steady.due.max(1) as f64;
     let p99_ms = declared(GateMetric::P99).map(|seconds| seconds * 1e3);
     Band { errors: declared(GateMetric::ErrorRate).unwrap_or(BAND).max(shown), p99_ms, backlog: None }
-}
-
-fn errors(counts: &Conservation) -> f64 {
-    (counts.refused + counts.unknown + counts.not_sent) as f64
 }
 
 /// What is no backlog: the 95th percentile of what waited in steady time before, or one batch.

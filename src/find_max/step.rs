@@ -280,8 +280,7 @@ impl Trial<'_> {
     }
 
     fn errors(&self) -> u64 {
-        let Conservation { refused, unknown, not_sent, .. } = self.counts();
-        refused + unknown + not_sent
+        self.counts().errors()
     }
 
     fn reached(&self) -> f64 {

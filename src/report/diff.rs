@@ -177,7 +177,7 @@ fn per_second(report: &RunReport, count: u64) -> Option<f64> {
 }
 
 fn error_rate(c: &Conservation) -> Option<f64> {
-    (c.due > 0).then(|| (c.refused + c.unknown + c.not_sent) as f64 / c.due as f64 * 100.0)
+    (c.due > 0).then(|| c.errors() as f64 / c.due as f64 * 100.0)
 }
 
 fn longest(values: impl Iterator<Item = f64>) -> Option<f64> {

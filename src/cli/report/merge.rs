@@ -135,7 +135,7 @@ impl Times {
 
     fn rows(&self, run: &str, verdict: &str, counts: Option<Conservation>) -> [[String; 10]; 4] {
         let Times { response_ms, service_ms, waited_ms, woke_late_ms } = self;
-        let errors = counts.map_or("–".to_owned(), |c| thousands(c.refused + c.unknown + c.not_sent));
+        let errors = counts.map_or("–".to_owned(), |c| thousands(c.errors()));
         [
             row([run, verdict, "response"], response_ms, &errors),
             row(["", "", "service"], service_ms, ""),

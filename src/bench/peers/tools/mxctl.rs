@@ -68,7 +68,7 @@ impl Tool for Mxctl {
         let response = |ms: f64| answered.then_some(ms);
         Ok(Told {
             requests: Some(counts.acked + counts.refused + counts.unknown),
-            errors: Some(counts.refused + counts.unknown + counts.not_sent),
+            errors: Some(counts.errors()),
             p99_ms: response(whole.response_ms.p99),
             p999_ms: response(whole.response_ms.p999),
             max_ms: response(whole.response_ms.max),

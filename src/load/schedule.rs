@@ -1,6 +1,7 @@
 //! One shard's operations, and when each is due. Shard s of n has the operations with `index % n == s`.
 
 use std::iter::{Peekable, Skip, StepBy};
+use std::time::Duration;
 
 use super::lanes::{Operation, Operations};
 use super::pacer::{Pacer, Timetable};
@@ -13,7 +14,7 @@ pub enum Schedule {
     /// Whatever the target does.
     Open { pacer: Timetable, operations: Own },
     /// One when another has ended: due when it is sent, so that what a stall keeps from being sent is never due.
-    Closed { operations: Own, at_once: u64, end: Offset },
+    Closed { operations: Own, at_once: u64 },
 }
 
 impl Schedule {
@@ -24,7 +25,7 @@ impl Schedule {
             Some(at_once) => {
                 let (at_once, shards) = (u64::from(at_once), u64::from(shards));
                 let at_once = at_once / shards + u64::from(u64::from(shard) < at_once % shards);
-                Schedule::Closed { operations, at_once, end: Offset::from_duration(load.duration()) }
+                Schedule::Closed { operations, at_once }
             }
         }
     }
@@ -44,9 +45,9 @@ impl Schedule {
         let due = self.next_due();
         match self {
             Schedule::Open { operations, .. } => (due < until).then(|| operations.next().map(|op| (op, due))).flatten(),
-            Schedule::Closed { operations, at_once, end } => {
-                let due = until.min(*end).minus(std::time::Duration::from_nanos(1));
-                (open < *at_once && until < *end).then(|| operations.next().map(|op| (op, due))).flatten()
+            Schedule::Closed { operations, at_once } => {
+                let due = until.minus(Duration::from_nanos(1));
+                (open < *at_once).then(|| operations.next().map(|op| (op, due))).flatten()
             }
         }
     }
@@ -56,7 +57,6 @@ impl Schedule {
 mod tests {
     use super::*;
     use crate::load::test_plan;
-    use std::time::Duration;
 
     const RUN: RunKey = RunKey { number: 7, seed: 1 };
 
@@ -76,14 +76,12 @@ mod tests {
     }
 
     #[test]
-    fn in_a_closed_loop_one_is_due_when_another_has_ended_and_none_after_the_end() {
+    fn in_a_closed_loop_one_is_due_when_another_has_ended() {
         let load = LoadPlan { closed: Some(5), ..test_plan::load(1.0, Duration::from_secs(1)) };
         let at_once = |shard| {
             let mut schedule = Schedule::new(&load, RUN, shard, 2);
             (0..10).take_while(|open| schedule.due_before(Offset(1000), *open).is_some()).count()
         };
         assert_eq!([at_once(0), at_once(1)], [3, 2]);
-        let mut schedule = Schedule::new(&load, RUN, 0, 1);
-        assert!(schedule.due_before(Offset::from_duration(Duration::from_secs(1)), 0).is_none());
     }
 }

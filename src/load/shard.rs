@@ -126,9 +126,6 @@ impl<R: Recorder> Shard<R> {
         loop {
             let woke = self.setup.clock.now();
             let cut = self.setup.cut.is_cancelled();
-            if cut || self.setup.interrupt.is_cancelled() {
-                self.setup.horizon.close();
-            }
             self.reroute();
             self.issue()?;
             self.give_up_homeless();
@@ -169,7 +166,14 @@ impl<R: Recorder> Shard<R> {
 
     /// Begins everything that is due.
     fn issue(self: &Rc<Self>) -> Result<(), LedgerError> {
+        if self.setup.cut.is_cancelled() || self.setup.interrupt.is_cancelled() {
+            self.setup.horizon.close();
+        }
         let until = self.setup.horizon.advance();
+        // No schedule ends a closed loop: each end would make another one due until nothing is waited for any more.
+        if self.closed && until == self.setup.horizon.end() {
+            return Ok(());
+        }
         let (woke, epoch) = (self.setup.clock.now(), self.setup.clock.epoch());
         let mut schedule = self.schedule.borrow_mut();
         while let Some((op, due)) = schedule.due_before(until, self.open.get()) {

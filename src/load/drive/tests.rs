@@ -1,6 +1,7 @@
 //! Whole loads against scripted targets: what the ledger says afterwards, from its recorded times.
 
 mod asleep;
+mod closed;
 mod torture;
 
 use std::collections::BTreeSet;

@@ -194,8 +194,6 @@ async fn every_row_of_the_outcome_table_is_told_apart() {
     };
     let target = FakeTarget::start(1, script).await;
     let lab = Lab::with(&[&target]);
-    let plan =
-        LoadPlan { request_timeout: Duration::from_secs(1), ..test_plan::load(50.0, Duration::from_millis(440)) };
     let attempts = lab.drive_with_prober(&plan, &[target.endpoint.id]).await;
     assert_eq!(attempts.len(), 2 * table.len());
     for (n, attempt) in attempts.iter().enumerate() {

@@ -89,13 +89,13 @@ impl Deref for Pages {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use procfs::process::{MMapPath, Process};
 
     /// Resident kilobytes of the mapping of this file, as the kernel says.
     fn resident_kb(path: &Path) -> u64 {
-        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
-        let mut lines = maps.lines().skip_while(|line| !line.ends_with(path.to_str().unwrap()));
-        let rss = lines.find_map(|line| line.strip_prefix("Rss:")).unwrap();
-        rss.trim().trim_end_matches(" kB").parse().unwrap()
+        let maps = Process::myself().unwrap().smaps().unwrap();
+        let map = maps.iter().find(|map| map.pathname == MMapPath::Path(path.to_owned())).unwrap();
+        map.extension.map["Rss"] / 1024
     }
 
     #[test]

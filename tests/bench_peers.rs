@@ -4,10 +4,12 @@
 mod lab;
 
 use std::os::unix::fs::symlink;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use lab::{Ended, Lab, MXCTL};
+use mxctl::bench::peers::TruthCase;
 
 /// With nobody on the PATH but whom the test puts there.
 fn peers(lab: &Lab, arguments: &[&str]) -> Ended {
@@ -48,6 +50,23 @@ fn a_round_of_mxctl_alone_has_every_table_and_every_run() {
             ran["cpu_seconds"].as_f64().unwrap() > 0.0 && ran["peak_rss_bytes"].as_u64().unwrap() > 1 << 20,
             "{run:#}"
         );
+    }
+    assert_truth_is_told(&report);
+}
+
+/// Of a stall of seconds: what this machine takes itself is far less than a twentieth of it.
+fn assert_truth_is_told(report: &Value) {
+    let case = TruthCase::named("CO3").unwrap();
+    assert!(case.stall.lasts >= Duration::from_secs(1));
+    let truth = case.truth();
+    let stalled: Vec<_> = report["runs"].as_array().unwrap().iter().filter(|run| run["case"] == case.name).collect();
+    assert_eq!(stalled.len(), 2);
+    for run in stalled {
+        let told = &run["outcome"]["ran"]["told"];
+        for (figure, so) in [("p99_ms", truth.p99), ("p999_ms", truth.p999), ("max_ms", truth.max)] {
+            let said = told[figure].as_f64().unwrap();
+            assert!((said - so).abs() <= 0.05 * so, "{figure} is {said} where {so} is so: {run:#}");
+        }
     }
 }
 

@@ -44,8 +44,9 @@ fn every_command_has_examples_that_can_be_typed() {
         assert!(!examples.is_empty(), "{name} has no examples:\n{help}");
         for example in examples {
             // What follows two spaces explains it; a pipe or a redirection is the shell's.
-            let typed = example.trim().split("  ").next().unwrap().split(['>', '|']).next().unwrap();
-            let words = if example.contains('\'') { continue } else { typed.split_whitespace() };
+            let typed = example.trim().split("  ").next().unwrap();
+            let words = shlex::split(typed).unwrap_or_else(|| panic!("{example}: a quote is left open"));
+            let words = words.iter().take_while(|word| !word.starts_with(['>', '|']));
             let parsed = mxctl::cli::command().try_get_matches_from(words);
             assert!(parsed.is_ok(), "{example}: {}", parsed.unwrap_err());
         }

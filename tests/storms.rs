@@ -15,6 +15,7 @@ use mxctl::clock::{Offset, RunClock};
 use mxctl::load::ledger::Reason;
 use mxctl::load::{Attempt, Connections, Outcome};
 use mxctl::plan::LoadPlan;
+use procfs::process::{FDTarget, Process};
 use tokio::runtime::Builder;
 use tokio::time::sleep_until;
 
@@ -33,8 +34,8 @@ struct Storm {
 /// Descriptors and memory are the whole process's: one storm at a time, and one runtime, which has sockets of its own.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// A shard's memory, its ledger's window among it, with room to spare.
-const MEMORY_BYTES_MAX: u64 = 48 << 20;
+/// A shard's memory, its ledger's window among it: twice what the longest of them takes, and more.
+const MEMORY_BYTES_MAX: u64 = 12 << 20;
 
 impl Storm {
     /// Drives the plan at a server with this script; every operation that was due must have its record, ended.
@@ -109,15 +110,13 @@ fn sockets_max(plan: &LoadPlan) -> usize {
 
 /// Resident, of this process.
 fn memory_bytes() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/statm").unwrap();
-    text.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+    Process::myself().unwrap().statm().unwrap().resident * procfs::page_size()
 }
 
 /// Sockets of this process.
 fn sockets() -> usize {
-    let descriptors = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
-    let targets = descriptors.filter_map(|descriptor| std::fs::read_link(descriptor.path()).ok());
-    targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count()
+    let descriptors = Process::myself().unwrap().fd().unwrap().flatten();
+    descriptors.filter(|descriptor| matches!(descriptor.target, FDTarget::Socket(_))).count()
 }
 
 fn plan() -> LoadPlan {

@@ -360,6 +360,29 @@ mod tests {
     }
 
     #[test]
+    fn what_waited_for_a_connection_is_told_whether_the_rate_was_kept_or_not() {
+        for (one_in, verdict) in [(100, Verdict::Pass), (50, Verdict::Inconclusive)] {
+            let mut canned = canned::healthy();
+            let mut waited = 0;
+            canned.attempts(|attempts| {
+                for a in attempts.iter_mut().filter(|a| a.op % one_in == 0) {
+                    a.free = a.due.plus(Duration::from_millis(40));
+                    (a.sent, a.done) = (Some(a.free), Some(a.free.plus(Duration::from_millis(2))));
+                    waited += 1;
+                }
+            });
+            let finding = canned.judge().finding("generator").clone();
+            let said = format!(
+                "{waited} operations waited more than 20ms for a free connection; what waits is sent as soon as one is free, \
+                 all at once after a stall"
+            );
+            assert_eq!(finding.verdict, verdict);
+            assert_eq!(finding.details.iter().filter(|detail| **detail == said).count(), 1, "{:#?}", finding.details);
+        }
+        assert!(canned::healthy().judge().finding("generator").details.is_empty());
+    }
+
+    #[test]
     fn an_empty_rotation_and_busy_connections_miss_the_rate_and_do_not_void_the_gates() {
         let busy = |a: &mut Attempt| {
             a.free = a.due.plus(Duration::from_millis(300));

@@ -40,7 +40,7 @@ pub struct UrlFlags {
     #[arg(long, requires = "url")]
     pub no_ledger: bool,
     /// N requests at a time, each sent when one before it has ended, in place of a rate: for comparison with other tools,
-    /// as it hides what a stall keeps from being sent
+    /// as it hides what a stall keeps from being sent. After a refused connect the next one waits, 10 ms to 1 s
     #[arg(long, value_name = "N", requires = "url", conflicts_with_all = ["rps", "shape", "connections", "arrivals"])]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub closed: Option<u32>,

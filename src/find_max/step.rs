@@ -251,7 +251,7 @@ impl Trial<'_> {
                 "the generator is the limit: {there} connections, of which answers in {} ms keep {busy:.1} busy (Little's \
                  law); more `--connections`, such as {}",
                 hundredths(quickest),
-                (busy * CONNECTIONS_SPARE).ceil() / self.instances().max(1) as f64
+                (busy * CONNECTIONS_SPARE / self.instances().max(1) as f64).ceil()
             )
         })
     }
@@ -497,7 +497,15 @@ mod tests {
             c.answered_in(WAITED, Duration::from_millis(4));
             (c.punctuality().on_time, c.punctuality().no_connection) = (1_000, 47_000);
         };
-        assert_eq!(said(short), Said::Nothing);
+        let mut canned = Canned::good();
+        short(&mut canned);
+        let Step { said: told, why, .. } = canned.step();
+        assert_eq!(told, Said::Nothing);
+        assert_eq!(
+            why[0],
+            "the generator is the limit: 3 connections, of which answers in 4.00 ms keep 3.2 busy (Little's law); more \
+             `--connections`, such as 2"
+        );
         let slowed_down = |c: &mut Canned| {
             short(c);
             c.quickest = Some(0.5);

@@ -1,5 +1,6 @@
 //! A target for this stage's tests: a tiny HTTP server whose every reply is scripted.
 
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use nix::sys::socket::{MsgFlags, send};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::backends::{Endpoint, InstanceId};
@@ -111,6 +112,26 @@ impl FakeTarget {
     pub async fn start_again(&mut self) {
         let listener = TcpListener::bind(self.endpoint.addr).await.unwrap();
         self.server.spawn(accept(listener, self.state.clone()));
+    }
+}
+
+/// A listener with no room for another connection, and nobody who takes one from it: what asks for one is dropped, as by a
+/// firewall, and a connect hangs.
+pub struct FullDoor {
+    pub addr: SocketAddr,
+    _listener: TcpListener,
+    _queued: TcpStream,
+}
+
+impl FullDoor {
+    pub async fn new() -> FullDoor {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        // Linux keeps one more than it is told to.
+        let listener = socket.listen(0).unwrap();
+        let addr = listener.local_addr().unwrap();
+        let queued = TcpStream::connect(addr).await.unwrap();
+        FullDoor { addr, _listener: listener, _queued: queued }
     }
 }
 

@@ -7,11 +7,12 @@
 //! pacer + lanes ─ schedule ─┐                        ┌─ dialogue: request ─ client ─ response ─ predicate
 //!    (what is due when)     ├─ shard ─ rotation ─────┤   (one connection: out, in, what it says)
 //!                           │          (who gets it) ├─ transport (TLS and HTTP/2, in place of client)
-//!         horizon ──────────┘                        └─ mailbox (an idle connection)
+//! horizon, backoff ─────────┘                        └─ mailbox (an idle connection)
 //!                             └─ ledger (what was attempted), tally (for the eyes) ─ latency ─ hlog
 //! ```
 
 pub mod alarm;
+mod backoff;
 mod client;
 pub mod dialogue;
 mod drive;
@@ -39,6 +40,6 @@ pub use ledger::{Attempt, Ledger, LedgerError, Outcome};
 pub use tally::Connections;
 
 #[cfg(test)]
-mod fake_target;
+pub(crate) mod fake_target;
 #[cfg(test)]
 mod test_plan;

@@ -1,7 +1,9 @@
 //! One shard's operations, and when each is due. Shard s of n has the operations with `index % n == s`.
 
 use std::iter::{Peekable, Skip, StepBy};
+use std::time::Duration;
 
+use super::backoff::Backoff;
 use super::lanes::{Operation, Operations};
 use super::pacer::{Pacer, Timetable};
 use crate::clock::Offset;
@@ -13,7 +15,7 @@ pub enum Schedule {
     /// Whatever the target does.
     Open { pacer: Timetable, operations: Own },
     /// One when another has ended: due when it is sent, so that what a stall keeps from being sent is never due.
-    Closed { operations: Own, at_once: u64, end: Offset },
+    Closed { operations: Own, at_once: u64, backoff: Backoff },
 }
 
 impl Schedule {
@@ -24,7 +26,7 @@ impl Schedule {
             Some(at_once) => {
                 let (at_once, shards) = (u64::from(at_once), u64::from(shards));
                 let at_once = at_once / shards + u64::from(u64::from(shard) < at_once % shards);
-                Schedule::Closed { operations, at_once, end: Offset::from_duration(load.duration()) }
+                Schedule::Closed { operations, at_once, backoff: Backoff::default() }
             }
         }
     }
@@ -44,10 +46,24 @@ impl Schedule {
         let due = self.next_due();
         match self {
             Schedule::Open { operations, .. } => (due < until).then(|| operations.next().map(|op| (op, due))).flatten(),
-            Schedule::Closed { operations, at_once, end } => {
-                let due = until.min(*end).minus(std::time::Duration::from_nanos(1));
-                (open < *at_once && until < *end).then(|| operations.next().map(|op| (op, due))).flatten()
+            Schedule::Closed { operations, at_once, backoff } => {
+                let due = until.minus(Duration::from_nanos(1));
+                (open + backoff.resting(until) < *at_once).then(|| operations.next().map(|op| (op, due))).flatten()
             }
+        }
+    }
+
+    /// A connect was refused.
+    pub fn refused(&mut self, now: Offset) {
+        if let Schedule::Closed { backoff, .. } = self {
+            backoff.refused(now);
+        }
+    }
+
+    /// A connect was not refused.
+    pub fn connected(&mut self) {
+        if let Schedule::Closed { backoff, .. } = self {
+            backoff.connected();
         }
     }
 }
@@ -56,7 +72,6 @@ impl Schedule {
 mod tests {
     use super::*;
     use crate::load::test_plan;
-    use std::time::Duration;
 
     const RUN: RunKey = RunKey { number: 7, seed: 1 };
 
@@ -76,14 +91,29 @@ mod tests {
     }
 
     #[test]
-    fn in_a_closed_loop_one_is_due_when_another_has_ended_and_none_after_the_end() {
+    fn in_a_closed_loop_one_is_due_when_another_has_ended() {
         let load = LoadPlan { closed: Some(5), ..test_plan::load(1.0, Duration::from_secs(1)) };
         let at_once = |shard| {
             let mut schedule = Schedule::new(&load, RUN, shard, 2);
             (0..10).take_while(|open| schedule.due_before(Offset(1000), *open).is_some()).count()
         };
         assert_eq!([at_once(0), at_once(1)], [3, 2]);
-        let mut schedule = Schedule::new(&load, RUN, 0, 1);
-        assert!(schedule.due_before(Offset::from_duration(Duration::from_secs(1)), 0).is_none());
+    }
+
+    #[test]
+    fn a_refused_connect_puts_off_what_a_closed_loop_makes_due_and_nothing_of_an_open_one() {
+        let open = test_plan::load(1000.0, Duration::from_secs(1));
+        let closed = LoadPlan { closed: Some(1), ..open.clone() };
+        let soon = Offset::from_duration(Duration::from_millis(1));
+        let is_due = |load, connects| {
+            let mut schedule = Schedule::new(load, RUN, 0, 1);
+            schedule.refused(Offset(1));
+            if connects {
+                schedule.connected();
+            }
+            [soon, soon.plus(Duration::from_millis(10))].map(|until| schedule.due_before(until, 0).is_some())
+        };
+        assert_eq!((is_due(&open, false), is_due(&closed, false)), ([true; 2], [false, true]));
+        assert_eq!(is_due(&closed, true), [false, true], "who rests, rests on");
     }
 }

@@ -14,9 +14,12 @@
 //! task wakes for the next due time, but at least every [`TICK`], to look at the routing table and the stop tokens,
 //! and not sooner than [`BATCH`] after it woke before: at high rates all that became due meanwhile is issued at once.
 //!
-//! Nothing backs off: where connects are refused each operation has its own, and its refusal is told as its outcome. A
-//! pause between connects would keep operations waiting for us, and then tell of a target that is slow when it is gone.
-//! What the plan asks for bounds them, and so does the number of connections; `Connections` counts them apart.
+//! An open loop does not back off: where connects are refused each operation has its own, and its refusal is told as its
+//! outcome. A pause between connects would keep operations waiting for us, and then tell of a target that is slow when it
+//! is gone. What the plan asks for bounds them, and so does the number of connections; `Connections` counts them apart.
+//!
+//! A closed loop does: no plan bounds it, and each refusal would make the next connect due at once. An operation is due
+//! there when it is issued, so that none waits while its place rests ([`Backoff`](super::backoff::Backoff)).
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -126,9 +129,6 @@ impl<R: Recorder> Shard<R> {
         loop {
             let woke = self.setup.clock.now();
             let cut = self.setup.cut.is_cancelled();
-            if cut || self.setup.interrupt.is_cancelled() {
-                self.setup.horizon.close();
-            }
             self.reroute();
             self.issue()?;
             self.give_up_homeless();
@@ -169,7 +169,14 @@ impl<R: Recorder> Shard<R> {
 
     /// Begins everything that is due.
     fn issue(self: &Rc<Self>) -> Result<(), LedgerError> {
+        if self.setup.cut.is_cancelled() || self.setup.interrupt.is_cancelled() {
+            self.setup.horizon.close();
+        }
         let until = self.setup.horizon.advance();
+        // No schedule ends a closed loop: each end would make another one due until nothing is waited for any more.
+        if self.closed && until == self.setup.horizon.end() {
+            return Ok(());
+        }
         let (woke, epoch) = (self.setup.clock.now(), self.setup.clock.epoch());
         let mut schedule = self.schedule.borrow_mut();
         while let Some((op, due)) = schedule.due_before(until, self.open.get()) {
@@ -254,6 +261,9 @@ impl<R: Recorder> Shard<R> {
             if !self.rotation.borrow().has(endpoint.id) {
                 return Some(job);
             }
+            if is_new {
+                self.schedule.borrow_mut().connected();
+            }
             if !self.exchange(&mut link, fuse, endpoint, &job, free).await {
                 return None;
             }
@@ -274,8 +284,7 @@ impl<R: Recorder> Shard<R> {
         if !self.rotation.borrow().has(endpoint.id) {
             return Some(job);
         }
-        self.dispatched(endpoint, &job, self.setup.clock.now(), None);
-        self.finish(&job, Outcome::Refused, Reason::ConnectRefused, 0);
+        self.refused(endpoint, &job);
         None
     }
 
@@ -344,9 +353,16 @@ impl<R: Recorder> Shard<R> {
             error => error,
         };
         self.tally.borrow_mut().connections.refused(&error);
-        self.dispatched(endpoint, job, self.setup.clock.now(), None);
-        self.finish(job, Outcome::Refused, Reason::ConnectRefused, 0);
+        self.refused(endpoint, job);
         self.eject(endpoint, "refused");
+    }
+
+    fn refused(self: &Rc<Self>, endpoint: &Endpoint, job: &Job) {
+        let now = self.setup.clock.now();
+        self.dispatched(endpoint, job, now, None);
+        // Before its end makes another one due.
+        self.schedule.borrow_mut().refused(now);
+        self.finish(job, Outcome::Refused, Reason::ConnectRefused, 0);
     }
 
     fn ended_by_target(&self, link: &Link) {

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::join;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use dialogue::UrlDialogue;
@@ -30,7 +32,7 @@ use crate::load::latency::LaneHistograms;
 use crate::load::pacer::Timetable;
 use crate::load::transport::{HandshakeError, Transport, TrustError};
 use crate::load::{self, Connections, Driven, Load, LoadError, ledger};
-use crate::plan::{Plan, UrlTarget};
+use crate::plan::{HttpRequest, Plan, UrlTarget};
 use crate::process::ProcessIdentity;
 use crate::readback::cpu::{self, Usage};
 use crate::report::{self, RenderError, RunReport};
@@ -141,24 +143,42 @@ struct Way {
 
 /// What every connection would meet in its handshake is found here, before the first request.
 async fn way(plan: &Plan, target: &UrlTarget) -> Result<Way, UrlLoadError> {
-    let (host, address) = (&target.request.host, address(target).await?);
+    let (host, patience) = (&target.request.host, plan.load.request_timeout);
+    let address = address(&target.request, patience).await?;
     let transport = Transport::new(&target.protocol, host)?;
-    let greeted = transport.greet(address, plan.load.request_timeout).await;
+    let greeted = transport.greet(address, patience).await;
     greeted.map_err(|why| UrlLoadError::Handshake { host: host.clone(), address, why })?;
     let endpoints = Endpoints::fixed(Endpoint { id: TARGET, addr: address });
     Ok(Way { address, endpoints, transport })
 }
 
-async fn address(target: &UrlTarget) -> Result<SocketAddr, UrlLoadError> {
-    let request = &target.request;
+async fn address(request: &HttpRequest, patience: Duration) -> Result<SocketAddr, UrlLoadError> {
     let unknown = |why: String| UrlLoadError::Address { host: request.host.clone(), why };
-    let mut found =
-        tokio::net::lookup_host((request.host.as_str(), request.port)).await.map_err(|e| unknown(e.to_string()))?;
-    let addr = found.next().ok_or_else(|| unknown("it has none".to_owned()))?;
-    if !addr.ip().is_loopback() && !target.request.allowed {
-        return Err(UrlLoadError::NotAllowed { host: request.host.clone(), address: addr });
+    let found = lookup_host((request.host.as_str(), request.port)).await.map_err(|e| unknown(e.to_string()))?;
+    let found: Vec<SocketAddr> = found.collect();
+    chosen(request, &found, patience).await?.ok_or_else(|| unknown("it has none".to_owned()))
+}
+
+/// Of the addresses of one host the first that takes a connection: a name such as `localhost` may have one at which nobody
+/// listens. Where none does, the first: the run tells of it. Nothing is sent to any unless it may be sent to all.
+async fn chosen(
+    request: &HttpRequest,
+    found: &[SocketAddr],
+    patience: Duration,
+) -> Result<Option<SocketAddr>, UrlLoadError> {
+    let stranger = found.iter().find(|address| !address.ip().is_loopback() && !request.allowed);
+    if let Some(address) = stranger {
+        return Err(UrlLoadError::NotAllowed { host: request.host.clone(), address: *address });
     }
-    Ok(addr)
+    if let [_, _, ..] = found {
+        let share = patience / found.len() as u32;
+        for address in found {
+            if let Ok(Ok(_)) = timeout(share, TcpStream::connect(address)).await {
+                return Ok(Some(*address));
+            }
+        }
+    }
+    Ok(found.first().copied())
 }
 
 fn incidents(usage: Usage, interrupted: bool) -> Incidents {
@@ -241,4 +261,70 @@ fn load<'a>(
 pub fn disk_bytes(plan: &Plan, target: &UrlTarget) -> u64 {
     let operations = if target.ledger { Timetable::of(&plan.load).total() } else { 0 };
     (1 << 20) + ledger::disk_bytes(operations, plan.load.shards) + plan.load.duration().as_secs() * 1_000
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv6Addr, TcpListener};
+
+    use super::*;
+    use crate::load::fake_target::FullDoor;
+
+    const PATIENCE: Duration = Duration::from_secs(2);
+
+    fn request(allowed: bool) -> HttpRequest {
+        let (host, path) = ("service".to_owned(), "/".to_owned());
+        let (authority, headers, body) = (host.clone(), Vec::new(), Vec::new());
+        HttpRequest { host, port: 80, authority, path, headers, body, allowed }
+    }
+
+    fn listening() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    /// At a port at which only another address listens.
+    fn refusing(listens: SocketAddr) -> SocketAddr {
+        SocketAddr::from((Ipv6Addr::LOCALHOST, listens.port()))
+    }
+
+    async fn chosen_of(found: &[SocketAddr]) -> Option<SocketAddr> {
+        chosen(&request(false), found, PATIENCE).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_host_is_loaded_at_its_first_address_that_takes_a_connection() {
+        let ((_one, one), (_other, other)) = (listening(), listening());
+        assert_eq!(chosen_of(&[one, other]).await, Some(one));
+        assert_eq!(chosen_of(&[refusing(one), one, other]).await, Some(one));
+        let swallows = FullDoor::new().await;
+        assert_eq!(chosen_of(&[swallows.addr, one]).await, Some(one));
+    }
+
+    #[tokio::test]
+    async fn where_none_takes_a_connection_the_run_tells_of_the_first() {
+        let (listener, address) = listening();
+        drop(listener);
+        assert_eq!(chosen_of(&[refusing(address), address]).await, Some(refusing(address)));
+        assert_eq!(chosen_of(&[]).await, None);
+    }
+
+    #[tokio::test]
+    async fn nobody_is_connected_to_where_one_address_may_not_be() {
+        let (listener, address) = listening();
+        let stranger = SocketAddr::from(([192, 0, 2, 1], 80));
+        let refused = chosen(&request(false), &[address, stranger], PATIENCE).await;
+        assert!(matches!(refused, Err(UrlLoadError::NotAllowed { address, .. }) if address == stranger), "{refused:?}");
+        assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+        assert_eq!(chosen(&request(true), &[address, stranger], PATIENCE).await.unwrap(), Some(address));
+    }
+
+    #[tokio::test]
+    async fn an_only_address_is_not_asked_before_the_load() {
+        let (listener, address) = listening();
+        assert_eq!(chosen_of(&[address]).await, Some(address));
+        assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    }
 }

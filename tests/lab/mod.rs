@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use procfs::process::{Process, all_processes};
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection};
@@ -174,10 +175,9 @@ pub async fn count(path: &Path, query: &str) -> i64 {
 /// rewrites its command line).
 pub fn processes_of(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
-        let Ok(command) = std::fs::read(entry.path().join("cmdline")) else { continue };
-        let command = String::from_utf8_lossy(&command).replace('\0', " ");
-        let works_in_it = std::fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(folder));
+    for process in all_processes().expect("/proc").flatten() {
+        let Ok(command) = process.cmdline().map(|words| words.join(" ")) else { continue };
+        let works_in_it = process.cwd().is_ok_and(|cwd| cwd.starts_with(folder));
         if works_in_it || command.contains(folder.to_str().expect("a plain path")) {
             found.push(command);
         }
@@ -198,8 +198,9 @@ pub fn assert_nothing_is_left(folder: &Path) {
 /// None that a run mounted.
 #[track_caller]
 pub fn assert_no_file_system_is_left(folder: &Path) {
-    let mounts = std::fs::read_to_string("/proc/self/mounts").expect("every Linux tells its mounts");
-    assert!(!mounts.contains(folder.to_str().expect("a plain path")), "{mounts}");
+    let mounts = Process::myself().and_then(|own| own.mountinfo()).expect("every Linux tells its mounts");
+    let left: Vec<_> = mounts.into_iter().filter(|mount| mount.mount_point.starts_with(folder)).collect();
+    assert!(left.is_empty(), "{left:#?}");
 }
 
 pub fn signal(child: &std::process::Child, signal: Signal) {

@@ -1,6 +1,7 @@
 //! Whole loads against scripted targets: what the ledger says afterwards, from its recorded times.
 
 mod asleep;
+mod closed;
 mod torture;
 
 use std::collections::BTreeSet;
@@ -11,7 +12,7 @@ use super::*;
 use crate::backends::{Endpoint, InstanceId};
 use crate::load::alarm::{Alarm, Timer};
 use crate::load::dialogue::ServiceDialogue;
-use crate::load::fake_target::{FakeTarget, Reply, Seen, acknowledge, answer};
+use crate::load::fake_target::{FakeTarget, FullDoor, Reply, Seen, acknowledge, answer};
 use crate::load::latency::LaneHistograms;
 use crate::load::ledger::{Attempt, Outcome, Reason, Soundness};
 use crate::load::pacer::Pacer;
@@ -193,8 +194,6 @@ async fn every_row_of_the_outcome_table_is_told_apart() {
     };
     let target = FakeTarget::start(1, script).await;
     let lab = Lab::with(&[&target]);
-    let plan =
-        LoadPlan { request_timeout: Duration::from_secs(1), ..test_plan::load(50.0, Duration::from_millis(440)) };
     let attempts = lab.drive_with_prober(&plan, &[target.endpoint.id]).await;
     assert_eq!(attempts.len(), 2 * table.len());
     for (n, attempt) in attempts.iter().enumerate() {
@@ -225,6 +224,23 @@ async fn a_refused_connect_is_refused_and_ejects_its_instance() {
     let [ejection] = &lab.endpoints.ejections()[..] else { panic!("one instance is ejected once") };
     assert_eq!((ejection.id, ejection.why.as_str()), (gone.endpoint.id, "refused"));
     assert!(attempts.iter().filter(|a| a.woke > ejection.at).all(|a| a.outcome == Outcome::Acked));
+}
+
+#[tokio::test]
+async fn a_connect_that_nobody_answers_is_refused_when_its_time_is_over_and_makes_room_for_the_next() {
+    let door = FullDoor::new().await;
+    let endpoint = Endpoint { id: InstanceId(1), addr: door.addr };
+    let lab = Lab { endpoints: Endpoints::fixed(endpoint), ..Lab::new() };
+    let timeout = Duration::from_millis(200);
+    // Left alone, the kernel tries for two minutes.
+    let (gives_up, grace) = (Duration::from_secs(60), Duration::from_secs(600));
+    let plan = LoadPlan { connections: 4, request_timeout: timeout, grace, ..plan(50.0, 200) };
+    let attempts = lab.drive(&plan).await;
+    assert_eq!(attempts.len(), 10);
+    for attempt in attempts {
+        assert_eq!((attempt.outcome, attempt.reason, attempt.sent), (Outcome::Refused, Reason::ConnectRefused, None));
+        assert!((timeout..gives_up).contains(&attempt.done.unwrap().since(attempt.due)), "{attempt:?}");
+    }
 }
 
 #[tokio::test]

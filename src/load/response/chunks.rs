@@ -2,7 +2,7 @@
 
 use httparse::Status;
 
-use super::head::HEADERS_MAX;
+use super::head::{HEADERS_MAX, unread};
 use super::{BadAnswer, HEAD_BYTES_MAX, within};
 
 /// A size and its extensions, which nobody reads.
@@ -37,7 +37,7 @@ pub(super) fn trailers(bytes: &[u8]) -> Result<Option<usize>, BadAnswer> {
         match httparse::parse_headers(lines, &mut trailers) {
             Ok(Status::Complete((length, _))) => Ok(Some(length)),
             Ok(Status::Partial) => Ok(None),
-            Err(_) => Err(BadAnswer::BadChunk),
+            Err(error) => Err(unread(error, BadAnswer::BadChunk)),
         }
     })
 }

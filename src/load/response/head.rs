@@ -6,7 +6,7 @@ use httparse::{ParserConfig, Response, Status};
 
 use super::{Answer, BadAnswer};
 
-pub(super) const HEADERS_MAX: usize = 64;
+pub(super) const HEADERS_MAX: usize = 128;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Head {
@@ -29,7 +29,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<(usize, Head)>, BadAnswer> {
     let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
     let mut response = Response::new(&mut []);
     let parsed = ParserConfig::default().parse_response_with_uninit_headers(&mut response, bytes, &mut headers);
-    let Status::Complete(length) = parsed.map_err(|_| BadAnswer::NoHttp)? else { return Ok(None) };
+    let Status::Complete(length) = parsed.map_err(|e| unread(e, BadAnswer::NoHttp))? else { return Ok(None) };
     let head = match response.code {
         // After a 101 the connection would speak another protocol, and nobody asked for that.
         Some(101) | None => return Err(BadAnswer::NoHttp),
@@ -41,6 +41,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<(usize, Head)>, BadAnswer> {
         Some(..100) => return Err(BadAnswer::NoHttp),
     };
     Ok(Some((length, head)))
+}
+
+/// Too many headers are too long a head; all else is `otherwise`.
+pub(super) fn unread(error: httparse::Error, otherwise: BadAnswer) -> BadAnswer {
+    if error == httparse::Error::TooManyHeaders { BadAnswer::TooLong } else { otherwise }
 }
 
 fn keep_alive(response: &Response) -> bool {

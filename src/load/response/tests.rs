@@ -175,6 +175,23 @@ fn what_grows_without_an_end_is_refused() {
 }
 
 #[test]
+fn many_short_headers_are_read_and_too_many_are_too_long_wherever_they_are_split() {
+    let head = |count| format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n{}\r\nhi", "x: y\r\n".repeat(count - 1));
+    let trailers = |count| chunked(&format!("2\r\nhi\r\n0\r\n{}\r\n", "x: y\r\n".repeat(count)));
+    let mut reader = Reader::new(Bodies::Kept);
+    for answer in [head, trailers] as [fn(usize) -> String; 2] {
+        for (count, expected) in [(128, complete(200, true, "hi")), (129, Err(BadAnswer::TooLong))] {
+            let bytes = answer(count);
+            assert_eq!(read(&bytes), expected, "{count}");
+            for split in 1..bytes.len() {
+                let (one, other) = bytes.as_bytes().split_at(split);
+                assert_eq!(read_with(&mut reader, [one, other]), expected, "{count} at {split}");
+            }
+        }
+    }
+}
+
+#[test]
 fn bodies_have_a_limit_that_depends_on_what_becomes_of_them() {
     let announced = |length: u64| format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
     for (bodies, bytes_max) in [(Bodies::Kept, KEPT_BYTES_MAX), (Bodies::Dropped, DROPPED_BYTES_MAX)] {

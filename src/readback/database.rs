@@ -17,7 +17,7 @@ use super::dialect::{Dialect, ROWS, WITNESS};
 use super::lines::{KeyLine, Line, RowLine, SightingLine, parsed};
 use super::{Applied, Row, Sighting};
 use crate::backends::DatabaseSource;
-use crate::plan::{RunKey, TargetPlan};
+use crate::plan::{Plan, RunKey, TargetPlan};
 
 /// Takes a row. An error of its own ends the reading.
 pub type RowSink<'s> = dyn FnMut(Row<'_>) -> io::Result<()> + Send + 's;
@@ -65,6 +65,11 @@ pub struct Database {
 }
 
 impl Database {
+    /// Of the keys of this run.
+    pub fn of_run(source: &DatabaseSource, plan: &Plan) -> Self {
+        Self::new(source, plan.run, plan.load.hot_keys)
+    }
+
     pub fn new(source: &DatabaseSource, run: RunKey, hot_keys: u32) -> Self {
         let (first, last) = run.key_range();
         Database {

@@ -11,8 +11,8 @@
 //! (`tests/architecture.rs` holds it to that); `load` and `timeline` never use each other.
 
 // What everything shares: the run's clock, its two-step stop, the eyes that follow it, what mxctl itself takes,
-// processes as the kernel knows them and where they listen, small file systems, long files read through memory, code
-// that is let go once it was needed, and passwords that nobody reads.
+// processes as the kernel knows them, small file systems, whom the machine's time went to, where a process listens, long
+// files read through memory, code that is let go once it was needed, and passwords that nobody reads.
 pub mod clock;
 pub mod stop;
 pub mod watch;

@@ -228,7 +228,7 @@ impl Pass<'_> {
 
     /// What will read the rows once the target is at rest.
     fn reader(&self, target: &dyn Deployment) -> Box<dyn Reader> {
-        self.parts.reader(Database::of_run(&target.sources().database, &self.plan))
+        self.parts.reader(Database::of_run(&target.sources().database, self.plan))
     }
 
     /// The load, what is done to the target meanwhile, and whoever looks on.

@@ -229,7 +229,7 @@ impl Pass<'_> {
 
     /// What will read the rows once the target is at rest.
     fn reader(&self, target: &dyn Deployment) -> Box<dyn Reader> {
-        self.parts.reader(Database::new(&target.sources().database, self.plan.run, self.plan.load.hot_keys))
+        self.parts.reader(Database::of_run(&target.sources().database, self.plan))
     }
 
     /// The load, what is done to the target meanwhile, and whoever looks on.
@@ -320,7 +320,7 @@ async fn refuse_leftovers(
 /// Rows in this run's key range would be judged as its own; and what cannot be read at the end need not begin.
 async fn refuse_rows(plan: &Plan, deployment: &dyn Deployment) -> Result<(), RunError> {
     let database = deployment.sources().database;
-    let reader = Database::new(&database, plan.run, plan.load.hot_keys);
+    let reader = Database::of_run(&database, plan);
     reader.rehearse().await?;
     match reader.remains_in_range().await? {
         0 => Ok(()),
@@ -330,7 +330,7 @@ async fn refuse_rows(plan: &Plan, deployment: &dyn Deployment) -> Result<(), Run
 
 async fn claim_number(plan: &Plan, deployment: &dyn Deployment) -> Result<(), RunError> {
     let database = deployment.sources().database;
-    match Database::new(&database, plan.run, plan.load.hot_keys).claim().await? {
+    match Database::of_run(&database, plan).claim().await? {
         true => Ok(()),
         false => Err(RunError::Claimed { database, run_number: plan.run.number }),
     }

@@ -67,7 +67,7 @@ pub async fn until_quiet(
 ) -> Settled {
     let began = Instant::now();
     let mut wait = Wait::new(began, plan.settle.clone(), plan.settle.quiet * plan.target.worker.max_attempts);
-    let mut eye = Eye { database: Database::new(&deployment.sources().database, plan.run, plan.load.hot_keys), probe };
+    let mut eye = Eye { database: Database::of_run(&deployment.sources().database, plan), probe };
     let end = loop {
         let sight = eye.look(&*deployment).await;
         if let Ok(sight) = &sight {

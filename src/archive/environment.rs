@@ -1,11 +1,13 @@
 //! What a run ran on: enough to tell two runs apart that should have been equal.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::process::{Command, Stdio};
 
 use jiff::Timestamp;
+use nix::sys::utsname::uname;
 use procfs::{Current, Meminfo};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -76,8 +78,9 @@ fn system() -> Option<String> {
 }
 
 fn kernel() -> Option<String> {
-    let read = |name| fs::read_to_string(format!("/proc/sys/kernel/{name}")).ok();
-    Some(format!("{} {} {}", read("ostype")?.trim(), read("osrelease")?.trim(), std::env::consts::ARCH))
+    let name = uname().ok()?;
+    let words = [name.sysname(), name.release(), name.machine()].map(OsStr::to_string_lossy);
+    Some(words.join(" "))
 }
 
 fn memory_bytes() -> Option<u64> {

@@ -15,7 +15,7 @@ use super::problems::refuse;
 use super::progress::Progress;
 use super::target_flags::PlanFlags;
 use super::url_flags::UrlFlags;
-use super::{Global, OutputFormat, fail, scenario, signals};
+use super::{Global, OutputFormat, fail, scenario, signals, this_executable};
 use crate::archive::Environment;
 use crate::find_max::{Ask, Audience, Curve, FindMaxError, Ground, Quest, Rate, Rules, Slo, Step, search};
 use crate::plan::{Plan, Sabotage};
@@ -125,10 +125,9 @@ pub async fn launch(find_max: &FindMaxFlags, beside: &Beside<'_>, global: &Globa
         return output::print(scenario::shown(&quest.plan_of(first, 0), global.output));
     }
     let stop = Stop::new();
-    let listener = tokio::spawn(signals::listen(stop.clone(), "reporting the curve so far"));
-    let found = search(&quest, &ground, &Screen { quiet: global.quiet }, &stop).await;
-    listener.abort();
-    let exit = match found {
+    let screen = Screen { quiet: global.quiet };
+    let searching = search(&quest, &ground, &screen, &stop);
+    let exit = match signals::heard(&stop, "reporting the curve so far", searching).await {
         Ok(curve) => tell(&curve, global),
         Err(e) => fail(&e, exit_of(&e)),
     };
@@ -195,8 +194,7 @@ fn quest(find_max: &FindMaxFlags, beside: &Beside<'_>, global: &Global) -> Resul
 }
 
 fn lab_place(environment: Environment, global: &Global) -> Result<run::Place, Exit> {
-    let executable = std::env::current_exe()
-        .map_err(|e| fail(&format!("find the path of this executable: {e}"), Exit::Laboratory))?;
+    let executable = this_executable().map_err(|e| fail(&e, Exit::Laboratory))?;
     Ok(run::Place { executable, reports: global.reports.clone(), environment })
 }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::exit::Exit;
 use super::problems::refuse;
 use super::target_flags::{PlanFlags, TargetFlags};
-use super::{Global, OutputFormat, fail, scenario, signals};
+use super::{Global, OutputFormat, fail, scenario, signals, this_executable};
 use crate::archive::Environment;
 use crate::backends::kept::{self, DEFAULT_NAME, LabError, LabFolder, Standing};
 use crate::labs::{self, Buffer, InstanceStatus, LabStatus, Seen, TakenDown};
@@ -141,12 +141,9 @@ pub async fn bring_up(
     stop: &Stop,
 ) -> Result<(), LabError> {
     let name = folder.name().to_owned();
-    let executable = std::env::current_exe()
-        .map_err(|e| LabError::Up { name, why: format!("find the path of this executable: {e}") })?;
-    let listener = tokio::spawn(signals::listen(stop.clone(), "taking down what there is of the lab"));
-    let came = labs::up(folder, target, &executable, environment, stop).await;
-    listener.abort();
-    came
+    let executable = this_executable().map_err(|why| LabError::Up { name, why })?;
+    let up = labs::up(folder, target, &executable, environment, stop);
+    signals::heard(stop, "taking down what there is of the lab", up).await
 }
 
 pub fn how_to_go_on(name: &str) -> String {
@@ -288,7 +285,6 @@ fn print<T: Serialize>(value: &T, words: impl FnOnce() -> String, global: &Globa
 async fn keep(args: KeepArgs) -> Result<Exit, LabError> {
     let folder = LabFolder::at(&args.name, &args.folder);
     let name = args.name;
-    let executable = std::env::current_exe()
-        .map_err(|e| LabError::Up { name, why: format!("find the path of this executable: {e}") })?;
+    let executable = this_executable().map_err(|why| LabError::Up { name, why })?;
     kept::keep(&folder, executable).await.map(|()| Exit::Pass)
 }

@@ -12,7 +12,7 @@ use super::problems::refuse;
 use super::progress::Progress;
 use super::target_flags::PlanFlags;
 use super::url_flags::UrlFlags;
-use super::{Global, OutputFormat, fail, output, scenario, signals};
+use super::{Global, OutputFormat, fail, output, scenario, signals, this_executable};
 use crate::archive::Environment;
 use crate::backends::kept::LabFolder;
 use crate::labs;
@@ -85,9 +85,7 @@ pub async fn launch_url(url: &UrlFlags, flags: &PlanFlags, dry_run: bool, global
     let arguments = url.masked(std::env::args());
     let place = url_load::Place { reports: global.reports.clone(), started_at, arguments };
     let progress = Progress::new(&plan, global.quiet);
-    let listener = tokio::spawn(signals::listen(stop.clone(), "reporting"));
-    let ran = url_load::run(&plan, &place, &progress, &stop).await;
-    listener.abort();
+    let ran = signals::heard(&stop, "reporting", url_load::run(&plan, &place, &progress, &stop)).await;
     progress.finish();
     let exit = match ran {
         Ok(Ran { report, folder }) => print_verdict(&report, &folder, global),
@@ -148,15 +146,13 @@ fn run_number(now: Timestamp) -> u32 {
 
 /// Runs a plan and tells its result.
 async fn launch(plan: Plan, environment: Environment, stop: &Stop, global: &Global) -> Exit {
-    let executable = match std::env::current_exe() {
+    let executable = match this_executable() {
         Ok(path) => path,
-        Err(e) => return fail(&format!("find the path of this executable: {e}"), Exit::Laboratory),
+        Err(e) => return fail(&e, Exit::Laboratory),
     };
     let place = Place { executable, reports: global.reports.clone(), environment };
     let progress = Progress::new(&plan, global.quiet);
-    let listener = tokio::spawn(signals::listen(stop.clone(), "healing, then reporting"));
-    let ran = run::run(plan, &place, &progress, stop).await;
-    listener.abort();
+    let ran = signals::heard(stop, "healing, then reporting", run::run(plan, &place, &progress, stop)).await;
     progress.finish();
     tell(ran, global, stop)
 }

@@ -142,6 +142,11 @@ fn fail(error: &dyn std::fmt::Display, exit: Exit) -> Exit {
     exit
 }
 
+/// The path of this program, of which runs start more processes; the error reads after "failed to".
+fn this_executable() -> Result<PathBuf, String> {
+    std::env::current_exe().map_err(|e| format!("find the path of this executable: {e}"))
+}
+
 /// The clap tree, for tests of help texts.
 pub fn command() -> clap::Command {
     <Cli as clap::CommandFactory>::command()

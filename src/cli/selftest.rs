@@ -5,7 +5,7 @@ use std::rc::Rc;
 use jiff::Timestamp;
 
 use super::exit::Exit;
-use super::{Global, OutputFormat, fail, output, signals};
+use super::{Global, OutputFormat, fail, output, signals, this_executable};
 use crate::archive::Environment;
 use crate::proven::{CaseResult, Outcome, Selftest};
 use crate::report;
@@ -45,17 +45,16 @@ pub async fn run(command: Command, global: &Global) -> Exit {
     if command.list {
         return list(&cases, global);
     }
-    let executable = match std::env::current_exe() {
+    let executable = match this_executable() {
         Ok(path) => path,
-        Err(e) => return fail(&format!("find the path of this executable: {e}"), Exit::Laboratory),
+        Err(e) => return fail(&e, Exit::Laboratory),
     };
     let environment = Environment::gather(Timestamp::now(), std::env::args());
     let place = Place { executable, reports: global.reports.clone(), environment };
     let stop = Stop::new();
-    let listener = tokio::spawn(signals::listen(stop.clone(), "ending the runs under way"));
     let audience = Rc::new(Stderr { quiet: global.quiet });
-    let ran = selftest::run(cases, wanted.jobs, place, audience, &stop).await;
-    listener.abort();
+    let running = selftest::run(cases, wanted.jobs, place, audience, &stop);
+    let ran = signals::heard(&stop, "ending the runs under way", running).await;
     match (ran, stop.signal()) {
         (_, Some(signal)) => Exit::Interrupted(signal),
         (Ok((selftest, stored)), None) => tell(&selftest, &stored.display().to_string(), global),

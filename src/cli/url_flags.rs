@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use url::Url;
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use url::{Position, Url};
 
 use crate::plan::{Given, HttpRequest, Mix, Plan, Statuses, Trust, UrlTarget};
 use crate::scenario::{Allowance, Overrides, Place, Problem, Problems};
@@ -108,29 +109,14 @@ impl UrlFlags {
         let protocol = self.protocol.protocol(url.as_ref(), &headers, &mut note);
         let body = self.body.as_deref().map_or_else(|| Ok(Vec::new()), body);
         let body = body.map_err(|why| note("--body", why, "write the text itself, or @ and a file's name")).ok();
-        let expect =
-            self.expect.strip_prefix("status=").ok_or_else(|| format!("`{}` is nothing to expect", self.expect));
-        let expect = expect
-            .and_then(Statuses::read)
-            .map_err(|why| note("--expect", why, "write `status=2xx`, or `status=200,404`"))
-            .ok();
-        let method =
-            self.method.clone().unwrap_or_else(|| (if self.body.is_some() { "POST" } else { "GET" }).to_owned());
-        if method.is_empty()
-            || !method.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-')
-            || method == "CONNECT"
-        {
-            note(
-                "--method",
-                format!("`{method}` is no method that asks for something"),
-                "write `GET`, `POST`, `PUT` …",
-            );
-        }
-        let (url, body, expect) = (url?, body?, expect?);
+        let expect = self.expected();
+        let expect = expect.map_err(|why| note("--expect", why, "write `status=2xx`, or `status=200,404`")).ok();
+        let method = self.method().map_err(|why| note("--method", why, "write `GET`, `POST`, `PUT` …")).ok();
+        let (url, body, expect, method) = (url?, body?, expect?, method?);
         let request = HttpRequest {
             host: url.host_str()?.trim_matches(['[', ']']).to_owned(),
             port: url.port_or_known_default()?,
-            authority: authority(&url)?,
+            authority: authority(&url),
             path: path(&url),
             headers,
             body,
@@ -149,6 +135,21 @@ impl UrlFlags {
         }
         Some(target)
     }
+
+    fn method(&self) -> Result<String, String> {
+        let usual = if self.body.is_some() { "POST" } else { "GET" };
+        let method = self.method.clone().unwrap_or_else(|| usual.to_owned());
+        let is_word = !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-');
+        match is_word && method != "CONNECT" {
+            true => Ok(method),
+            false => Err(format!("`{method}` is no method that asks for something")),
+        }
+    }
+
+    fn expected(&self) -> Result<Statuses, String> {
+        let statuses = self.expect.strip_prefix("status=");
+        Statuses::read(statuses.ok_or_else(|| format!("`{}` is nothing to expect", self.expect))?)
+    }
 }
 
 fn url(text: &str) -> Result<Url, (String, &'static str)> {
@@ -164,29 +165,24 @@ fn url(text: &str) -> Result<Url, (String, &'static str)> {
     }
 }
 
-fn authority(url: &Url) -> Option<String> {
-    let host = url.host_str()?;
-    Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+fn authority(url: &Url) -> String {
+    url[Position::BeforeHost..Position::AfterPort].to_owned()
 }
 
 /// Path and query; the braces of counters, which a URL may not hold, are put back.
 fn path(url: &Url) -> String {
-    let path = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
-    path.replace("%7Bseq%7D", crate::url_load::COUNTER)
+    url[Position::BeforePath..Position::AfterQuery].replace("%7Bseq%7D", crate::url_load::COUNTER)
 }
 
+/// Name and value as they were written: HTTP/1.1 sends them so.
 fn header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or_else(|| format!("`{text}` has no colon"))?;
     let (name, value) = (name.trim(), value.trim());
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if name.is_empty() || !name.bytes().all(token) {
-        return Err(format!("`{name}` is no name of a header"));
-    }
-    if value.bytes().any(|byte| byte < b' ' && byte != b'\t') {
-        return Err(format!("the value of `{name}` has a line break or another control character in it"));
-    }
-    match name.to_ascii_lowercase().as_str() {
-        "content-length" | "transfer-encoding" | "connection" => Err(format!("`{name}` is the engine's own affair")),
+    let read = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{name}` is no name of a header"))?;
+    HeaderValue::from_bytes(value.as_bytes())
+        .map_err(|_| format!("the value of `{name}` has a line break or another control character in it"))?;
+    match read {
+        CONTENT_LENGTH | TRANSFER_ENCODING | CONNECTION => Err(format!("`{name}` is the engine's own affair")),
         _ => Ok((name.to_owned(), value.to_owned())),
     }
 }
@@ -229,6 +225,29 @@ fn allows(overrides: Overrides, host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_goes_on_the_wire_as_it_was_written_and_its_usual_port_stays_out() {
+        let parts = |text: &str| url(text).map(|url| (authority(&url), path(&url))).expect("a URL");
+        assert_eq!(parts("http://h:8080/a/{seq}?x={seq}#y"), ("h:8080".to_owned(), "/a/{seq}?x={seq}".to_owned()));
+        assert_eq!(parts("http://[::1]:80?"), ("[::1]".to_owned(), "/?".to_owned()));
+    }
+
+    #[test]
+    fn a_header_keeps_its_letters_and_a_mistake_in_it_is_named() {
+        assert_eq!(header("X-Key :  Käse "), Ok(("X-Key".to_owned(), "Käse".to_owned())));
+        let wrong = ["no colon", ": v", "a b: v", "X: a\r\nY: b", "Transfer-Encoding: chunked"].map(header);
+        assert_eq!(
+            wrong.map(Result::unwrap_err),
+            [
+                "`no colon` has no colon",
+                "`` is no name of a header",
+                "`a b` is no name of a header",
+                "the value of `X` has a line break or another control character in it",
+                "`Transfer-Encoding` is the engine's own affair",
+            ]
+        );
+    }
 
     #[test]
     fn what_may_be_a_secret_goes_into_no_file() {

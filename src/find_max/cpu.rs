@@ -12,6 +12,13 @@ use crate::readback::cpu::CpuReading;
 use crate::timeline::Incidents;
 use crate::watch::{Event, Phase, Watch};
 
+/// Processors that were used over the load.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Cpu {
+    pub target: Option<f64>,
+    pub generator: Option<f64>,
+}
+
 /// Looks on beside another watch, and reads this process's time as the load begins and when it is over.
 pub struct Meter<'a> {
     watch: &'a dyn Watch,

@@ -31,10 +31,10 @@ pub use search::{Ask, Ending, Rate, Rules, Said};
 pub use slo::Slo;
 pub use step::Step;
 
-use cpu::Meter;
+use cpu::{Cpu, Meter};
 use curve::Sought;
 use search::{Next, Search};
-use step::{Cpu, Trial};
+use step::Trial;
 
 use crate::archive::{Archive, ArchiveError, Environment, Piece, Stored};
 use crate::load::hlog::{HdrLog, HdrLogError};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::load::latency::LaneHistograms;
 use crate::plan::{Gate, GateMetric};
 use crate::report::figures::hundredths;
-use crate::scenario::{Percent, Period, Written, Wrong};
+use crate::scenario::{Percent, Period, Written, Wrong, share_in_percent};
 
 use super::interval::{self, Interval};
 
@@ -96,12 +96,8 @@ pub fn missed_in_words(gate: &Gate, measured: Interval) -> String {
             let (value, limit) = (hundredths(measured.point * 1e3), Period(Duration::from_secs_f64(gate.limit)));
             format!("{} {value} ms, limit {limit}", gate.metric.word())
         }
-        None => format!("errors {:.3} %, limit {} %", measured.point * 100.0, percent(gate.limit)),
+        None => format!("errors {:.3} %, limit {} %", measured.point * 100.0, share_in_percent(gate.limit)),
     }
-}
-
-fn percent(share: f64) -> f64 {
-    (share * 1e8).round() / 1e6
 }
 
 impl Written for Slo {
@@ -141,7 +137,7 @@ impl fmt::Display for Slo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let told = |gate: &Gate| match quantile(gate.metric) {
             Some(_) => format!("{}={}", gate.metric.word(), Period(Duration::from_secs_f64(gate.limit))),
-            None => format!("error={}%", percent(gate.limit)),
+            None => format!("error={}%", share_in_percent(gate.limit)),
         };
         f.write_str(&self.0.iter().map(told).collect::<Vec<_>>().join(","))
     }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::cpu::Cpu;
 use super::interval;
 use super::search::{Ask, Rate, Said};
 use super::slo::{self, Slo, Stands};
@@ -56,13 +57,6 @@ pub struct Step {
     pub why: Vec<String>,
     /// The run's folder, in the reports folder.
     pub run: String,
-}
-
-/// Processors that were used over the load.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Cpu {
-    pub target: Option<f64>,
-    pub generator: Option<f64>,
 }
 
 /// A run that has ended.

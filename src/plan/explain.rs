@@ -10,7 +10,7 @@ mod url;
 use std::fmt::{Display, Write};
 use std::time::Duration;
 
-use crate::scenario::{Period, Size};
+use crate::scenario::{Period, Size, share_in_percent};
 
 use super::resolve::Defaults;
 use super::{
@@ -228,9 +228,9 @@ fn lane(permille: u16, operations: u64, writes: u64, how: &str) -> String {
     }
 }
 
-/// `0.1%`, of 0.001. Rounded where a binary fraction would show its tail.
+/// `0.1%`, of 0.001.
 fn share(share: f64) -> String {
-    format!("{}%", (share * 1e8).round() / 1e6)
+    format!("{}%", share_in_percent(share))
 }
 
 fn settle(plan: &Plan, page: &mut Page) {

@@ -235,7 +235,7 @@ async fn read_witness(reader: &dyn Reader, archive: &Archive) -> Result<Option<W
 
 /// Reads, while a fault lasts, what the database has, and what everyone who can answer says of the buffer's size.
 pub async fn checkpoint(deployment: &dyn Deployment, plan: &Plan, stop: &str, clock: &RunClock) -> Checkpoint {
-    let database = Database::new(&deployment.sources().database, plan.run, plan.load.hot_keys);
+    let database = Database::of_run(&deployment.sources().database, plan);
     // The time of the beginning: a row that is committed while we read may be seen, one that was not yet
     // acknowledged at this moment need not be there.
     let at = clock.now();

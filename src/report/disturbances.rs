@@ -1,6 +1,6 @@
 //! Disturbances as a table: what each cost, and how it ended.
 
-use super::figures::{hundredths, seconds, thousands};
+use super::figures::{dash, hundredths, seconds, thousands};
 use super::scaling::Title;
 use crate::checks::{DisturbanceJudgement, Judgement};
 
@@ -32,8 +32,4 @@ fn cells(one: &DisturbanceJudgement) -> [String; 9] {
         one.broken.map_or_else(|| "void".to_owned(), thousands),
         one.verdict.word().to_owned(),
     ]
-}
-
-fn dash() -> String {
-    "–".to_owned()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::RunReport;
-use super::figures::{hundredths, mebibytes, percent, seconds, span, thousands};
+use super::figures::{dash, hundredths, mebibytes, percent, seconds, span, thousands};
 use crate::backends::{SettleEnd, SettleOutcome};
 use crate::checks::{
     Class, ClassCount, Conservation, CountByHand, Finding, Judgement, OrderCounts, StopJudgement, Strangers, Verdict,
@@ -213,7 +213,7 @@ pub fn achieved(report: &RunReport) -> String {
     let sent = due.saturating_sub(not_sent);
     let rate = match report.plan.load_duration.as_secs_f64() {
         s if s > 0.0 => hundredths(sent as f64 / s),
-        _ => "–".to_owned(),
+        _ => dash(),
     };
     let asked = if report.plan.rps > 0.0 { format!("{} asked", report.plan.rps) } else { "none asked".to_owned() };
     format!(

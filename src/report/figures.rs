@@ -15,10 +15,15 @@ pub fn thousands(n: u64) -> String {
     text
 }
 
+/// Where a cell has no figure.
+pub fn dash() -> String {
+    "–".to_owned()
+}
+
 /// `1,234.56`: milliseconds where the column's title says so.
 pub fn hundredths(value: f64) -> String {
     if !value.is_finite() {
-        return "–".to_owned();
+        return dash();
     }
     let hundredths = (value.abs() * 100.0).round() as u64;
     let sign = if value < 0.0 && hundredths > 0 { "-" } else { "" };
@@ -51,7 +56,7 @@ pub fn span(duration: Duration) -> String {
 /// `99.98 %`; `–` of nothing. Never rounded up to 100 % or down to 0 %.
 pub fn percent(part: u64, whole: u64) -> String {
     if whole == 0 {
-        return "–".to_owned();
+        return dash();
     }
     let share = part as f64 / whole as f64 * 100.0;
     match share {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::figures::{span, thousands};
+use super::figures::{dash, span, thousands};
 use super::table::{Table, left, right};
 use super::{PlanSummary, RunReport};
 use crate::checks::{Class, Conservation, Verdict};
@@ -131,10 +131,6 @@ fn outcome(state: &RunState) -> (String, String, String) {
         RunState::Unreported => without("no report: judge it"),
         RunState::Unreadable { .. } => without("unreadable"),
     }
-}
-
-fn dash() -> String {
-    "–".to_owned()
 }
 
 #[cfg(test)]

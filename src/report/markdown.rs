@@ -1,6 +1,6 @@
 //! `report.md`: short enough for a pull request.
 
-use super::figures::{hundredths, seconds, thousands};
+use super::figures::{dash, hundredths, seconds, thousands};
 use super::terminal::EXHIBITS;
 use super::{RenderError, Renderer, RunReport, disturbances, evidence, scaling};
 use crate::checks::{Exhibit, Judgement, LaneLatency, Percentiles, Verdict};
@@ -262,10 +262,6 @@ fn escaped(text: &str) -> String {
         }
     }
     escaped
-}
-
-fn dash() -> String {
-    "–".to_owned()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Scaling: instances started under load, checkpoints, and the efficiency curve (evidence E1). As tables for the terminal;
 //! in Markdown, which must be short, the first two are sentences.
 
-use super::figures::{hundredths, seconds, thousands};
+use super::figures::{dash, hundredths, seconds, thousands};
 use crate::checks::{CheckpointJudgement, Judgement, Plateau, StartJudgement};
 
 /// A column's title, and whether it is aligned right.
@@ -129,8 +129,4 @@ pub fn efficiency(judgement: &Judgement) -> Vec<[String; 11]> {
         ]
     };
     judgement.efficiency.iter().map(cells).collect()
-}
-
-fn dash() -> String {
-    "–".to_owned()
 }

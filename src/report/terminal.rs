@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::by_hand::{self, quoted};
-use super::figures::{gibibytes, hundredths, seconds, span, thousands};
+use super::figures::{dash, gibibytes, hundredths, seconds, span, thousands};
 use super::scaling::{self, Title};
 use super::table::{Table, left, right};
 use super::text::{Ink, wrap};
@@ -329,10 +329,6 @@ impl Terminal<'_> {
 
 fn at(offset: Offset) -> String {
     seconds(offset.as_duration())
-}
-
-fn dash() -> String {
-    "–".to_owned()
 }
 
 #[cfg(test)]

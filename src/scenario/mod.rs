@@ -27,7 +27,10 @@ pub use read::step_words;
 pub use shape::ShapePart;
 pub use source::{Source, shipped};
 pub use spelling::nearest;
-pub use value::{Count, Entry, Located, Moment, Percent, Period, Rate, Rps, Shift, Size, Switch, Word, Written, Wrong};
+pub use value::{
+    Count, Entry, Located, Moment, Percent, Period, Rate, Rps, Shift, Size, Switch, Word, Written, Wrong,
+    share_in_percent,
+};
 
 /// One scenario file, or one with flags laid over it.
 #[derive(Debug, Clone, PartialEq)]

@@ -229,8 +229,8 @@ fn no_percent_sign<T>(text: &str) -> Result<T, Wrong> {
     }
 }
 
-/// `0.07` is `7`, not `7.000000000000001`.
-fn share_in_percent(share: f64) -> f64 {
+/// `0.07` is `7`, not `7.000000000000001`: rounded where a binary fraction would show its tail.
+pub fn share_in_percent(share: f64) -> f64 {
     (share * 1e8).round() / 1e6
 }
 

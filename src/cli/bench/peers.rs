@@ -16,7 +16,7 @@ use crate::bench::peers::{
     Audience, Case, Compared, Comparison, Cores, Found, Outcome, Pace, PeersError, Run, TRUTH, TruthCase, compare,
 };
 use crate::cli::exit::Exit;
-use crate::cli::{Global, fail, output, signals};
+use crate::cli::{Global, fail, output, signals, this_executable};
 use crate::scenario::{Period, Written, Wrong};
 use crate::stop::Stop;
 
@@ -116,11 +116,9 @@ pub async fn run(args: PeersArgs, global: &Global) -> Exit {
     };
     let environment = Environment::gather(Timestamp::now(), std::env::args());
     let (stop, follower) = (Stop::new(), Stderr::new(&asked, global.quiet));
-    let listener = tokio::spawn(signals::listen(stop.clone(), "ending the run under way"));
-    let told_to_stop = stop.clone();
-    let measuring = asked.clone();
-    let compared = tokio::task::spawn_blocking(move || compare(&measuring, &follower, &told_to_stop)).await;
-    listener.abort();
+    let (measured, told_to_stop) = (asked.clone(), stop.clone());
+    let comparing = async { tokio::task::spawn_blocking(move || compare(&measured, &follower, &told_to_stop)).await };
+    let compared = signals::heard(&stop, "ending the run under way", comparing).await;
     match compared.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())) {
         Ok(compared) => tell(&PeersReport::of(environment, &asked, tools, &compared), &compared, file, global),
         Err(PeersError::Interrupted) => Exit::Interrupted(stop.signal().unwrap_or(Signal::SIGINT as i32)),
@@ -130,7 +128,7 @@ pub async fn run(args: PeersArgs, global: &Global) -> Exit {
 
 /// Which tools there are, and what is asked of those that are there.
 fn prepare(args: &PeersArgs) -> Result<(Vec<ToolLine>, Comparison), String> {
-    let mxctl = std::env::current_exe().map_err(|e| format!("find the path of this executable: {e}"))?;
+    let mxctl = this_executable()?;
     let folders: Vec<_> = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
     let wanted = |name: &str| is_own(name) || args.only.is_empty() || args.only.iter().any(|only| only == name);
     let wanted: Vec<_> = TOOLS.into_iter().filter(|tool| wanted(tool.name())).collect();

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::find_max::{Curve, Said, Step};
-use crate::report::figures::{hundredths, percent, thousands};
+use crate::report::figures::{dash, hundredths, percent, thousands};
 use crate::report::table::{Table, left, right};
 use crate::report::text::{Ink, wrap};
 
@@ -96,8 +96,4 @@ fn reasons(curve: &Curve) -> String {
     let other = last.filter(|(_, step)| step.said != Said::Good);
     let told: String = other.map(|(_, step)| wrap(&format!("  {:>9}  ", thousands(step.asked)), &told(step))).collect();
     if told.is_empty() { told } else { told + "\n" }
-}
-
-fn dash() -> String {
-    "–".to_owned()
 }

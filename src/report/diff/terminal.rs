@@ -1,6 +1,6 @@
 //! A diff for people.
 
-use super::super::figures::{hundredths, thousands};
+use super::super::figures::{dash, hundredths, thousands};
 use super::super::table::{Table, left, right};
 use super::super::text::wrap;
 use super::{ClassChange, Diff, Figure, FindingChange, Pair};
@@ -103,10 +103,6 @@ fn number(unit: &str, value: f64) -> String {
         "%" => format!("{value:.3}"),
         _ => hundredths(value),
     }
-}
-
-fn dash() -> String {
-    "–".to_owned()
 }
 
 #[cfg(test)]

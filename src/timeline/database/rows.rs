@@ -61,6 +61,6 @@ impl Rows {
 }
 
 async fn read(at: &Struck<'_>) -> Figures {
-    let database = Database::new(&at.database.source(), at.scene.plan.run, at.scene.plan.load.hot_keys);
+    let database = Database::of_run(&at.database.source(), at.scene.plan);
     database.movement().await.map_err(|e| e.to_string())
 }

@@ -1,20 +1,21 @@
 //! A private redis-server: free port, its own folder, AOF with fsync always, ended with the value that owns it.
 
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::path::Path;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use redis::FromRedisValue;
 use redis::aio::MultiplexedConnection;
+use redis::{FromRedisValue, InfoDict};
+use tempfile::TempDir;
 
-const START_DEADLINE: Duration = Duration::from_secs(20);
+use super::server_process::{ServerProcess, free_port, is_ready, own_command};
+
+/// As `testbed/provision` calls it.
+const PART: &str = "redis";
 
 pub struct RedisServer {
-    child: Child,
+    /// Before the folder: first the process ends, then its files.
+    process: ServerProcess,
     port: u16,
-    dir: tempfile::TempDir,
+    dir: TempDir,
     args: Vec<String>,
 }
 
@@ -25,8 +26,8 @@ impl RedisServer {
         // Another process may take the free port before Redis does: then Redis ends, and another port is tried.
         for _ in 0..5 {
             let (port, dir) = (free_port(), tempfile::tempdir().expect("a folder for Redis"));
-            let child = spawn(port, &dir, &args);
-            let mut server = RedisServer { child, port, dir, args: args.clone() };
+            let process = spawn(port, dir.path(), &args);
+            let server = RedisServer { process, port, dir, args: args.clone() };
             if server.is_ready().await {
                 return server;
             }
@@ -45,28 +46,20 @@ impl RedisServer {
 
     pub async fn restart_with(&mut self, args: &[&str]) {
         self.args.extend(args.iter().map(|a| (*a).to_owned()));
-        self.child = spawn(self.port, &self.dir, &self.args);
+        self.process = spawn(self.port, self.dir.path(), &self.args);
         assert!(self.is_ready().await, "redis-server ended at its second start");
     }
 
-    pub fn kill(&mut self) {
-        self.child.kill().expect("kill redis-server");
-        self.child.wait().expect("reap redis-server");
+    pub fn kill(&self) {
+        self.process.kill();
     }
 
-    /// Returns once it has stopped: a signal takes effect a moment after it was sent.
     pub fn freeze(&self) {
-        self.signal(Signal::SIGSTOP);
-        let deadline = Instant::now() + START_DEADLINE;
-        let stat = format!("/proc/{}/stat", self.child.id());
-        while !std::fs::read_to_string(&stat).expect("the state of redis-server").contains(") T ") {
-            assert!(Instant::now() < deadline, "redis-server not frozen within {START_DEADLINE:?}");
-            std::thread::yield_now();
-        }
+        self.process.freeze();
     }
 
     pub fn thaw(&self) {
-        self.signal(Signal::SIGCONT);
+        self.process.thaw();
     }
 
     /// One command on a connection of its own, as a person at `redis-cli` would.
@@ -81,49 +74,23 @@ impl RedisServer {
         redis::Client::open(self.url())?.get_multiplexed_async_connection().await
     }
 
-    /// False when the process ended. It is asked for its pid: the port might be another server's.
-    async fn is_ready(&mut self) -> bool {
-        let deadline = Instant::now() + START_DEADLINE;
-        let pid = format!("process_id:{}\r\n", self.child.id());
-        while self.child.try_wait().expect("look at redis-server").is_none() {
-            if let Ok(mut connection) = self.connect().await
-                && let Ok(info) = redis::cmd("INFO").arg("server").query_async::<String>(&mut connection).await
-                && info.contains(&pid)
-                && redis::cmd("DBSIZE").query_async::<u64>(&mut connection).await.is_ok()
-            {
-                return true;
-            }
-            assert!(Instant::now() < deadline, "redis-server not ready within {START_DEADLINE:?}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        false
+    /// False when the process ended.
+    async fn is_ready(&self) -> bool {
+        is_ready(&self.process, "redis-server", async || self.answers().await.unwrap_or(false)).await
     }
 
-    fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id() as i32), signal).expect("signal redis-server");
+    /// It is asked for its pid: the port might be another server's. While it loads its data, DBSIZE is refused.
+    async fn answers(&self) -> redis::RedisResult<bool> {
+        let mut connection = self.connect().await?;
+        let info: InfoDict = redis::cmd("INFO").arg("server").query_async(&mut connection).await?;
+        redis::cmd("DBSIZE").query_async::<u64>(&mut connection).await?;
+        Ok(info.get("process_id") == Some(self.process.pid().as_raw()))
     }
 }
 
-impl Drop for RedisServer {
-    fn drop(&mut self) {
-        // Also right for one that has ended or is frozen.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port()
-}
-
-fn spawn(port: u16, dir: &tempfile::TempDir, args: &[String]) -> Child {
-    let laboratory = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always"];
-    Command::new("redis-server")
-        .args(["--port", &port.to_string(), "--logfile", "redis.log", "--dir"])
-        .arg(dir.path())
-        .args(laboratory)
-        .args(args)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap_or_else(|e| panic!("start redis-server: {e}; run `testbed/provision redis`"))
+fn spawn(port: u16, dir: &Path, args: &[String]) -> ServerProcess {
+    let mut command = own_command(Path::new("redis-server"));
+    command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
+    command.args(["--port", &port.to_string(), "--dir"]).arg(dir).args(args);
+    ServerProcess::spawn(PART, command, &dir.join("redis.log"))
 }

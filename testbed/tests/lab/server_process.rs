@@ -1,15 +1,17 @@
-//! The process of a private database server: never as root, on 127.0.0.1, in a folder of its own, ended with the test
-//! binary however that ends.
+//! The process of a private server: on 127.0.0.1, in a folder of its own, ended with the test binary however that ends.
+//! One that refuses root runs as an ordinary user.
 
 use std::fs::File;
 use std::net::TcpListener;
 use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User, geteuid};
 use tempfile::TempDir;
@@ -30,8 +32,10 @@ pub fn command(program: &Path, at_the_end: Signal) -> Command {
 
 /// A command that runs as this process does, and is killed when it is gone.
 pub fn own_command(program: &Path) -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--"]).arg(program).stdin(Stdio::null());
+    let mut command = Command::new(program);
+    // SAFETY: between fork and exec one system call, which allocates nothing.
+    unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) };
+    command.stdin(Stdio::null());
     command
 }
 
@@ -99,8 +103,12 @@ impl ServerProcess {
         self.signal(Signal::SIGCONT);
     }
 
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(self.child().id() as i32)
+    }
+
     fn signal(&self, signal: Signal) -> Pid {
-        let pid = Pid::from_raw(self.child().id() as i32);
+        let pid = self.pid();
         kill(pid, signal).expect("signal a process");
         pid
     }

@@ -116,7 +116,7 @@ async fn what_a_dead_worker_held_is_redriven_by_another() {
 
 #[tokio::test]
 async fn a_redis_that_is_gone_is_not_stored_and_a_silent_one_is_unknown() {
-    let (lab, mut redis) = (Lab::new(), RedisServer::start(&[]).await);
+    let (lab, redis) = (Lab::new(), RedisServer::start(&[]).await);
     let api = api(&lab, &redis).await;
     redis.freeze();
     let answer = api.write(1, 1).await;

@@ -94,7 +94,7 @@ async fn a_restarted_redis_is_looked_at_again() {
 
 #[tokio::test]
 async fn a_redis_that_cannot_be_reached_is_named_without_its_password() {
-    let mut server = RedisServer::start(&[]).await;
+    let server = RedisServer::start(&[]).await;
     server.kill();
     let url = server.url().replace("redis://", "redis://app:secret@");
     let redis = RedisConfig { url: url.clone(), ..server.config() };

@@ -77,10 +77,10 @@ fn missed_limit(case: &Case, gate: &Gate, summary: String) -> Finding {
     }
 }
 
-/// What the operations were that miss a limit of errors.
+/// Of which kind errors were, where a limit of them was missed.
 fn reasons(case: &Case, gate: &Gate) -> Vec<String> {
     let told = (gate.metric == GateMetric::ErrorRate).then(|| case.figures.timing.reasons.in_words());
-    told.flatten().into_iter().collect()
+    told.flatten().map(|told| format!("in the whole run, {told}")).into_iter().collect()
 }
 
 /// Whether a thread of ours without time to send and to hear can have missed this limit.
@@ -326,6 +326,16 @@ mod tests {
         assert_eq!(strained(&p99, 0, &slow), Verdict::Fail);
         assert_eq!(strained(&p99, 60_000, &|_| ()), Verdict::Pass, "kept in spite of it");
         assert_eq!(strained(&errors, 2_000, &canned::refuse), Verdict::Fail, "an answer is an answer");
+    }
+
+    #[test]
+    fn a_missed_limit_of_errors_says_what_they_were() {
+        let mut canned = canned::healthy();
+        let errors = gate(GateMetric::ErrorRate, None, 0.001);
+        canned.plan.gates = vec![errors.clone()];
+        canned.attempts(|attempts| attempts.iter_mut().filter(|a| a.op % 200 == 0).for_each(canned::refuse));
+        let details = canned.judge().finding(&errors.name()).details.concat();
+        assert!(details.starts_with("in the whole run, not acknowledged: ") && details.contains(" × "), "{details}");
     }
 
     #[test]

@@ -3,10 +3,11 @@
 //! In: the run's report and histograms. Out: a [`Step`], a line of the curve. Pure.
 //!
 //! # Whose fault it is
-//! A rate that was missed is the target's only where nothing else can be: where mxctl woke late, or other processes used
-//! the machine of a lab, the step says nothing, nor where a thread of mxctl's had no time left. So it does for want of connections where Little's law (L = λW) asks for as
-//! many as there are although the target answers as fast as it did in any step: then more of them would have carried
-//! more. Where the target takes longer than it did before, it is what has slowed down.
+//! A rate that was missed is the target's only where nothing else can be: where mxctl woke late, a thread of its own had
+//! no time left, or other processes used the machine of a lab, the step says nothing. So it does for want of connections
+//! where Little's law (L = λW) asks for as many as there are although the target answers as fast as it did in any step:
+//! then more of them would have carried more. Where the target takes longer than it did before, it is what has slowed
+//! down.
 
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ use crate::cli::Global;
 use crate::cli::exit::Exit;
 use crate::cli::output::print_as;
 use crate::load::hlog::HdrLog;
-use crate::report::figures::{hundredths, thousands};
+use crate::report::figures::{dash, hundredths, thousands};
 use crate::report::table::{Table, left, right};
 use crate::report::text::wrap;
 use crate::runs::{self, Judged, Merged, merge};
@@ -135,7 +135,7 @@ impl Times {
 
     fn rows(&self, run: &str, verdict: &str, counts: Option<Conservation>) -> [[String; 10]; 4] {
         let Times { response_ms, service_ms, waited_ms, woke_late_ms } = self;
-        let errors = counts.map_or("–".to_owned(), |c| thousands(c.errors()));
+        let errors = counts.map_or_else(dash, |counts| thousands(counts.errors()));
         [
             row([run, verdict, "response"], response_ms, &errors),
             row(["", "", "service"], service_ms, ""),
